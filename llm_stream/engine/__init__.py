@@ -1,0 +1,1 @@
+"""Runs and their logs: stdlib only, no sockets, no models."""

@@ -1,0 +1,59 @@
+"""All events of a run folded into one result: what a plain REST answer and a snapshot say."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from llm_stream.events import Event
+
+
+class Fold:
+    """Accumulates events, in order and without gaps from the first.
+
+    Attributes:
+        text: pieces of the answer; join them.
+        reasoning: pieces of the reasoning.
+        usage: `usage` events as they came, one a model call.
+        items: `item.completed` events as they came.
+        tool_calls: `tool.called` events as they came.
+        failures: `attempt.failed` events as they came.
+        started: the `run.started` event, empty before it was added.
+        terminal: the terminal event, None before it was added.
+    """
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.started: dict[str, Any] = {}
+        self.terminal: dict[str, Any] | None = None
+        self.failures: list[dict[str, Any]] = []
+        self._discard()
+        for event in events:
+            self.add(event)
+
+    def _discard(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.usage: list[dict[str, Any]] = []
+        self.items: list[dict[str, Any]] = []
+        self.tool_calls: list[dict[str, Any]] = []
+
+    def add(self, event: Event) -> None:
+        """Take one more event into account; types it does not know are ignored."""
+        payload = event.decode()
+        match event.type:
+            case "text.delta":
+                self.text.append(payload["text"])
+            case "reasoning.delta":
+                self.reasoning.append(payload["text"])
+            case "usage":
+                self.usage.append(payload)
+            case "item.completed":
+                self.items.append(payload)
+            case "tool.called":
+                self.tool_calls.append(payload)
+            case "attempt.failed":
+                self.failures.append(payload)
+            case "run.started":
+                self.started = payload
+            case "run.restarted":
+                self._discard()
+            case _ if event.is_terminal:
+                self.terminal = payload

@@ -1,0 +1,187 @@
+"""Every run of this process: start or join by fingerprint, find, retire, drain."""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from llm_stream.engine.run import Run
+from llm_stream.errors import Draining, RunExpired, UnknownRun
+
+TOMBSTONES: Final = 20_000
+"""Ids of retired runs remembered, to tell "expired" from "never was"; about 2 MB."""
+
+
+class RunObserver(Protocol):
+    """Told of every run's beginning and end; must not raise or block."""
+
+    def run_started(self, run: Run) -> None:
+        """The run's first event is in its log."""
+
+    def run_finished(self, run: Run) -> None:
+        """The run's terminal event is in its log."""
+
+
+class RunRegistry:
+    """Holds live runs, and finished ones until retention ends.
+
+    Args:
+        retention_seconds: how long a finished run can still be read.
+        retention_bytes: most bytes of finished runs' logs; the oldest go first.
+        observers: told of each run.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        retention_seconds: float,
+        retention_bytes: int,
+        observers: tuple[RunObserver, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._retention_seconds = retention_seconds
+        self._retention_bytes = retention_bytes
+        self._observers = observers
+        self._clock = clock
+        self._runs: dict[str, Run] = {}
+        self._live: dict[str, Run] = {}
+        self._shared: dict[str, Run] = {}
+        self._finished: deque[tuple[float, Run]] = deque()
+        self._finished_bytes = 0
+        self._tombstones: OrderedDict[str, str] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.draining = False
+
+    def start_or_join(self, key: str, create: Callable[[], Run], *, share: bool) -> tuple[Run, bool]:
+        """The live run of this fingerprint, or a new one; says whether it was joined.
+
+        Args:
+            key: the fingerprint.
+            create: makes and starts the run; called at most once, before this returns.
+            share: whether this caller may join, and be joined by, equal calls.
+
+        Raises:
+            Draining: the service takes no new runs. Joining is still possible.
+        """
+        if share and (run := self._shared.get(key)) is not None:
+            run.claims += 1
+            return run, True
+        if self.draining:
+            raise Draining(
+                "The service is shutting down. Send the request again; another instance answers.",
+                retry_after_ms=2000,
+            )
+        run = create()
+        self._runs[run.id] = self._live[run.id] = run
+        self._idle.clear()
+        if share:
+            self._shared[key] = run
+        run.on_finished(self._on_finished)
+        for observer in self._observers:
+            observer.run_started(run)
+        return run, False
+
+    def _on_finished(self, run: Run) -> None:
+        del self._live[run.id]
+        if self._shared.get(run.info.key) is run:
+            del self._shared[run.info.key]
+        self._finished.append((self._clock(), run))
+        self._finished_bytes += run.log.bytes
+        if not self._live:
+            self._idle.set()
+        for observer in self._observers:
+            observer.run_finished(run)
+        self.retire()
+
+    def retire(self) -> int:
+        """Forget finished runs over retention, oldest first; how many went."""
+        horizon = self._clock() - self._retention_seconds
+        gone = 0
+        while self._finished and (
+            self._finished[0][0] <= horizon or self._finished_bytes > self._retention_bytes
+        ):
+            _, run = self._finished.popleft()
+            self._finished_bytes -= run.log.bytes
+            del self._runs[run.id]
+            self._tombstones[run.id] = run.info.owner
+            if len(self._tombstones) > TOMBSTONES:
+                self._tombstones.popitem(last=False)
+            gone += 1
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._finished:
+            delay = max(0.0, self._finished[0][0] - horizon)
+            self._timer = asyncio.get_running_loop().call_later(delay, self.retire)
+        return gone
+
+    def find(self, run_id: str, owner: str = "") -> Run:
+        """The run of that id.
+
+        Raises:
+            RunExpired: it was here and has been retired.
+            UnknownRun: it never was here, or belongs to another owner.
+        """
+        run = self._runs.get(run_id)
+        if run is not None and run.info.owner == owner:
+            return run
+        if self._tombstones.get(run_id) == owner:
+            raise RunExpired(
+                f"The events of {run_id} are no longer kept. Start the run again.", field="run"
+            )
+        raise UnknownRun(
+            f"There is no run {run_id[:64]!r}. Use an id from X-Run-Id or GET /v1/runs.", field="run"
+        )
+
+    def newest(self, owner: str = "", *, hidden: bool = False) -> Iterator[Run]:
+        """Runs of the owner, newest first; those asked for by recipes only if `hidden`."""
+        for run in reversed(self._runs.values()):
+            if run.info.owner == owner and (hidden or run.info.parent is None):
+                yield run
+
+    @property
+    def live(self) -> int:
+        """Runs without a terminal event."""
+        return len(self._live)
+
+    @property
+    def queued(self) -> int:
+        """Live runs that wait for a slot."""
+        return sum(1 for run in self._live.values() if run.state == "queued")
+
+    @property
+    def readers(self) -> int:
+        """Open subscriptions over all live runs."""
+        return sum(run.readers for run in self._live.values())
+
+    @property
+    def log_bytes(self) -> int:
+        """Memory of all logs, live and finished."""
+        return self._finished_bytes + sum(run.log.bytes for run in self._live.values())
+
+    async def drain(self, seconds: float) -> bool:
+        """Refuse new runs and wait for the live ones; whether all ended in time.
+
+        Cancelling the wait leaves the registry draining.
+        """
+        self.draining = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Cancel what still runs (reason `shutdown`), wait until it has ended, stop timers."""
+        self.draining = True
+        for run in tuple(self._live.values()):
+            run.cancel("shutdown")
+        await self._idle.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

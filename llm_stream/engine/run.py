@@ -1,0 +1,200 @@
+"""One execution: a task that writes a log, and the policy about who still wants it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+
+from llm_stream.engine.eventlog import EventLog, Subscription
+from llm_stream.engine.gate import Pass
+from llm_stream.engine.runinfo import (
+    CancelReason,
+    DescribeError,
+    Outcome,
+    RunInfo,
+    RunStatistics,
+    Source,
+    State,
+)
+from llm_stream.engine.tally import Tally
+from llm_stream.errors import InternalError, StreamError
+from llm_stream.events import Event, Payload, RunStarted
+
+
+class Run:
+    """One producing task, its log and its readers.
+
+    `run.started` is in the log when the constructor returns; the terminal event is
+    appended by the task's done-callback, because a task that is cancelled before its first step
+    never enters its body.
+
+    Args:
+        info: what it is about.
+        max_log_bytes: bound of the log.
+        describe_error: makes the problem object of `run.failed`.
+    """
+
+    def __init__(self, info: RunInfo, *, max_log_bytes: int, describe_error: DescribeError) -> None:
+        self.info = info
+        self.log = EventLog(info.id, max_bytes=max_log_bytes)
+        self.error: BaseException | None = None
+        self.task: asyncio.Task[Outcome] | None = None
+        self.claims = 1
+        self.state: State = "queued"
+        self._tally = Tally()
+        self._describe_error = describe_error
+        self._passes: Sequence[Pass] = ()
+        self._readers = 0
+        self._abandon: asyncio.TimerHandle | None = None
+        self._reason: CancelReason | None = None
+        self._finished: list[Callable[[Run], None]] = []
+        started: RunStarted = {
+            "type": "run.started",
+            "recipe": info.recipe,
+            "model": info.model,
+            "cache": info.cache,
+            "key": info.key,
+        }
+        if info.template is not None:
+            started["template"] = info.template
+        self.log.append(started)
+
+    @property
+    def id(self) -> str:
+        """The run's id, `run_` and a ULID."""
+        return self.info.id
+
+    @property
+    def done(self) -> bool:
+        """Whether the terminal event is in the log."""
+        return self.log.sealed
+
+    @property
+    def readers(self) -> int:
+        """Subscriptions open now."""
+        return self._readers
+
+    def start(self, source: Source, passes: Sequence[Pass] = ()) -> None:
+        """Begin to produce; call once. The run owns and closes `source` and `passes`."""
+        self._passes = passes
+        self.task = asyncio.create_task(self._produce(source), name=self.id)
+        self.task.add_done_callback(self._finish)
+
+    async def _produce(self, source: Source) -> Outcome:
+        for ticket in self._passes:
+            await ticket.enter(self._wait_in_line)
+        self._tally.queued_ms = self._now_ms()
+        self.state = "running"
+        outcome: Outcome | None = None
+        append, count = self.log.append, self._tally.count
+        async with aclosing(source):
+            async for payload in source:
+                if isinstance(payload, Outcome):
+                    outcome = payload
+                else:
+                    append(payload)
+                    count(payload, self._now_ms)
+        if outcome is None:
+            raise InternalError("The recipe ended without a result. This is a bug.", run=self.id)
+        return outcome
+
+    def _wait_in_line(self, position: int) -> None:
+        self.log.append({"type": "run.queued", "position": position})
+
+    def _now_ms(self) -> int:
+        return int((time.monotonic() - self.log.born) * 1000)
+
+    def _finish(self, task: asyncio.Task[Outcome]) -> None:
+        for ticket in self._passes:
+            ticket.leave()
+        self._tally.total_ms = self._now_ms()
+        if task.cancelled():
+            self.state = "cancelled"
+            reason = self._reason or "shutdown"
+            self._seal({"type": "run.cancelled", "reason": reason, "usage": self._tally.usage()})
+        elif error := task.exception():
+            self.state = "failed"
+            self.error = error
+            shown = error if isinstance(error, StreamError) else InternalError(
+                "The service failed while it worked on this run. Its log has the details.",
+                run=self.id,
+            )  # fmt: skip
+            problem = self._describe_error(shown, run=self.id, request=self.info.request)
+            self._seal({"type": "run.failed", "error": problem})
+        else:
+            self.state = "completed"
+            self._seal(self._tally.completed(task.result()))
+
+    def _seal(self, payload: Payload) -> None:
+        self._cancel_abandon()
+        self.log.append(payload)
+        finished, self._finished = self._finished, []
+        for callback in finished:
+            callback(self)
+
+    def on_finished(self, callback: Callable[["Run"], None]) -> None:
+        """Call `callback(run)` once, right after the terminal event; not if that has passed."""
+        self._finished.append(callback)
+
+    def cancel(self, reason: CancelReason) -> bool:
+        """End the run early. True for the call that did it; the first reason stays."""
+        # A second task.cancel() would interrupt the closing of the upstream.
+        if self.done or self._reason is not None or self.task is None:
+            return False
+        self._reason = reason
+        return self.task.cancel()
+
+    def release(self) -> bool:
+        """One client that launched or joined the run wants it no more.
+
+        Returns whether that was the last one, and so the run was cancelled.
+        """
+        self.claims = max(0, self.claims - 1)
+        return self.claims == 0 and self.cancel("requested")
+
+    def subscribe(self, after: str = "0") -> Subscription:
+        """Open a reader behind the cursor `after`; close it (`with`) to leave.
+
+        When the last reader leaves and none comes within `abandon_seconds`, the run is
+        cancelled as abandoned.
+
+        Raises:
+            InvalidCursor: `after` was never issued for this run (the caller's doing).
+        """
+        subscription = Subscription(self.log, self.log.locate(after), self._reader_left)
+        self._readers += 1
+        self._cancel_abandon()
+        return subscription
+
+    def _reader_left(self) -> None:
+        self._readers -= 1
+        if not self._readers and not self.done and self.info.abandon_seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._abandon = loop.call_later(self.info.abandon_seconds, self.cancel, "abandoned")
+
+    def _cancel_abandon(self) -> None:
+        if self._abandon is not None:
+            self._abandon.cancel()
+            self._abandon = None
+
+    def events(self) -> list[Event]:
+        """Every event so far."""
+        return self.log.slice(0, limit=len(self.log), max_bytes=self.log.bytes)
+
+    def statistics(self) -> RunStatistics:
+        """The run's figures now."""
+        tally, usage = self._tally, self._tally.usage()
+        return RunStatistics(
+            state=self.state,
+            readers=self._readers,
+            events=len(self.log),
+            log_bytes=self.log.bytes,
+            chunks=tally.chunks,
+            text_chars=tally.text_chars,
+            queued_ms=tally.queued_ms,
+            first_token_ms=tally.first_token_ms,
+            total_ms=tally.total_ms if self.done else self._now_ms(),
+            attempts=tally.attempts,
+            input_tokens=usage["input_tokens"],
+            output_tokens=usage["output_tokens"],
+        )

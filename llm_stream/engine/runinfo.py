@@ -1,0 +1,73 @@
+"""What a run is about, its figures, and what a recipe owes it: plain data."""
+
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+from llm_stream.errors import StreamError
+from llm_stream.events import Payload
+
+CancelReason = Literal["requested", "abandoned", "deadline", "shutdown"]
+State = Literal["queued", "running", "completed", "failed", "cancelled"]
+
+
+class DescribeError(Protocol):
+    """Turns an error into the problem object that `run.failed` and `attempt.failed` carry."""
+
+    def __call__(self, error: StreamError, *, run: str | None, request: str) -> dict[str, Any]:
+        """`run` and `request` are the ids that find the failure in the log."""
+
+
+
+class Outcome(NamedTuple):
+    """A recipe's last word: why the model stopped, and the result if the recipe has one."""
+
+    finish_reason: str
+    result: Any = None
+
+
+Source = AsyncGenerator[Payload | Outcome]
+"""What a recipe is: payloads, then one `Outcome`. Closed by the run, whatever happens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What a run is about; fixed at its creation.
+
+    `title` holds the first words of the prompt and is shown to the owner only. `parent` is the
+    run whose recipe asked for this one; such runs are hidden from lists. `abandon_seconds` is
+    how long a run goes on without a reader; None = for ever.
+    """
+
+    id: str
+    recipe: str
+    model: str
+    key: str
+    cache: Literal["miss", "bypass"] = "miss"
+    template: str | None = None
+    title: str = ""
+    owner: str = ""
+    parent: str | None = None
+    request: str = ""
+    tags: tuple[str, ...] = ()
+    abandon_seconds: float | None = None
+    created_at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatistics:
+    """A run's figures at one moment; times in milliseconds since creation, sizes in bytes."""
+
+    state: State
+    readers: int
+    events: int
+    log_bytes: int
+    chunks: int
+    text_chars: int
+    queued_ms: int
+    first_token_ms: int | None
+    total_ms: int
+    attempts: int
+    input_tokens: int | None
+    output_tokens: int | None

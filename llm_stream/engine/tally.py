@@ -1,0 +1,73 @@
+"""What a run has produced so far, counted as it is appended."""
+
+import hashlib
+from collections.abc import Callable
+
+from llm_stream.engine.runinfo import Outcome
+from llm_stream.events import OUTPUT_TYPES, Payload, RunCompleted, TokenCounts
+
+
+class Tally:
+    """Running figures of one run; times in milliseconds since its creation.
+
+    `chunks` counts `text.delta` events, `text_chars` code points of the answer. A restart
+    clears text and usage stays: the tokens were spent.
+    """
+
+    __slots__ = ("_hash", "_input", "_output", "attempts", "chunks", "first_token_ms",
+                 "queued_ms", "text_chars", "total_ms")  # fmt: skip
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._input: int | None = None
+        self._output: int | None = None
+        self.attempts = 1
+        self.chunks = 0
+        self.text_chars = 0
+        self.queued_ms = 0
+        self.first_token_ms: int | None = None
+        self.total_ms = 0
+
+    def count(self, payload: Payload, now_ms: Callable[[], int]) -> None:
+        """Take an appended payload into account. The per-chunk path: no allocation to speak of."""
+        kind = payload["type"]
+        if self.first_token_ms is None and kind in OUTPUT_TYPES:
+            self.first_token_ms = now_ms()
+        if payload["type"] == "text.delta":
+            text = payload["text"]
+            self.chunks += 1
+            self.text_chars += len(text)
+            self._hash.update(text.encode())
+        elif payload["type"] == "usage":
+            self._input = _plus(self._input, payload["input_tokens"])
+            self._output = _plus(self._output, payload["output_tokens"])
+        elif kind == "attempt.failed":
+            self.attempts += 1
+        elif kind == "run.restarted":
+            self._hash = hashlib.sha256()
+            self.chunks = self.text_chars = 0
+
+    def usage(self) -> TokenCounts:
+        """Tokens over all model calls; null where none reported."""
+        return {"input_tokens": self._input, "output_tokens": self._output}
+
+    def completed(self, outcome: Outcome) -> RunCompleted:
+        """The terminal payload of a run that ended well."""
+        return {
+            "type": "run.completed",
+            "finish_reason": outcome.finish_reason,
+            "result": outcome.result,
+            "text_sha256": self._hash.hexdigest(),
+            "text_chars": self.text_chars,
+            "usage": self.usage(),
+            "timings": {
+                "queued_ms": self.queued_ms,
+                "first_token_ms": self.first_token_ms,
+                "total_ms": self.total_ms,
+            },
+            "attempts": self.attempts,
+        }
+
+
+def _plus(total: int | None, more: int | None) -> int | None:
+    return total if more is None else (total or 0) + more

@@ -1,0 +1,228 @@
+"""The vocabulary of a run: payload kinds, and `Event` with its one encoding.
+
+A payload is what a recipe yields; an event is a payload that has got its place
+in a log. The bytes made here are the bytes of every wire and every replay
+(docs/protocol.md, "Events").
+"""
+
+from typing import Any, Final, Literal, NotRequired, TypedDict
+
+import orjson
+
+from llm_stream.errors import InvalidOutput
+
+
+class RunQueued(TypedDict):
+    """The run waits for a slot; `position` counts from 1, the next to go."""
+
+    type: Literal["run.queued"]
+    position: int
+
+
+class RunStarted(TypedDict):
+    """First event of every run. `key` is the fingerprint, `template` is `name@hash`."""
+
+    type: Literal["run.started"]
+    recipe: str
+    model: str
+    cache: Literal["miss", "hit", "joined", "bypass"]
+    key: str
+    template: NotRequired[str]
+
+
+class NextAttempt(TypedDict):
+    """Which model is tried next, and after how many milliseconds."""
+
+    model: str
+    delay_ms: int
+
+
+class AttemptFailed(TypedDict):
+    """A model call failed before any visible output; `attempt` counts from 1."""
+
+    type: Literal["attempt.failed"]
+    attempt: int
+    model: str
+    error: dict[str, Any]
+    next: NextAttempt | None
+
+
+class TextDelta(TypedDict):
+    """A piece of the answer. Not a token: as long or short as the model sent it."""
+
+    type: Literal["text.delta"]
+    text: str
+    step: NotRequired[str]
+
+
+class ReasoningDelta(TypedDict):
+    """A piece of the model's reasoning; no part of the answer's text."""
+
+    type: Literal["reasoning.delta"]
+    text: str
+    step: NotRequired[str]
+
+
+class ToolCalled(TypedDict):
+    """The model asks for a tool; `arguments` is the decoded JSON object."""
+
+    type: Literal["tool.called"]
+    tool_call_id: str
+    name: str
+    arguments: Any
+
+
+class ToolReturned(TypedDict):
+    """A tool answered."""
+
+    type: Literal["tool.returned"]
+    tool_call_id: str
+    output: Any
+
+
+class StepStarted(TypedDict):
+    """A recipe with several model calls begins one of them."""
+
+    type: Literal["step.started"]
+    step: str
+    title: str
+
+
+class StepCompleted(TypedDict):
+    """A step ended with `text`."""
+
+    type: Literal["step.completed"]
+    step: str
+    text: str
+
+
+class ItemCompleted(TypedDict):
+    """A schema-checked piece of the result, at `path` (`criteria/0`)."""
+
+    type: Literal["item.completed"]
+    path: str
+    value: Any
+
+
+class Usage(TypedDict):
+    """Tokens of one model call; null where the model did not say."""
+
+    type: Literal["usage"]
+    model: str
+    input_tokens: int | None
+    output_tokens: int | None
+    details: dict[str, Any]
+    estimated: bool
+
+
+class RunRestarted(TypedDict):
+    """Readers discard all earlier output of this run."""
+
+    type: Literal["run.restarted"]
+    reason: str
+
+
+class TokenCounts(TypedDict):
+    """Usage summed over a run; null where no model call reported it."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+class Timings(TypedDict):
+    """Milliseconds since the run was created; `first_token_ms` is null without output."""
+
+    queued_ms: int
+    first_token_ms: int | None
+    total_ms: int
+
+
+class RunCompleted(TypedDict):
+    """Terminal: the whole answer is there."""
+
+    type: Literal["run.completed"]
+    finish_reason: str
+    result: Any
+    text_sha256: str
+    text_chars: int
+    usage: TokenCounts
+    timings: Timings
+    attempts: int
+
+
+class RunFailed(TypedDict):
+    """Terminal: `error` is a problem object; output before it is partial."""
+
+    type: Literal["run.failed"]
+    error: dict[str, Any]
+
+
+class RunCancelled(TypedDict):
+    """Terminal: somebody or something ended the run early."""
+
+    type: Literal["run.cancelled"]
+    reason: str
+    usage: TokenCounts
+
+
+TERMINAL_TYPES: Final = frozenset({"run.completed", "run.failed", "run.cancelled"})
+OUTPUT_TYPES: Final = frozenset(
+    {"text.delta", "reasoning.delta", "tool.called", "step.started", "item.completed"}
+)
+
+Payload = (
+    RunQueued
+    | RunStarted
+    | AttemptFailed
+    | TextDelta
+    | ReasoningDelta
+    | ToolCalled
+    | ToolReturned
+    | StepStarted
+    | StepCompleted
+    | ItemCompleted
+    | Usage
+    | RunRestarted
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+)
+
+
+class Event:
+    """One entry of a run's log, encoded once.
+
+    Attributes:
+        seq: place in the log, contiguous from 1 within an epoch.
+        position: the cursor `"<epoch>-<seq>"`; SSE id and WebSocket `after`.
+        type: the payload's type.
+        data: one JSON object, UTF-8, without a line break; begins with `{"id":`.
+
+    Raises:
+        InvalidOutput: the payload has what JSON cannot say, a lone surrogate say (the
+            model's doing).
+    """
+
+    __slots__ = ("data", "position", "seq", "type")
+
+    def __init__(self, epoch: int, seq: int, run: str, t_ms: int, payload: Payload) -> None:
+        self.seq = seq
+        self.position = position = f"{epoch}-{seq}"
+        self.type: str = payload["type"]
+        head = f'{{"id":"{position}","run":"{run}","t_ms":{t_ms},'
+        try:
+            self.data: bytes = head.encode() + orjson.dumps(payload)[1:]
+        except orjson.JSONEncodeError as error:
+            raise InvalidOutput(
+                f"A {self.type} event cannot be written as JSON: {error}.", run=run
+            ) from error
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can follow this event."""
+        return self.type in TERMINAL_TYPES
+
+    def decode(self) -> dict[str, Any]:
+        """The whole event as a new dict, `id`, `run` and `t_ms` included."""
+        decoded: dict[str, Any] = orjson.loads(self.data)
+        return decoded

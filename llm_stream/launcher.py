@@ -1,0 +1,107 @@
+"""The one door: a spec becomes a live or a joined `Run`, whichever wire it came by."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from ulid import ULID
+
+from llm_stream.engine.gate import Gate, Pass
+from llm_stream.engine.registry import RunRegistry
+from llm_stream.engine.run import Run
+from llm_stream.engine.runinfo import DescribeError, Outcome, RunInfo
+from llm_stream.events import Payload
+from llm_stream.recipes.spec import RunSpec
+
+
+class Recipe(Protocol):
+    """One use case."""
+
+    name: str
+
+    def run(self, spec: RunSpec) -> AsyncGenerator[Payload | Outcome]:
+        """Payloads, then one `Outcome`; closed by the run."""
+
+
+class Launch(NamedTuple):
+    """A run, and whether it was already under way for somebody else."""
+
+    run: Run
+    joined: bool
+
+
+class Launcher:
+    """Starts or joins runs.
+
+    Args:
+        recipes: by name.
+        registry: where runs live.
+        gate: how many runs the whole service works on at once.
+        max_log_bytes: bound of each run's log.
+        describe_error: makes the problem object of `run.failed`.
+    """
+
+    def __init__(
+        self,
+        recipes: Mapping[str, Recipe],
+        registry: RunRegistry,
+        gate: Gate,
+        *,
+        max_log_bytes: int,
+        describe_error: DescribeError,
+    ) -> None:
+        self._recipes = recipes
+        self._registry = registry
+        self._gate = gate
+        self._max_log_bytes = max_log_bytes
+        self._describe_error = describe_error
+
+    def launch(self, spec: RunSpec, gates: Sequence[Gate] = ()) -> Launch:
+        """Start the run, or join an equal one that is under way. Never waits.
+
+        Equal runs are shared with cache mode `use` only.
+
+        Args:
+            spec: what to run.
+            gates: gates to pass before the service's own, the connection's say. A joined run
+                passes none.
+
+        Raises:
+            TooManyRuns: a gate and its queue are full.
+            Draining: the service takes no new runs.
+        """
+
+        def create() -> Run:
+            passes: list[Pass] = []
+            try:
+                passes.extend(gate.admit() for gate in (*gates, self._gate))
+            except BaseException:
+                for ticket in passes:
+                    ticket.leave()
+                raise
+            run = Run(
+                self._describe(spec, key),
+                max_log_bytes=self._max_log_bytes,
+                describe_error=self._describe_error,
+            )
+            run.start(self._recipes[spec.recipe].run(spec), passes)
+            return run
+
+        key = spec.fingerprint()
+        return Launch(*self._registry.start_or_join(key, create, share=spec.cache_mode == "use"))
+
+    @staticmethod
+    def _describe(spec: RunSpec, key: str) -> RunInfo:
+        return RunInfo(
+            id=f"run_{ULID()}",
+            recipe=spec.recipe,
+            model=spec.model,
+            key=key,
+            cache="bypass" if spec.cache_mode == "bypass" else "miss",
+            template=None if spec.template is None else str(spec.template),
+            title=spec.title,
+            owner=spec.owner,
+            parent=spec.parent,
+            request=spec.request,
+            tags=spec.tags,
+            abandon_seconds=spec.abandon_seconds,
+        )

@@ -1,0 +1,87 @@
+"""Structured logs: JSON or console, one line a request and one a run, no prompt text.
+
+Everything that goes through the standard library's logging comes out the same way.
+"""
+
+import logging
+import sys
+from typing import Any, Literal, TextIO
+
+import structlog
+
+from llm_stream.engine.run import Run
+from llm_stream.errors import StreamError
+
+
+def configure(
+    level: str, style: Literal["auto", "json", "console"], stream: TextIO = sys.stderr
+) -> None:
+    """Set up logging for the process; once, before anything logs.
+
+    Args:
+        level: name of the lowest level shown ("info").
+        style: `auto` is console on a terminal and JSON elsewhere.
+        stream: where lines go.
+    """
+    json_lines = style == "json" or (style == "auto" and not stream.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[Any] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if json_lines
+        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+class RunLog:
+    """Logs one line at the end of every run."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("llm_stream.run")
+
+    def run_started(self, run: Run) -> None:
+        """See `RunObserver`; only the end is logged."""
+
+    def run_finished(self, run: Run) -> None:
+        """Log what came of the run; a bug of ours with its traceback."""
+        figures = run.statistics()
+        fields: dict[str, Any] = {
+            "run": run.id,
+            "request": run.info.request,
+            "recipe": run.info.recipe,
+            "model": run.info.model,
+            "outcome": figures.state,
+            "attempts": figures.attempts,
+            "chunks": figures.chunks,
+            "input_tokens": figures.input_tokens,
+            "output_tokens": figures.output_tokens,
+            "queued_ms": figures.queued_ms,
+            "first_token_ms": figures.first_token_ms,
+            "total_ms": figures.total_ms,
+        }
+        error = run.error
+        if error is None:
+            self._log.info("run", **fields)
+        elif isinstance(error, StreamError):
+            self._log.warning("run", code=error.code, detail=error.detail, **fields)
+        else:
+            self._log.error("run", code="internal_error", exc_info=error, **fields)

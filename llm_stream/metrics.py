@@ -1,0 +1,151 @@
+"""Prometheus metrics: an observer of runs, and gauges read when somebody asks.
+
+Labels are bounded: recipes, outcomes, route patterns, error codes, and ids of the catalog.
+Nothing here runs once per token.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import prometheus_client as prom
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from llm_stream.engine.registry import RunRegistry
+from llm_stream.engine.run import Run
+from llm_stream.errors import InternalError, StreamError
+
+LATENCY_BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
+)  # fmt: skip
+"""Seconds; from a cached answer to the longest total timeout."""
+
+
+class Metrics:
+    """All metrics of one service, in a registry of their own.
+
+    Attributes:
+        registry: what /metrics shows.
+    """
+
+    def __init__(self) -> None:
+        self.registry = prom.CollectorRegistry()
+        self._finished = prom.Counter(
+            "llm_stream_runs", "Runs that ended.", ["recipe", "outcome"], registry=self.registry
+        )
+        self._errors = prom.Counter(
+            "llm_stream_errors", "Runs that failed, by error code.", ["code"], registry=self.registry
+        )
+        self._first_token = prom.Histogram(
+            "llm_stream_first_token_seconds",
+            "From a run's creation to its first visible output.",
+            ["recipe"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._total = prom.Histogram(
+            "llm_stream_run_seconds",
+            "From a run's creation to its end.",
+            ["recipe"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._queued = prom.Histogram(
+            "llm_stream_queue_seconds",
+            "How long runs waited for a slot.",
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._tokens = prom.Counter(
+            "llm_stream_tokens",
+            "Tokens that models reported.",
+            ["model", "direction"],
+            registry=self.registry,
+        )
+        self._chunks = prom.Counter(
+            "llm_stream_chunks", "Text chunks streamed by models.", registry=self.registry
+        )
+        self.request_seconds = prom.Histogram(
+            "llm_stream_http_request_seconds",
+            "HTTP requests; streams last as long as their reader.",
+            ["method", "path"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._responses = prom.Counter(
+            "llm_stream_http_responses",
+            "HTTP responses by status.",
+            ["method", "path", "status"],
+            registry=self.registry,
+        )
+        self.joins = prom.Counter(
+            "llm_stream_joins", "Requests that joined a run under way.", registry=self.registry
+        )
+        self.resumes = prom.Counter(
+            "llm_stream_resumes", "Subscriptions from behind a cursor.", registry=self.registry
+        )
+        self.slow_readers = prom.Counter(
+            "llm_stream_slow_readers", "Connections cut for not reading.", registry=self.registry
+        )
+        self._loop_lag = prom.Histogram(
+            "llm_stream_loop_lag_seconds",
+            "How late the event loop woke a timer.",
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        prom.ProcessCollector(registry=self.registry)
+
+    def watch(self, registry: RunRegistry, sockets: Callable[[], int]) -> None:
+        """Show the registry's gauges from now on."""
+        self.registry.register(_Gauges(registry, sockets))
+
+    def run_started(self, run: Run) -> None:
+        """See `RunObserver`; gauges are read from the registry instead."""
+
+    def run_finished(self, run: Run) -> None:
+        """Count one ended run."""
+        recipe, figures = run.info.recipe, run.statistics()
+        self._finished.labels(recipe, figures.state).inc()
+        self._total.labels(recipe).observe(figures.total_ms / 1000)
+        self._queued.observe(figures.queued_ms / 1000)
+        self._chunks.inc(figures.chunks)
+        if figures.first_token_ms is not None:
+            self._first_token.labels(recipe).observe(figures.first_token_ms / 1000)
+        if figures.input_tokens is not None:
+            self._tokens.labels(run.info.model, "input").inc(figures.input_tokens)
+        if figures.output_tokens is not None:
+            self._tokens.labels(run.info.model, "output").inc(figures.output_tokens)
+        if run.error is not None:
+            code = run.error.code if isinstance(run.error, StreamError) else InternalError.code
+            self._errors.labels(code).inc()
+
+    def request_finished(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Count one HTTP request; `path` is a route's pattern."""
+        self.request_seconds.labels(method, path).observe(seconds)
+        self._responses.labels(method, path, str(status)).inc()
+
+    async def measure_loop_lag(self, every_seconds: float) -> None:
+        """Observe, until cancelled, how late the loop wakes a timer."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + every_seconds
+            await asyncio.sleep(every_seconds)
+            self._loop_lag.observe(max(0.0, loop.time() - due))
+
+
+class _Gauges(Collector):
+    def __init__(self, registry: RunRegistry, sockets: Callable[[], int]) -> None:
+        self._registry = registry
+        self._sockets = sockets
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        runs = self._registry
+        yield GaugeMetricFamily("llm_stream_runs_active", "Runs under way.", runs.live)
+        yield GaugeMetricFamily("llm_stream_runs_queued", "Runs waiting for a slot.", runs.queued)
+        yield GaugeMetricFamily("llm_stream_readers", "Open subscriptions.", runs.readers)
+        yield GaugeMetricFamily("llm_stream_log_bytes", "Memory of event logs.", runs.log_bytes)
+        yield GaugeMetricFamily("llm_stream_sockets", "Open WebSockets.", self._sockets())

@@ -1,0 +1,1 @@
+"""Any `llm` model as one async iterator of chunks."""

@@ -1,0 +1,210 @@
+"""Any `llm` model, async or sync, as one async iterator of chunks.
+
+Leaving the iterator closes the upstream at once, whatever the consumer was awaiting. Knows
+nothing of runs, retries or timers; `recipes/generate` is its caller.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import Executor
+from contextlib import aclosing
+from typing import Any, Final, cast
+
+import llm
+import orjson
+
+from llm_stream.errors import InvalidOutput, UnsupportedByModel
+from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning, ToolCall
+from llm_stream.models.faults import from_model, from_refused_call
+from llm_stream.models.syncbridge import pump
+
+MAX_DROPPED_CHUNKS: Final = 1000
+"""How many chunks leaving reads on the way to the plugin's own wait; bounds endless bursts."""
+
+AnyModel = llm.Model | llm.KeyModel | llm.AsyncModel | llm.AsyncKeyModel
+AnyResponse = llm.Response | llm.AsyncResponse
+
+
+class ModelAdapter:
+    """One model of the catalog.
+
+    Args:
+        model: the `llm` model; a sync-only one runs in `executor`, one thread a call.
+        executor: bounded pool of threads for sync models.
+    """
+
+    def __init__(self, model: AnyModel, executor: Executor) -> None:
+        self._model = model
+        self._executor = executor
+        self.id: str = model.model_id
+        self.is_async = isinstance(model, (llm.AsyncModel, llm.AsyncKeyModel))
+
+    @property
+    def supports_schema(self) -> bool:
+        """Whether the model itself keeps to a JSON Schema."""
+        return bool(self._model.supports_schema)
+
+    @property
+    def attachment_types(self) -> list[str]:
+        """Media types of attachments the model takes, sorted."""
+        return sorted(self._model.attachment_types)
+
+    @property
+    def options_schema(self) -> dict[str, Any]:
+        """JSON Schema of the model's options."""
+        schema: dict[str, Any] = self._model.Options.model_json_schema()
+        return schema
+
+    @property
+    def provider(self) -> str:
+        """Name of the package the model's class comes from."""
+        return type(self._model).__module__.partition(".")[0]
+
+    def check(self, call: ModelCall) -> None:
+        """Say now whether the model would refuse the call, before a run exists. Sends nothing.
+
+        Raises:
+            InvalidOption: an option the model does not have, or a bad value (caller's doing).
+            UnsupportedByModel: schema, attachment or conversation it cannot do (caller's doing).
+        """
+        self._open(call)
+
+    def _open(self, call: ModelCall) -> AnyResponse:
+        """An unstarted response: validates, does no I/O."""
+        if call.schema is not None and not self.supports_schema:
+            raise UnsupportedByModel(
+                f"{self.id} cannot keep to a schema. Choose a model with supports_schema in "
+                "GET /v1/models, or leave the schema out.",
+                field="schema",
+            )
+        turns = [message for message in call.messages if message.role != "system"]
+        kwargs: dict[str, Any] = {
+            "system": call.system,
+            "options": call.options,
+            "schema": call.schema,
+            # can_stream is only looked at by llm's own command line (llm 0.36).
+            "stream": bool(self._model.can_stream),
+        }
+        if len(turns) == 1 and turns[0].role == "user":
+            kwargs["prompt"] = turns[0].content
+            kwargs["attachments"] = _attachments(turns[0].attachments)
+        else:
+            # Some providers read the system prompt from messages=, some from system=.
+            kwargs["messages"] = [_message(message) for message in call.messages]
+            self._model._validate_attachments(  # noqa: SLF001 - messages= skips llm's own check
+                [a for message in turns for a in _attachments(message.attachments)]
+            )
+        try:
+            response: AnyResponse = self._model.prompt(**kwargs)
+        except Exception as error:  # plugins share no base class; see models/faults
+            raise from_refused_call(error, self.id) from error
+        return response
+
+    async def stream(self, call: ModelCall) -> AsyncGenerator[Chunk]:
+        """Ask the model and yield what it answers, last a `Finish`.
+
+        Close it (`contextlib.aclosing`) to leave early: an async upstream is closed before
+        the closing returns, a sync model's thread stops at its next chunk and what it still
+        produces is dropped. Cancellation does the same.
+
+        Raises:
+            InvalidOption, UnsupportedByModel: as from `check`.
+            UpstreamError: the model failed; what came before is partial. One of ours whatever
+                the plugin raised.
+        """
+        response = self._open(call)
+        tools: dict[str, list[str]] = {}
+        events = (
+            _events(response)
+            if isinstance(response, llm.AsyncResponse)
+            else pump(response.stream_events, self._executor)
+        )
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if event.type == "text":
+                        if event.chunk:
+                            yield event.chunk
+                    elif event.type == "reasoning":
+                        if event.chunk:
+                            yield Reasoning(event.chunk)
+                    elif event.type in {"tool_call_name", "tool_call_args"}:
+                        _collect(tools, event)
+        except Exception as error:  # plugins share no base class; see models/faults
+            raise from_model(error, self.id) from error
+        for call_id, (name, *arguments) in tools.items():
+            yield _tool_call(call_id, name, "".join(arguments))
+        yield _finish(response)
+
+
+async def _events(response: llm.AsyncResponse) -> AsyncGenerator[llm.parts.StreamEvent]:
+    """The events of an async response; leaving closes the provider's stream.
+
+    Some plugins close their connection only when a cancellation lands inside their own
+    `__anext__`, not on `aclose()`. So whoever leaves from elsewhere gets one more pull, which
+    is cancelled at once.
+    """
+    events = cast("AsyncGenerator[llm.parts.StreamEvent]", cast("Any", response).astream_events())
+    finished = False
+    try:
+        async for event in events:
+            yield event
+        finished = True
+    except GeneratorExit:
+        finished = True
+        await _cancel_inside(events)
+        raise
+    finally:
+        if not finished:
+            # An exception or a cancellation came out of the plugin's generator: it is closed.
+            await events.aclose()
+
+
+async def _cancel_inside(events: AsyncGenerator[Any]) -> None:
+    async def pull() -> None:
+        # Chunks that lie ready are read and dropped until the plugin waits for its provider.
+        for _ in range(MAX_DROPPED_CHUNKS):
+            await anext(events)
+
+    puller = asyncio.create_task(pull())
+    await asyncio.sleep(0)
+    puller.cancel()
+    # gather: the answer is not wanted any more, nor is the error that ends it.
+    await asyncio.gather(puller, return_exceptions=True)
+    await events.aclose()
+
+
+def _attachments(attachments: tuple[Any, ...]) -> list[llm.Attachment]:
+    return [llm.Attachment(type=a.type, content=a.content) for a in attachments]
+
+
+def _message(message: Any) -> llm.parts.Message:
+    make = {"system": llm.system, "user": llm.user, "assistant": llm.assistant}[message.role]
+    return make(message.content, *_attachments(message.attachments))
+
+
+def _collect(tools: dict[str, list[str]], event: llm.parts.StreamEvent) -> None:
+    key = event.tool_call_id or str(event.part_index)
+    if event.type == "tool_call_name":
+        tools.setdefault(key, [event.tool_name or event.chunk])
+    else:
+        tools.setdefault(key, [event.tool_name or ""]).append(event.chunk)
+
+
+def _tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
+    try:
+        return ToolCall(call_id, name, orjson.loads(arguments or "{}"))
+    except orjson.JSONDecodeError as error:
+        raise InvalidOutput(f"The model called {name!r} with arguments that are not JSON.") from error
+
+
+def _finish(response: AnyResponse) -> Finish:
+    said = response.response_json if isinstance(response.response_json, dict) else {}
+    reason = said.get("finish_reason") or said.get("stop_reason") or said.get("status") or "stop"
+    return Finish(
+        finish_reason=str(reason),
+        model=response.resolved_model or said.get("model"),
+        input_tokens=response.input_tokens,
+        output_tokens=response.output_tokens,
+        details=response.token_details or {},
+    )

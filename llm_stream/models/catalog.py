@@ -1,0 +1,95 @@
+"""Which models and aliases exist. Built once at start, in a thread; never per request."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from typing import Any
+
+from llm_stream.errors import UnknownModel
+from llm_stream.models.adapter import AnyModel, ModelAdapter
+from llm_stream.models.plugins import Loaded, PluginFault
+
+
+class ModelCatalog:
+    """Adapters by id, and names that stand for them.
+
+    Args:
+        loaded: what the plugins registered.
+        executor: threads for sync models.
+        default: id or alias that answers when a request names none.
+        aliases: names of the configuration (`fast`, ...) and what they stand for; they win
+            over names of plugins.
+        own_models: models of the service itself; they win over a plugin's of the same id.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        executor: Executor,
+        *,
+        default: str,
+        aliases: Mapping[str, str],
+        own_models: Iterable[AnyModel] = (),
+    ) -> None:
+        self.faults: list[PluginFault] = list(loaded.faults)
+        self._adapters: dict[str, ModelAdapter] = {}
+        self._names: dict[str, str] = {}
+        for registered in loaded.models:
+            adapter = ModelAdapter(registered.model, executor)
+            self._adapters[adapter.id] = adapter
+            self._names.update(dict.fromkeys(registered.aliases, adapter.id))
+        for model in own_models:
+            adapter = ModelAdapter(model, executor)
+            self._adapters[adapter.id] = adapter
+        # An id always means itself, whatever alias a plugin claimed.
+        self._names.update({name: name for name in self._adapters})
+        self.aliases: dict[str, str] = {}
+        self.broken_aliases: dict[str, str] = {}
+        for alias, target in {**aliases, "default": default}.items():
+            resolved = self._names.get(target) or self._names.get(aliases.get(target, ""))
+            if resolved is None:
+                self.broken_aliases[alias] = target
+            else:
+                self.aliases[alias] = resolved
+        self._names.update(self.aliases)
+
+    def __len__(self) -> int:
+        return len(self._adapters)
+
+    def find(self, name: str | None, *, field: str = "model") -> ModelAdapter:
+        """The adapter of an id or alias; of the default model for None.
+
+        Raises:
+            UnknownModel: there is none (the caller's doing).
+        """
+        model_id = self._names.get("default" if name is None else name)
+        if model_id is None:
+            raise UnknownModel(
+                "The service has no default model; set models.default."
+                if name is None
+                else f"There is no model {name[:100]!r}. GET /v1/models lists ids and aliases.",
+                field=field,
+            )
+        return self._adapters[model_id]
+
+    def aliases_of(self, model_id: str) -> list[str]:
+        """Every other name of a model, sorted."""
+        return sorted(n for n, target in self._names.items() if target == model_id and n != target)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """All models by id, in the shape of OpenAI's list with extra fields."""
+        default = self.aliases.get("default")
+        return [
+            {
+                "id": adapter.id,
+                "object": "model",
+                "created": 0,
+                "owned_by": adapter.provider,
+                "aliases": self.aliases_of(adapter.id),
+                "is_default": adapter.id == default,
+                "is_async": adapter.is_async,
+                "supports_schema": adapter.supports_schema,
+                "attachment_types": adapter.attachment_types,
+                "options": adapter.options_schema,
+            }
+            for _, adapter in sorted(self._adapters.items())
+        ]

@@ -1,0 +1,73 @@
+"""Foreign exceptions of models and plugins turned into our errors.
+
+Plugins share no base class of errors (docs/architecture.md, "Models"), so this is the one
+place that takes any `Exception` from a model and says whose doing it was.
+"""
+
+import re
+from typing import Final
+
+import llm
+import pydantic
+
+from llm_stream.errors import (
+    InvalidOption,
+    MissingKey,
+    StreamError,
+    UnsupportedByModel,
+    UpstreamFailed,
+    UpstreamRejected,
+)
+
+MAX_UPSTREAM_CHARS: Final = 300
+"""How much of a foreign error text is shown."""
+
+_SECRET: Final = re.compile(
+    r"(?i)(bearer\s+\S+|\b(?:sk|pk|lls|ghp|xox[abp]|AIza)[-_A-Za-z0-9]{8,}"
+    r"|(?:api[-_ ]?key|token|authorization)\W{1,4}\S+)"
+)
+
+
+def scrub(text: str) -> str:
+    """Foreign text made safe to show: on one line, cut, without anything shaped like a key."""
+    return _SECRET.sub("[redacted]", " ".join(text.split()))[:MAX_UPSTREAM_CHARS]
+
+
+def from_model(error: Exception, model_id: str) -> StreamError:
+    """What a failure during a model call means to the caller.
+
+    Our own errors pass unchanged. HTTP-like `status_code` attributes, which the SDKs of the
+    providers have, decide between "may pass" (408, 409, 429, 5xx) and "refused".
+    """
+    if isinstance(error, StreamError):
+        return error
+    if isinstance(error, llm.NeedsKeyException):
+        return MissingKey(
+            f"No API key is configured for the provider of {model_id}. Set its environment "
+            "variable or use 'llm keys set' on the server."
+        )
+    text = scrub(str(error))
+    shown = f"{model_id}: {type(error).__name__}{': ' + text if text else ''}"
+    status = getattr(error, "status_code", None)
+    if isinstance(status, int) and 400 <= status < 500 and status not in {408, 409, 425, 429}:
+        return UpstreamRejected(shown)
+    return UpstreamFailed(shown)
+
+
+def from_refused_call(error: Exception, model_id: str) -> StreamError:
+    """What it means when a model refuses a call before anything is sent."""
+    if isinstance(error, StreamError):
+        return error
+    if isinstance(error, pydantic.ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        known = first["type"] != "extra_forbidden"
+        return InvalidOption(
+            f"{model_id} refuses option {name!r}: "
+            f"{first['msg'] if known else 'it has no such option'}. "
+            "GET /v1/models lists the options of every model.",
+            field=f"options.{name}" if name else "options",
+        )
+    if isinstance(error, (ValueError, NotImplementedError)):
+        return UnsupportedByModel(f"{model_id}: {scrub(str(error))}", field="model")
+    return from_model(error, model_id)

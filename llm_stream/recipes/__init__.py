@@ -1,0 +1,1 @@
+"""Use cases: a frozen spec in, an async iterator of payloads out."""

@@ -1,0 +1,96 @@
+"""`RunSpec`: one validated request, frozen, and the fingerprint that is its identity."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+import orjson
+
+from llm_stream.models.chunks import Message, ModelCall
+from llm_stream.models.timers import Timeouts
+
+CacheMode = Literal["use", "refresh", "bypass", "only"]
+
+FINGERPRINT_VERSION: Final = 1
+"""Part of every fingerprint; raised when the meaning of a field changes."""
+
+TITLE_CHARS: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRef:
+    """Which template made the messages: its name, and the hash of its file."""
+
+    name: str
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.hash}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """What is to be run. Names are resolved, templates rendered, options checked.
+
+    `model` and `fallback_models` are ids of the catalog. `owner` is the scope in which equal
+    runs may be shared. `abandon_seconds` is how long the run goes on without a reader, None =
+    for ever. `parent` is the run whose recipe asks for this one.
+    """
+
+    recipe: str
+    model: str
+    messages: tuple[Message, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
+    template: TemplateRef | None = None
+    cache_mode: CacheMode = "use"
+    timeouts: Timeouts = Timeouts()
+    fallback_models: tuple[str, ...] = ()
+    abandon_seconds: float | None = None
+    tags: tuple[str, ...] = ()
+    owner: str = ""
+    parent: str | None = None
+    request: str = ""
+
+    @property
+    def title(self) -> str:
+        """First words of the last user turn, at most 80 characters, on one line."""
+        for message in reversed(self.messages):
+            if message.role == "user":
+                return " ".join(message.content[: TITLE_CHARS * 4].split())[:TITLE_CHARS]
+        return ""
+
+    @property
+    def call(self) -> ModelCall:
+        """What the model is asked."""
+        return ModelCall(
+            self.messages,
+            dict(self.options),
+            None if self.schema is None else dict(self.schema),
+        )
+
+    def fingerprint(self) -> str:
+        """64 hexadecimal digits: equal for requests with the same answer, across processes.
+
+        Covers recipe, model, messages with attachments, options, schema, template hash and
+        owner; not cache control, timeouts, fallbacks, tags or policy.
+        """
+        identity = {
+            "v": FINGERPRINT_VERSION,
+            "recipe": self.recipe,
+            "model": self.model,
+            "messages": [
+                [m.role, m.content, [[a.type, _digest(a.content)] for a in m.attachments]]
+                for m in self.messages
+            ],
+            "options": dict(self.options),
+            "schema": None if self.schema is None else dict(self.schema),
+            "template": None if self.template is None else self.template.hash,
+            "owner": self.owner,
+        }
+        return _digest(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,1 @@
+"""The wires: REST, Server-Sent Events, WebSocket, page."""

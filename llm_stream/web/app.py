@@ -1,0 +1,133 @@
+"""The composition root: settings in, one `aiohttp` application out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from aiohttp import web
+
+from llm_stream.config import Settings
+from llm_stream.engine.gate import Gate
+from llm_stream.engine.registry import RunRegistry
+from llm_stream.launcher import Launcher
+from llm_stream.logs import RunLog
+from llm_stream.metrics import Metrics
+from llm_stream.models.adapter import AnyModel
+from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.local import LocalModel
+from llm_stream.models.plugins import load_plugins
+from llm_stream.models.weights import weights_path
+from llm_stream.recipes.generate import Generate
+from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.resources import resource
+from llm_stream.web import info, rest, ws
+from llm_stream.web.idempotency import IdempotencyKeys
+from llm_stream.web.intake import Intake
+from llm_stream.web.middleware import add_headers, identify_and_log, problems
+from llm_stream.web.pages import Pages
+from llm_stream.web.problems import problem
+from llm_stream.web.service import SERVICE, Service
+
+
+async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) -> web.Application:
+    """Build the service; blocking parts (plugins, files, weights) run in threads.
+
+    The application owns what is made here and closes it at its cleanup: runs still live then
+    are cancelled with reason `shutdown`.
+
+    Args:
+        settings: the whole configuration.
+        own_models: further `llm` models, scripted ones say; they win over a plugin's.
+
+    Raises:
+        TemplateFault: a template file cannot be used (the operator's doing).
+    """
+    local = await asyncio.to_thread(make_local, settings)
+    threads = ThreadPoolExecutor(settings.models.sync_threads, "sync-model")
+    loaded = await asyncio.to_thread(load_plugins, settings.models.plugins)
+    prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
+    pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
+    catalog = ModelCatalog(
+        loaded,
+        threads,
+        default=settings.models.default,
+        aliases=settings.models.aliases,
+        own_models=[*([local] if local else []), *own_models],
+    )
+    metrics = Metrics()
+    registry = RunRegistry(
+        retention_seconds=settings.runs.retention_seconds,
+        retention_bytes=settings.runs.retention_bytes,
+        observers=(metrics, RunLog()),
+    )
+    generate = Generate(catalog, problem)
+    service = Service(
+        settings=settings,
+        catalog=catalog,
+        prompts=prompts,
+        registry=registry,
+        launcher=Launcher(
+            {generate.name: generate},
+            registry,
+            Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service"),
+            max_log_bytes=settings.runs.max_log_bytes,
+            describe_error=problem,
+        ),
+        intake=Intake(
+            catalog,
+            prompts,
+            limits=settings.limits,
+            models=settings.models,
+            runs=settings.runs,
+        ),
+        metrics=metrics,
+        idempotency=IdempotencyKeys(settings.runs.retention_seconds),
+    )
+    metrics.watch(registry, lambda: len(service.sockets))
+
+    app = web.Application(
+        middlewares=[identify_and_log, problems], client_max_size=settings.server.body_bytes
+    )
+    app[SERVICE] = service
+    app.on_response_prepare.append(add_headers)
+    for routes in (rest.routes, ws.routes, info.routes):
+        app.add_routes(routes)
+    pages.add_routes(app)
+
+    async def lifetime(_app: web.Application) -> AsyncIterator[None]:
+        lag = asyncio.create_task(
+            metrics.measure_loop_lag(settings.telemetry.loop_lag_seconds), name="loop-lag"
+        )
+        if local is not None and local.available:
+            await local.load()
+        yield
+        await registry.close()
+        lag.cancel()
+        await asyncio.gather(lag, return_exceptions=True)
+        if local is not None:
+            await local.close()
+        # A sync model blocked in a read cannot be interrupted; do not wait for its thread.
+        threads.shutdown(wait=False, cancel_futures=True)
+
+    app.cleanup_ctx.append(lifetime)
+    return app
+
+
+def make_local(settings: Settings) -> LocalModel | None:
+    """The embedded model as configured, None if it is switched off."""
+    local = settings.local
+    if not local.enabled:
+        return None
+    return LocalModel(
+        model_id=local.model_id,
+        weights=Path(local.weights) if local.weights else weights_path(),
+        context_tokens=local.context_tokens,
+        parallel=local.parallel,
+        threads=local.threads,
+    )
+
+
+def template_folder(settings: Settings) -> Path:
+    """The folder of templates: the configured one, or the one that ships."""
+    return Path(settings.templates.folder) if settings.templates.folder else resource("templates")

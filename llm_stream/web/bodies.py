@@ -1,0 +1,203 @@
+"""The shapes of requests, as pydantic models, and strict reading of JSON into them.
+
+Validation only: what names mean (models, templates, runs) is `web/intake`'s business.
+"""
+
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from llm_stream.errors import (
+    InvalidField,
+    MalformedRequest,
+    MissingField,
+    StreamError,
+    UnknownField,
+)
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Scalar = str | int | float | bool
+
+
+class Body(BaseModel):
+    """Base of all bodies: unknown fields and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AttachmentBody(Body):
+    """An inline file: base64 bytes with an explicit media type."""
+
+    type: Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9.+-]+$", max_length=100)]
+    data: Annotated[str, Field(min_length=1, description="base64")]
+
+
+class MessageBody(Body):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+    attachments: list[AttachmentBody] = []
+
+
+class CacheBody(Body):
+    """How the cache may be used; `bypass` also keeps the run from being shared."""
+
+    mode: Literal["use", "bypass"] = "use"
+
+
+class TimeoutsBody(Body):
+    """Limits of the model call in seconds; absent ones come from the configuration."""
+
+    first_token_seconds: Seconds | None = None
+    idle_seconds: Seconds | None = None
+    total_seconds: Seconds | None = None
+
+
+class GenerateBody(Body):
+    """POST /v1/generate: `prompt`, or `messages`, or `template` with `params`."""
+
+    prompt: str | None = None
+    messages: Annotated[list[MessageBody], Field(min_length=1, max_length=1000)] | None = None
+    template: Name | None = None
+    params: dict[str, Scalar] = {}
+    attachments: list[AttachmentBody] = []
+    model: Name | None = None
+    system: str | None = None
+    options: dict[str, Any] = {}
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    cache: CacheBody = CacheBody()
+    timeouts: TimeoutsBody = TimeoutsBody()
+    fallback_models: Annotated[list[Name], Field(max_length=10)] = []
+    on_disconnect: Literal["continue", "cancel"] | None = None
+    tags: Annotated[list[Name], Field(max_length=32)] = []
+
+
+class RenderBody(Body):
+    """POST /v1/templates/{name}/render: values, and the input for `$input`."""
+
+    params: dict[str, Scalar] = {}
+    prompt: str | None = None
+
+
+class StartFrame(Body):
+    """WebSocket: start a run and subscribe to it as `stream` (default: the id)."""
+
+    type: Literal["start"]
+    id: Name
+    stream: Name | None = None
+    recipe: Name = "generate"
+    input: dict[str, Any]
+
+
+class StreamRequest(Body):
+    """Which run to follow, as which stream, from behind which cursor."""
+
+    stream: Name
+    run: Name
+    after: Annotated[str, Field(max_length=40)] = "0"
+
+
+class SubscribeFrame(Body):
+    """WebSocket: follow runs; one frame resumes all streams of a lost socket."""
+
+    type: Literal["subscribe"]
+    id: Name
+    streams: Annotated[list[StreamRequest], Field(min_length=1, max_length=1000)]
+
+
+class UnsubscribeFrame(Body):
+    """WebSocket: leave a stream; the run goes on by its own policy."""
+
+    type: Literal["unsubscribe"]
+    id: Name
+    stream: Name
+
+
+class CancelFrame(Body):
+    """WebSocket: end a run early."""
+
+    type: Literal["cancel"]
+    id: Name
+    run: Name
+
+
+class PingFrame(Body):
+    """WebSocket: answered by a pong with the same id."""
+
+    type: Literal["ping"]
+    id: Name | None = None
+
+
+FRAMES: dict[str, type[Body]] = {
+    "start": StartFrame,
+    "subscribe": SubscribeFrame,
+    "unsubscribe": UnsubscribeFrame,
+    "cancel": CancelFrame,
+    "ping": PingFrame,
+}
+
+B = TypeVar("B", bound=Body)
+
+MAX_DEPTH: Final = 64
+"""Deepest nesting of a request; what is deeper is an attack on recursion."""
+
+
+def read_object(data: bytes | str) -> dict[str, Any]:
+    """One JSON object out of untrusted bytes.
+
+    orjson refuses NaN, a byte order mark, lone surrogates and invalid UTF-8.
+
+    Raises:
+        MalformedRequest: it is anything else (the caller's doing).
+    """
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(f"The body is not JSON: {error}. Send one JSON object.") from error
+    if not isinstance(value, dict):
+        raise MalformedRequest("The body is JSON, but not an object. Send {...}.")
+    if _depth_exceeds(value, MAX_DEPTH):
+        raise MalformedRequest(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+    return value
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def validate(model: type[B], value: dict[str, Any], prefix: str = "") -> B:
+    """The body as `model`.
+
+    Raises:
+        MissingField, UnknownField, InvalidField: naming the first field at fault, behind
+            `prefix` (the caller's doing).
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise _field_error(error, prefix) from error
+
+
+def _field_error(error: ValidationError, prefix: str) -> StreamError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = prefix + ".".join(str(part)[:100] for part in first["loc"])
+    if first["type"] == "missing":
+        return MissingField(f"Field {path!r} is required.", field=path)
+    if first["type"] == "extra_forbidden":
+        return UnknownField(
+            f"Field {path!r} is not known here. Remove it or correct its name.", field=path
+        )
+    return InvalidField(f"Field {path!r}: {first['msg']}.", field=path)

@@ -1,0 +1,130 @@
+"""What a client can say on the socket. Every command is answered by one `reply`, in order."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from llm_stream.errors import InvalidField, MalformedRequest, StreamError, UnknownStream
+from llm_stream.web.bodies import (
+    FRAMES,
+    Body,
+    CancelFrame,
+    GenerateBody,
+    PingFrame,
+    StartFrame,
+    StreamRequest,
+    SubscribeFrame,
+    UnsubscribeFrame,
+    read_object,
+    validate,
+)
+from llm_stream.web.intake import RECIPES, Caller
+from llm_stream.web.problems import problem
+from llm_stream.web.socket import Socket
+
+
+def answer_frame(socket: Socket, text: str) -> None:
+    """Obey one frame and put its reply into the outbox. Never waits.
+
+    Raises:
+        MalformedRequest: the frame is not a JSON object with a known `type` (the caller's
+            doing). Everything else that is wrong becomes a reply.
+    """
+    value = read_object(text)
+    kind = value.get("type")
+    model = FRAMES.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        known = ", ".join(sorted(FRAMES))
+        raise MalformedRequest(f"Field 'type' has to be one of {known}.", field="type")
+    frame_id = value.get("id")
+    if not isinstance(frame_id, str):
+        frame_id = None
+    try:
+        frame = validate(model, value)
+        if frame_id is not None:
+            socket.check_id(frame_id)
+        reply = COMMANDS[model](socket, frame)
+    except StreamError as error:
+        socket.outbox.reply(refusal(frame_id, error, socket))
+    else:
+        socket.outbox.reply({"type": "reply", "id": frame_id} | reply)
+
+
+def refusal(frame_id: str | None, error: StreamError, socket: Socket) -> dict[str, object]:
+    """The reply to a command that was refused."""
+    body = problem(error, request=socket.request)
+    return {"type": "reply", "id": frame_id, "status": body["status"], "error": body}
+
+
+def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
+    """Start a run, or join an equal one, and follow it from its beginning."""
+    if frame.recipe not in RECIPES:
+        known = ", ".join(sorted(RECIPES))
+        raise InvalidField(f"Field 'recipe' has to be one of {known}.", field="recipe")
+    name = frame.stream or frame.id
+    socket.check_name(name)
+    service = socket.service
+    spec = service.intake.generate(
+        validate(GenerateBody, frame.input, "input."), Caller(socket.request)
+    )
+    launch = service.launcher.launch(spec, (socket.gate,))
+    if launch.joined:
+        service.metrics.joins.inc()
+    socket.claims.add(launch.run.id)
+    socket.open(name, launch.run, "0")
+    cache = "joined" if launch.joined else launch.run.info.cache
+    return {"status": 202, "stream": name, "run": launch.run.id, "cache": cache}
+
+
+def subscribe(socket: Socket, frame: SubscribeFrame) -> dict[str, Any]:
+    """Follow runs; each stream has its own status, so one that fails harms no other."""
+    streams = [_follow(socket, asked) for asked in frame.streams]
+    return {"status": 200, "streams": streams}
+
+
+def _follow(socket: Socket, asked: StreamRequest) -> dict[str, Any]:
+    try:
+        socket.check_name(asked.stream)
+        run = socket.service.registry.find(asked.run)
+        socket.open(asked.stream, run, asked.after)
+    except StreamError as error:
+        body = problem(error, run=asked.run, request=socket.request)
+        return {"stream": asked.stream, "status": body["status"], "error": body}
+    if asked.after not in {"0", "now"}:
+        socket.service.metrics.resumes.inc()
+    return {"stream": asked.stream, "status": 200, "run": run.id}
+
+
+def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> dict[str, Any]:
+    """Leave a stream."""
+    stream = socket.streams.get(frame.stream)
+    if stream is None:
+        raise UnknownStream(f"There is no stream {frame.stream[:100]!r} here.", field="stream")
+    socket.close_stream(stream)
+    return {"status": 200, "stream": frame.stream}
+
+
+def cancel(socket: Socket, frame: CancelFrame) -> dict[str, Any]:
+    """Want a run no more. Asking twice releases this socket's claim once."""
+    run = socket.service.registry.find(frame.run)
+    if run.id in socket.claims:
+        socket.claims.discard(run.id)
+        ended = run.release()
+    else:
+        ended = run.claims == 0 or run.release()
+    shared = not ended and not run.done and run.claims > 0
+    return {"status": 200, "run": run.id, "state": "cancelled" if ended else run.state,
+            "shared": shared}  # fmt: skip
+
+
+def ping(_socket: Socket, _frame: PingFrame) -> dict[str, Any]:
+    """Answer with a pong."""
+    return {"type": "pong"}
+
+
+COMMANDS: Final[dict[type[Body], Callable[[Any, Any], dict[str, Any]]]] = {
+    StartFrame: start,
+    SubscribeFrame: subscribe,
+    UnsubscribeFrame: unsubscribe,
+    CancelFrame: cancel,
+    PingFrame: ping,
+}

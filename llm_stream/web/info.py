@@ -1,0 +1,117 @@
+"""What there is and how it is: models, templates, health, metrics."""
+
+import time
+from typing import Any
+
+import prometheus_client
+from aiohttp import web
+
+from llm_stream import __version__
+from llm_stream.web.bodies import RenderBody, read_object, validate
+from llm_stream.web.intake import as_text
+from llm_stream.web.rest import json_response, read_body
+from llm_stream.web.service import SERVICE
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/v1/models")
+async def list_models(request: web.Request) -> web.Response:
+    """All models in OpenAI's list shape with extra fields, aliases, and what failed to load."""
+    catalog = request.config_dict[SERVICE].catalog
+    return json_response(
+        {
+            "object": "list",
+            "data": catalog.describe(),
+            "aliases": catalog.aliases,
+            "faults": [{"plugin": f.name, "error": f.error} for f in catalog.faults],
+        }
+    )
+
+
+@routes.get("/v1/templates")
+async def list_templates(request: web.Request) -> web.Response:
+    """All templates."""
+    prompts = request.config_dict[SERVICE].prompts
+    return json_response({"templates": [template.describe() for template in prompts]})
+
+
+@routes.get("/v1/templates/{name}")
+async def get_template(request: web.Request) -> web.Response:
+    """One template."""
+    prompts = request.config_dict[SERVICE].prompts
+    return json_response(prompts.find(request.match_info["name"]).describe())
+
+
+@routes.post("/v1/templates/{name}/render")
+async def render_template(request: web.Request) -> web.Response:
+    """What a model would be asked; no model is called."""
+    template = request.config_dict[SERVICE].prompts.find(request.match_info["name"])
+    body = validate(RenderBody, read_object(await read_body(request)))
+    params = {name: as_text(value) for name, value in body.params.items()}
+    rendered = template.render(params, body.prompt)
+    return json_response(
+        {
+            "template": str(template.ref),
+            "system": rendered.system,
+            "prompt": rendered.prompt,
+            "model": template.model,
+            "options": dict(template.options),
+            "schema": template.schema,
+        }
+    )
+
+
+@routes.get("/livez")
+async def livez(_request: web.Request) -> web.Response:
+    """The process is alive; touches nothing."""
+    return web.Response(text="ok\n")
+
+
+@routes.get("/readyz")
+async def readyz(request: web.Request) -> web.Response:
+    """200 if new runs can start, else 503 with what is missing."""
+    missing = request.config_dict[SERVICE].missing()
+    return json_response(
+        {"ready": not missing, "missing": missing}, status=503 if missing else 200
+    )
+
+
+@routes.get("/health")
+async def health(request: web.Request) -> web.Response:
+    """Components in detail; always 200."""
+    service = request.config_dict[SERVICE]
+    registry, catalog, settings = service.registry, service.catalog, service.settings
+    body: dict[str, Any] = {
+        "status": "draining" if service.draining.is_set() else "ok",
+        "version": __version__,
+        "uptime_seconds": round(time.monotonic() - service.began, 1),
+        "runs": {
+            "active": registry.live,
+            "queued": registry.queued,
+            "readers": registry.readers,
+            "log_bytes": registry.log_bytes,
+            "retention_seconds": settings.runs.retention_seconds,
+            "durable": False,
+        },
+        "sockets": len(service.sockets),
+        "models": {
+            "count": len(catalog),
+            "default": catalog.aliases.get("default"),
+            "aliases": catalog.aliases,
+            "broken_aliases": catalog.broken_aliases,
+            "faults": [{"plugin": f.name, "error": f.error} for f in catalog.faults],
+        },
+        "templates": len(service.prompts),
+    }
+    return json_response(body)
+
+
+@routes.get("/metrics")
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus text format."""
+    registry = request.config_dict[SERVICE].metrics.registry
+    return web.Response(
+        body=prometheus_client.generate_latest(registry),
+        headers={"Content-Type": prometheus_client.CONTENT_TYPE_LATEST},
+    )

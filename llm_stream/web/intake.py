@@ -1,0 +1,225 @@
+"""A validated body becomes a `RunSpec`: names resolved, templates rendered, options checked."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import jsonschema
+import orjson
+
+from llm_stream.config import LimitsSection, ModelsSection, RunsSection
+from llm_stream.errors import (
+    EmptyPrompt,
+    InvalidField,
+    MissingField,
+    PayloadTooLarge,
+    UnsupportedByModel,
+)
+from llm_stream.models.adapter import ModelAdapter
+from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.chunks import Attachment, Message
+from llm_stream.models.timers import Timeouts
+from llm_stream.recipes.prompts import PromptLibrary, PromptTemplate
+from llm_stream.recipes.spec import RunSpec
+from llm_stream.web.bodies import AttachmentBody, GenerateBody, MessageBody
+
+RECIPES: Final = frozenset({"generate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and how it will read: decides what happens when nobody reads any more.
+
+    `waits` is true where only this very connection can read the answer (plain JSON).
+    `detached` is true where the caller did not stay to read (202).
+    """
+
+    request: str
+    owner: str = ""
+    waits: bool = False
+    detached: bool = False
+
+
+class Intake:
+    """Makes specs; the only place that knows what a request's words mean."""
+
+    def __init__(
+        self,
+        catalog: ModelCatalog,
+        prompts: PromptLibrary,
+        *,
+        limits: LimitsSection,
+        models: ModelsSection,
+        runs: RunsSection,
+    ) -> None:
+        self._catalog = catalog
+        self._prompts = prompts
+        self._limits = limits
+        self._models = models
+        self._runs = runs
+
+    def generate(self, body: GenerateBody, caller: Caller) -> RunSpec:
+        """The spec of one generate request.
+
+        Raises:
+            CallerError: a name, a size, a combination or an option is wrong; nothing was
+                sent to a model.
+        """
+        template = None if body.template is None else self._prompts.find(body.template)
+        if template is None and body.params:
+            raise InvalidField("'params' go with a 'template'; name one.", field="params")
+        asked = body.model or (template.model if template else None)
+        adapter = self._catalog.find(asked)
+        fallbacks = body.fallback_models or self._models.fallbacks.get(adapter.id, [])
+        spec = RunSpec(
+            recipe="generate",
+            model=adapter.id,
+            messages=self._messages(body, template),
+            options={**(template.options if template else {}), **body.options},
+            schema=self._schema(body, template),
+            template=template.ref if template else None,
+            cache_mode=body.cache.mode,
+            timeouts=self._timeouts(body, adapter),
+            fallback_models=tuple(
+                self._catalog.find(name, field=f"fallback_models.{place}").id
+                for place, name in enumerate(fallbacks)
+            ),
+            abandon_seconds=self._abandon_seconds(body, caller),
+            tags=tuple(body.tags),
+            owner=caller.owner,
+            request=caller.request,
+        )
+        for model_id in (spec.model, *spec.fallback_models):
+            self._catalog.find(model_id).check(spec.call)
+        return spec
+
+    def _messages(
+        self, body: GenerateBody, template: PromptTemplate | None
+    ) -> tuple[Message, ...]:
+        given = [name for name in ("prompt", "messages") if getattr(body, name) is not None]
+        if len(given) > 1 or (template and "messages" in given):
+            other = "template" if template else "prompt"
+            raise InvalidField(f"Give either '{other}' or 'messages', not both.", field="messages")
+        if not given and template is None:
+            raise MissingField("Give 'prompt', 'messages' or 'template'.", field="prompt")
+        if body.messages is not None:
+            turns = self._conversation(body)
+        else:
+            system = body.system
+            text = body.prompt or ""
+            if template is not None:
+                params = {name: as_text(value) for name, value in body.params.items()}
+                rendered = template.render(params, body.prompt)
+                text, system = rendered.prompt, body.system or rendered.system
+            turns = [Message("user", text, self._attachments(body.attachments, "attachments"))]
+            if system:
+                turns.insert(0, Message("system", system))
+        if not any(turn.content.strip() for turn in turns if turn.role == "user"):
+            raise EmptyPrompt("The prompt is empty. Say what you want.", field=(given or ["prompt"])[0])
+        chars = sum(len(turn.content) for turn in turns)
+        if chars > self._limits.prompt_chars:
+            raise PayloadTooLarge(
+                f"The prompt has {chars} characters; {self._limits.prompt_chars} are allowed.",
+                field=(given or ["params"])[0],
+            )
+        if sum(len(turn.attachments) for turn in turns) > self._limits.attachments:
+            raise PayloadTooLarge(
+                f"At most {self._limits.attachments} attachments are allowed.", field="attachments"
+            )
+        return tuple(turns)
+
+    def _conversation(self, body: GenerateBody) -> list[Message]:
+        messages: Sequence[MessageBody] = body.messages or ()
+        if body.attachments:
+            raise InvalidField(
+                "With 'messages', attachments belong to the message they go with.",
+                field="attachments",
+            )
+        if messages[-1].role != "user":
+            raise InvalidField(
+                "The last message has to be the user's.", field=f"messages.{len(messages) - 1}.role"
+            )
+        turns = []
+        for place, message in enumerate(messages):
+            if message.attachments and message.role != "user":
+                raise InvalidField(
+                    "Only user messages have attachments.", field=f"messages.{place}.attachments"
+                )
+            if message.role == "system" and (place or body.system):
+                raise InvalidField(
+                    "One system prompt, at the beginning: 'system' or the first message.",
+                    field=f"messages.{place}.role",
+                )
+            where = f"messages.{place}.attachments"
+            attachments = self._attachments(message.attachments, where)
+            turns.append(Message(message.role, message.content, attachments))
+        if body.system:
+            turns.insert(0, Message("system", body.system))
+        return turns
+
+    def _attachments(self, bodies: Sequence[AttachmentBody], path: str) -> tuple[Attachment, ...]:
+        found = []
+        for place, body in enumerate(bodies):
+            try:
+                content = base64.b64decode(body.data, validate=True)
+            except binascii.Error as error:
+                raise InvalidField(
+                    f"The attachment is not base64: {error}.", field=f"{path}.{place}.data"
+                ) from error
+            found.append(Attachment(body.type, content))
+        return tuple(found)
+
+    def _schema(
+        self, body: GenerateBody, template: PromptTemplate | None
+    ) -> dict[str, Any] | None:
+        schema = body.schema_ or (template.schema if template else None)
+        if schema is None:
+            return None
+        size = len(orjson.dumps(schema))
+        if size > self._limits.schema_bytes:
+            raise PayloadTooLarge(
+                f"The schema has {size} bytes; {self._limits.schema_bytes} are allowed.",
+                field="schema",
+            )
+        try:
+            jsonschema.Draft202012Validator.check_schema(schema)
+        except jsonschema.SchemaError as error:
+            raise InvalidField(
+                f"Not a JSON Schema: {error.message[:200]} at {error.json_path}.", field="schema"
+            ) from error
+        if "$ref" in orjson.dumps(schema).decode() and _has_remote_reference(schema):
+            raise UnsupportedByModel(
+                "A schema may refer only to itself ('#/...').", field="schema"
+            )
+        return schema
+
+    def _timeouts(self, body: GenerateBody, adapter: ModelAdapter) -> Timeouts:
+        limits = self._models.per_model_timeouts.get(adapter.id, self._models.timeouts)
+        asked = body.timeouts
+        return Timeouts(
+            asked.first_token_seconds or limits.first_token_seconds,
+            asked.idle_seconds or limits.idle_seconds,
+            asked.total_seconds or limits.total_seconds,
+        )
+
+    def _abandon_seconds(self, body: GenerateBody, caller: Caller) -> float | None:
+        policy = body.on_disconnect or ("continue" if caller.detached else self._runs.on_disconnect)
+        if policy == "continue":
+            return None
+        return 0.0 if caller.waits else self._runs.abandon_grace_seconds
+
+
+def as_text(value: Any) -> str:
+    """A template value as text: a string as it is, anything else as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _has_remote_reference(value: Any) -> bool:
+    if isinstance(value, dict):
+        ref = value.get("$ref")
+        if isinstance(ref, str) and not ref.startswith("#"):
+            return True
+        return any(map(_has_remote_reference, value.values()))
+    return isinstance(value, list) and any(map(_has_remote_reference, value))

@@ -1,0 +1,127 @@
+"""Around every request: an id, a log line, errors turned into problems, security headers."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+from ulid import ULID
+
+from llm_stream.errors import (
+    InternalError,
+    InvalidField,
+    MethodNotAllowed,
+    NotFound,
+    OriginRefused,
+    PayloadTooLarge,
+    StreamError,
+)
+from llm_stream.web.problems import problem, problem_response
+from llm_stream.web.service import REQUEST_ID, SERVICE
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+CSP: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_QUIET: Final = frozenset({"/livez", "/readyz", "/metrics"})
+
+log = structlog.get_logger("llm_stream.request")
+
+
+@web.middleware
+async def identify_and_log(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id (the client's `X-Request-Id` if it is plain) and log its end."""
+    given = request.headers.get("X-Request-Id", "")
+    request[REQUEST_ID] = request_id = given if _ID.fullmatch(given) else f"req_{ULID()}"
+    began = time.perf_counter()
+    status = 499  # the client went away before there was an answer
+    try:
+        response = await handler(request)
+        status = response.status
+    finally:
+        seconds = time.perf_counter() - began
+        service = request.config_dict[SERVICE]
+        route = request.match_info.route.resource
+        path = route.canonical if route is not None else "unknown"
+        service.metrics.request_finished(request.method, path, status, seconds)
+        if path not in _QUIET:
+            log.info(
+                "request",
+                request=request_id,
+                method=request.method,
+                path=path,
+                status=status,
+                ms=round(seconds * 1000, 1),
+            )
+    return response
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler of every response: the request's id and what browsers need to know."""
+    headers = response.headers
+    headers["X-Request-Id"] = request.get(REQUEST_ID, "")
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["Content-Security-Policy"] = CSP
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every error into one problem object; a bug into `internal_error` and a traceback."""
+    try:
+        check_origin(request)
+        return await handler(request)
+    except StreamError as error:
+        shown = error
+    except web.HTTPException as error:
+        if error.status < 400:  # noqa: PLR2004 - a redirect is an answer
+            raise
+        shown = _from_http(error, request)
+    except Exception:
+        log.exception("request.crashed", request=request[REQUEST_ID])
+        shown = InternalError("The service failed on this request. Its log has the details.")
+    response = problem_response(problem(shown, request=request[REQUEST_ID]))
+    if isinstance(shown, MethodNotAllowed):
+        response.headers[hdrs.ALLOW] = shown.allowed
+    return response
+
+
+def check_origin(request: web.Request) -> None:
+    """Refuse a page of another origin anything but reading.
+
+    Raises:
+        OriginRefused: `Origin` is neither this host nor in `server.allowed_origins`.
+    """
+    origin = request.headers.get(hdrs.ORIGIN)
+    changes = request.method not in {"GET", "HEAD", "OPTIONS"}
+    if origin is None or not (changes or hdrs.UPGRADE in request.headers):
+        return
+    service = request.config_dict[SERVICE]
+    own = origin.partition("://")[2] == request.headers.get(hdrs.HOST)
+    if not own and origin not in service.settings.server.allowed_origins:
+        raise OriginRefused(
+            f"Pages of {origin[:100]} may not call this service. Its operator can list them in "
+            "server.allowed_origins.",
+            field="Origin",
+        )
+
+
+def _from_http(error: web.HTTPException, request: web.Request) -> StreamError:
+    match error:
+        case web.HTTPMethodNotAllowed():
+            methods = ", ".join(sorted(error.allowed_methods))
+            shown = MethodNotAllowed(f"{request.method} is not allowed here. Allowed: {methods}.")
+            shown.allowed = methods
+            return shown
+        case web.HTTPNotFound():
+            return NotFound("There is nothing at this path. /docs lists what there is.")
+        case web.HTTPRequestEntityTooLarge():
+            limit = request.config_dict[SERVICE].settings.server.body_bytes
+            return PayloadTooLarge(f"The body is too large; {limit} bytes are allowed.")
+        case _:
+            return InvalidField(f"The request was refused: {error.reason}.")

@@ -1,0 +1,108 @@
+"""What one socket has to send: replies first, then the streams in turn, each a bounded piece."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import orjson
+
+from llm_stream.engine.eventlog import Subscription
+
+TURN_BYTES: Final = 16_384
+"""Most bytes one stream sends before the next one gets its turn."""
+
+MAX_REPLIES: Final = 256
+"""Replies waiting for a client that does not read; then its commands wait too."""
+
+
+class Stream:
+    """A client's name for one subscription on its socket."""
+
+    def __init__(self, name: str, run: str, subscription: Subscription, outbox: "Outbox") -> None:
+        self.name = name
+        self.run = run
+        self.subscription = subscription
+        self._outbox = outbox
+        self._head = b'{"stream":%b,"event":' % orjson.dumps(name)
+        self.closed = False
+
+    def wake(self) -> None:
+        """There is something to send; called by the log."""
+        if not self.closed:
+            self._outbox.ready(self)
+
+    def frames(self) -> Iterator[bytes]:
+        """One text frame an event, around the bytes the log holds."""
+        for event in self.subscription.take(max_bytes=TURN_BYTES):
+            yield b"%b%b}" % (self._head, event.data)
+
+    def close(self) -> None:
+        """Leave the run's log. Idempotent."""
+        self.closed = True
+        self.subscription.log.forget(self.wake)
+        self.subscription.close()
+
+
+class Outbox:
+    """Decides what goes next; holds no event itself, so a slow socket costs cursors only.
+
+    Args:
+        on_end: called with a stream whose terminal event has been handed out.
+    """
+
+    def __init__(self, on_end: Callable[[Stream], None]) -> None:
+        self._on_end = on_end
+        self._replies: deque[bytes] = deque()
+        self._turns: deque[Stream] = deque()
+        self._something = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def reply(self, message: dict[str, object]) -> None:
+        """Send a message of our own, before any event."""
+        self._replies.append(orjson.dumps(message))
+        self._something.set()
+        if len(self._replies) >= MAX_REPLIES:
+            self._room.clear()
+
+    async def wait_for_room(self) -> None:
+        """Return when fewer than 256 replies wait: the back-pressure on commands."""
+        await self._room.wait()
+
+    def ready(self, stream: Stream) -> None:
+        """The stream has events to send and waits for its turn."""
+        self._turns.append(stream)
+        self._something.set()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not self._replies and not self._turns
+
+    async def wait(self) -> None:
+        """Return when there is something to send."""
+        self._something.clear()
+        # No await between this look and the wait, or a wake-up could be lost.
+        if self.empty:
+            await self._something.wait()
+
+    def next_frames(self) -> Iterator[bytes]:
+        """What to send now: all replies, or else one stream's turn."""
+        if self._replies:
+            while self._replies:
+                yield self._replies.popleft()
+            self._room.set()
+            return
+        if not self._turns:
+            return
+        stream = self._turns.popleft()
+        if stream.closed:
+            return
+        yield from stream.frames()
+        if stream.subscription.behind:
+            self._turns.append(stream)
+        elif stream.subscription.ended:
+            self._on_end(stream)
+        else:
+            stream.subscription.log.notify(stream.wake)

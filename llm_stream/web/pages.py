@@ -1,0 +1,108 @@
+"""The page and the documents: files of two folders, read once at start, served from memory."""
+
+import html
+import mimetypes
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import hdrs, web
+from markdown_it import MarkdownIt
+
+from llm_stream.errors import NotFound
+
+mimetypes.add_type("text/javascript", ".js")
+
+PAGES_CACHE: Final = "no-cache"
+"""Browsers ask again each time; an ETag makes that cheap and an upgrade visible at once."""
+
+_DOCUMENT: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title} - llm-stream</title><link rel="icon" href="/static/favicon.svg">
+<link rel="stylesheet" href="/static/docs.css"></head>
+<body><nav>{links}</nav><main>{body}</main></body></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file in memory."""
+
+    content: bytes
+    content_type: str
+    etag: str
+
+
+class Pages:
+    """Everything a browser can fetch, by path. A request's path is only ever looked up.
+
+    Args:
+        static: folder of the page; `index.html` is also `/`.
+        docs: folder of Markdown files; each is `/docs/<name>`, with an index at `/docs`.
+    """
+
+    def __init__(self, static: Path, docs: Path) -> None:
+        self._files: dict[str, StaticFile] = {}
+        for path in sorted(p for p in static.rglob("*") if p.is_file()):
+            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            self._add("/static/" + path.relative_to(static).as_posix(), path.read_bytes(), kind)
+        if "/static/index.html" in self._files:
+            self._files["/"] = self._files["/static/index.html"]
+        documents = {path.stem: path.read_text() for path in sorted(docs.glob("*.md"))}
+        links = ['<a href="/">page</a>', '<a href="/docs">docs</a>']
+        links += [f'<a href="/docs/{name}">{html.escape(name)}</a>' for name in documents]
+        bar = " ".join(links)
+        markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+        for name, text in documents.items():
+            page = _DOCUMENT.format(title=html.escape(name), links=bar, body=_render(markdown, text))
+            self._add(f"/docs/{name}", page.encode(), "text/html")
+        listing = "".join(
+            f'<li><a href="/docs/{name}">{html.escape(_title(text, name))}</a></li>'
+            for name, text in documents.items()
+        )
+        page = _DOCUMENT.format(
+            title="Documentation", links=bar, body=f"<h1>Documentation</h1><ul>{listing}</ul>"
+        )
+        self._add("/docs", page.encode(), "text/html")
+
+    def _add(self, path: str, content: bytes, kind: str) -> None:
+        etag = f"{len(content):x}-{hash(content) & 0xFFFFFFFF:x}"
+        self._files[path] = StaticFile(content, kind, etag)
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Serve one file, or 304 if the browser has it.
+
+        Raises:
+            NotFound: no file has that path (the caller's doing).
+        """
+        found = self._files.get(request.path)
+        if found is None:
+            raise NotFound("There is nothing at this path. /docs lists what there is.")
+        headers = {hdrs.CACHE_CONTROL: PAGES_CACHE, hdrs.ETAG: f'"{found.etag}"'}
+        if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
+            return web.Response(status=304, headers=headers)
+        charset = "utf-8" if found.content_type.startswith("text/") else None
+        return web.Response(
+            body=found.content, content_type=found.content_type, charset=charset, headers=headers
+        )
+
+    def add_routes(self, app: web.Application) -> None:
+        """Route `/`, `/static/...`, `/docs` and `/docs/...` here."""
+        for path in ("/", "/docs", "/docs/{name}", "/static/{path:.+}"):
+            app.router.add_get(path, self.get)
+
+
+def _render(markdown: MarkdownIt, text: str) -> str:
+    """Markdown to HTML, with ids on headings so that `/docs/errors#code` finds its place."""
+    tokens = markdown.parse(text)
+    for place, token in enumerate(tokens):
+        if token.type == "heading_open":
+            words = tokens[place + 1].content.strip("`").lower()
+            token.attrSet("id", "".join(c if c.isalnum() or c == "_" else "-" for c in words))
+    rendered: str = markdown.renderer.render(tokens, markdown.options, {})
+    return rendered
+
+
+def _title(text: str, name: str) -> str:
+    first = text.lstrip().partition("\n")[0]
+    return first.lstrip("# ").strip() if first.startswith("#") else name

@@ -1,0 +1,110 @@
+"""The one table: error class -> HTTP status, WebSocket close code, title (RFC 9457)."""
+
+from typing import Any, Final, NamedTuple
+
+import orjson
+from aiohttp import web
+
+from llm_stream import errors
+from llm_stream.errors import StreamError
+
+
+class Row(NamedTuple):
+    """What the wires say of one error. `close_code` is used only where it ends a socket."""
+
+    status: int
+    close_code: int
+    title: str
+
+
+TABLE: Final[dict[type[StreamError], Row]] = {
+    errors.MalformedRequest: Row(400, 4400, "The request is not a JSON object"),
+    errors.MissingField: Row(400, 4400, "A required field is missing"),
+    errors.UnknownField: Row(400, 4400, "The request has an unknown field"),
+    errors.InvalidField: Row(400, 4400, "A field is invalid"),
+    errors.EmptyPrompt: Row(400, 4400, "The prompt is empty"),
+    errors.PayloadTooLarge: Row(413, 4400, "The request is too large"),
+    errors.UnsupportedMediaType: Row(415, 4400, "The content type is not supported"),
+    errors.NotAcceptable: Row(406, 4400, "No acceptable representation"),
+    errors.UnknownModel: Row(404, 4400, "Unknown model"),
+    errors.UnknownTemplate: Row(404, 4400, "Unknown template"),
+    errors.MissingVariable: Row(400, 4400, "A template variable is missing"),
+    errors.UnknownVariable: Row(400, 4400, "Unknown template variable"),
+    errors.InvalidOption: Row(400, 4400, "The model refuses an option"),
+    errors.UnsupportedByModel: Row(400, 4400, "The model does not support this"),
+    errors.ContextTooLong: Row(400, 4400, "The prompt is too long for the model"),
+    errors.UnknownRun: Row(404, 4400, "Unknown run"),
+    errors.RunExpired: Row(410, 4400, "The run has expired"),
+    errors.RunCancelled: Row(409, 4400, "The run was cancelled"),
+    errors.InvalidCursor: Row(400, 4400, "Invalid cursor"),
+    errors.DuplicateId: Row(409, 4400, "The id is already in use"),
+    errors.UnknownStream: Row(404, 4400, "Unknown stream"),
+    errors.IdempotencyConflict: Row(422, 4400, "The idempotency key was used for another request"),
+    errors.NotFound: Row(404, 4400, "Not found"),
+    errors.MethodNotAllowed: Row(405, 4400, "Method not allowed"),
+    errors.OriginRefused: Row(403, 4403, "The origin is not allowed"),
+    errors.RequestTimedOut: Row(408, 4408, "The request took too long to arrive"),
+    errors.UpstreamFailed: Row(502, 4500, "The model failed"),
+    errors.UpstreamRejected: Row(502, 4500, "The model refused the call"),
+    errors.MissingKey: Row(503, 4500, "No key for this model"),
+    errors.InvalidOutput: Row(502, 4500, "The model's answer is invalid"),
+    errors.UpstreamTimedOut: Row(504, 4500, "The model took too long"),
+    errors.ModelUnavailable: Row(503, 4503, "The model is not available"),
+    errors.TooManyRuns: Row(429, 4429, "Too many runs at once"),
+    errors.TooManyStreams: Row(429, 4429, "Too many streams on this socket"),
+    errors.Draining: Row(503, 4512, "The service is shutting down"),
+    errors.NotReady: Row(503, 4503, "The service is not ready"),
+    errors.OutputTooLarge: Row(507, 4500, "The run produced too much output"),
+    errors.InternalError: Row(500, 4500, "Internal error"),
+}
+
+SLOW_CONSUMER: Final = 4508
+"""Close code: 30 s without write progress; reconnect and resume."""
+
+DRAINED: Final = 4512
+"""Close code: this instance is shutting down; reconnect and resume."""
+
+MALFORMED: Final = 4400
+"""Close code: the client keeps sending what is not the protocol."""
+
+
+def problem(error: StreamError, *, run: str | None = None, request: str = "") -> dict[str, Any]:
+    """The problem object of an error, the same on HTTP, in a reply and in `run.failed`.
+
+    Args:
+        error: any of our errors.
+        run: id of the run concerned, unless the error says it itself.
+        request: id that finds the request in the log.
+    """
+    row = TABLE[type(error)]
+    body: dict[str, Any] = {
+        "type": f"/docs/errors#{error.code}",
+        "title": row.title,
+        "status": row.status,
+        "detail": error.detail,
+        "code": error.code,
+        "retryable": error.retryable,
+    }
+    if error.retry_after_ms is not None:
+        body["retry_after_ms"] = error.retry_after_ms
+    if error.field is not None:
+        body["field"] = error.field
+    if concerned := error.run or run:
+        body["run"] = concerned
+    body["request"] = request
+    return body
+
+
+def problem_response(body: dict[str, Any]) -> web.Response:
+    """The HTTP response of a problem object."""
+    headers = {}
+    if "retry_after_ms" in body:
+        headers["Retry-After"] = str(-(-body["retry_after_ms"] // 1000))
+    if "run" in body:
+        headers["X-Run-Id"] = body["run"]
+    return web.Response(
+        body=orjson.dumps(body),
+        status=body["status"],
+        content_type="application/problem+json",
+        headers=headers,
+    )

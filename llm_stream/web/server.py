@@ -1,0 +1,136 @@
+"""The running process: a socket, signals, and a drain that no reader notices."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+import structlog
+from aiohttp import web
+
+from llm_stream import __version__, logs
+from llm_stream.config import Settings
+from llm_stream.web.app import create_app
+from llm_stream.web.service import SERVICE
+
+log = structlog.get_logger("llm_stream.server")
+
+
+def listen(host: str, port: int, send_buffer_bytes: int) -> socket.socket:
+    """A bound TCP socket; accepted connections inherit its small send buffer.
+
+    With the kernel's own default a client that never reads looks fine for megabytes.
+
+    Raises:
+        OSError: the address is in use or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    bound.setblocking(False)
+    return bound
+
+
+async def start(app: web.Application, bound: socket.socket) -> web.AppRunner:
+    """Serve `app` on the socket; `runner.cleanup()` ends it and closes the socket.
+
+    A handler whose client has left is cancelled at once: handlers only read runs, so this ends
+    a reader, never a run (docs/architecture.md, "Leaving").
+    """
+    runner = web.AppRunner(
+        app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, keepalive_timeout=75
+    )
+    await runner.setup()
+    await web.SockSite(runner, bound, backlog=1024).start()
+    return runner
+
+
+async def drain(app: web.Application, stop_at_once: asyncio.Event) -> bool:
+    """Refuse new runs, tell readers, and let runs end within `server.drain_seconds`.
+
+    Returns whether all ended; a set `stop_at_once` ends the wait.
+    """
+    service = app[SERVICE]
+    service.draining.set()
+    waits = [
+        asyncio.create_task(service.registry.drain(service.settings.server.drain_seconds)),
+        asyncio.create_task(stop_at_once.wait()),
+    ]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)
+    return service.registry.live == 0
+
+
+async def run(settings: Settings, announce: Callable[[str, web.Application], None]) -> int:
+    """Serve until SIGTERM or SIGINT, then drain. A second signal ends the process at once.
+
+    Args:
+        settings: the whole configuration.
+        announce: called with the address (`http://host:port`) once requests are answered.
+
+    Returns:
+        The exit code: 0 also when runs had to be cancelled at the end of the drain.
+    """
+    bound = listen(settings.server.host, settings.server.port, settings.server.send_buffer_bytes)
+    try:
+        app = await create_app(settings)
+        runner = await start(app, bound)
+    except BaseException:
+        bound.close()
+        raise
+    asked, again = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (again if asked.is_set() else asked).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    host, port = bound.getsockname()[:2]
+    announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", app)
+    await asked.wait()
+    log.info("drain.started", runs=app[SERVICE].registry.live)
+    ended = await drain(app, again)
+    log.info("drain.ended", all_runs_ended=ended)
+    if again.is_set():
+        # Threads of blocked sync models would keep a normal exit waiting.
+        sys.stderr.flush()
+        os._exit(0)
+    await runner.cleanup()
+    return 0
+
+
+def banner(address: str, app: web.Application) -> None:
+    """Tell the person at the terminal where everything is."""
+    catalog = app[SERVICE].catalog
+    default = catalog.aliases.get("default")
+    lines = [
+        f"llm-stream {__version__} serves on {address}",
+        f"  page     {address}/",
+        f"  docs     {address}/docs",
+        f"  model    {default or 'none: set models.default'} (default) of {len(catalog)}",
+        f'  try      curl -N {address}/v1/generate -H "Content-Type: application/json" '
+        '-H "Accept: text/event-stream" -d \'{"prompt":"Say hello."}\'',
+    ]
+    lines += [f"  warning  plugin {fault.name}: {fault.error}" for fault in catalog.faults]
+    lines += [
+        f"  warning  alias {alias!r} names the unknown model {target!r}"
+        for alias, target in catalog.broken_aliases.items()
+    ]
+    print("\n".join(lines), flush=True)  # noqa: T201 - this is for people, on standard output
+
+
+def serve(settings: Settings) -> int:
+    """Configure logging, run the service, return the exit code. Blocks."""
+    logs.configure(settings.logging.level, settings.logging.format)
+    return asyncio.run(run(settings, banner))

@@ -1,0 +1,58 @@
+"""What the handlers share: one object a process, made by `web/app`."""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from llm_stream.config import Settings
+from llm_stream.engine.registry import RunRegistry
+from llm_stream.launcher import Launcher
+from llm_stream.metrics import Metrics
+from llm_stream.models.catalog import ModelCatalog
+from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.web.idempotency import IdempotencyKeys
+from llm_stream.web.intake import Intake
+
+GOAWAY_SPREAD_MS: Final = 3000
+"""Readers told to go away come back spread over this long, not all at once."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """The parts of a running service."""
+
+    settings: Settings
+    catalog: ModelCatalog
+    prompts: PromptLibrary
+    registry: RunRegistry
+    launcher: Launcher
+    intake: Intake
+    metrics: Metrics
+    idempotency: IdempotencyKeys
+    began: float = field(default_factory=time.monotonic)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    sockets: set[object] = field(default_factory=set)
+
+    def goaway(self) -> dict[str, object]:
+        """What a reader is told at a drain: when to come back, in milliseconds."""
+        return {
+            "reason": "drain",
+            "reconnect_after_ms": random.randrange(500, GOAWAY_SPREAD_MS),  # noqa: S311 - jitter
+        }
+
+    def missing(self) -> list[str]:
+        """Components without which no run can start; empty when ready."""
+        found = []
+        if self.draining.is_set():
+            found.append("draining")
+        if not len(self.catalog):
+            found.append("models")
+        return found
+
+
+SERVICE: Final = web.AppKey("service", Service)
+REQUEST_ID: Final = "request_id"

@@ -1,0 +1,99 @@
+"""One connection's state: its streams, its claims on runs, its gate and its outbox."""
+
+from collections import OrderedDict
+from typing import Final
+
+from ulid import ULID
+
+from llm_stream.engine.gate import Gate
+from llm_stream.engine.run import Run
+from llm_stream.errors import DuplicateId, TooManyStreams
+from llm_stream.web.outbox import Outbox, Stream
+from llm_stream.web.service import Service
+
+REMEMBERED_IDS: Final = 1024
+
+
+class Socket:
+    """One connection's state.
+
+    Attributes:
+        gate: the connection's own semaphore: `limits.connection_concurrent_runs` at once.
+        claims: ids of runs this socket has started and not cancelled.
+        leaving: close as soon as every stream has ended.
+    """
+
+    def __init__(self, service: Service, request: str) -> None:
+        limits = service.settings.limits
+        self.service = service
+        self.request = request
+        self.id = f"c_{ULID()}".lower()
+        self.gate = Gate(
+            limits.connection_concurrent_runs, limits.connection_queued_runs, "this connection"
+        )
+        self.outbox = Outbox(self._ended)
+        self.claims: set[str] = set()
+        self.leaving = False
+        self._ids: OrderedDict[str, None] = OrderedDict()
+        self.streams: dict[str, Stream] = {}
+        self._max_streams = limits.connection_streams
+
+    def welcome(self) -> dict[str, object]:
+        """The first message: who this connection is and what it may do."""
+        settings = self.service.settings
+        limits = settings.limits
+        return {
+            "type": "welcome",
+            "conn": self.id,
+            "heartbeat_ms": int(settings.server.heartbeat_seconds * 1000),
+            "limits": {
+                "concurrent_runs": limits.connection_concurrent_runs,
+                "queued_runs": limits.connection_queued_runs,
+                "streams": limits.connection_streams,
+                "message_bytes": limits.message_bytes,
+                "retention_seconds": settings.runs.retention_seconds,
+                "durable": False,
+            },
+        }
+
+    def check_id(self, frame_id: str) -> None:
+        """Raise if one of the last 1024 commands had this id."""
+        if frame_id in self._ids:
+            raise DuplicateId(f"Id {frame_id[:100]!r} was used before.", field="id")
+        self._ids[frame_id] = None
+        if len(self._ids) > REMEMBERED_IDS:
+            self._ids.popitem(last=False)
+
+    def check_name(self, name: str) -> None:
+        """Raise unless a stream of that name can be opened."""
+        if name in self.streams:
+            raise DuplicateId(f"Stream {name!r} is in use; choose another name.", field="stream")
+        if len(self.streams) >= self._max_streams:
+            raise TooManyStreams(
+                f"A socket has at most {self._max_streams} streams. Unsubscribe from one."
+            )
+
+    def open(self, name: str, run: Run, after: str) -> None:
+        """Follow `run` as stream `name`.
+
+        Raises:
+            InvalidCursor: `after` was never issued for the run.
+        """
+        stream = Stream(name, run.id, run.subscribe(after), self.outbox)
+        self.streams[name] = stream
+        # Even if the run has ended: its end comes after the reply to the command.
+        stream.wake()
+
+    def close_stream(self, stream: Stream) -> None:
+        """Leave a stream."""
+        del self.streams[stream.name]
+        stream.close()
+
+    def _ended(self, stream: Stream) -> None:
+        self.close_stream(stream)
+        self.outbox.reply({"type": "end", "stream": stream.name})
+
+    def close(self) -> None:
+        """Leave every stream."""
+        for stream in tuple(self.streams.values()):
+            self.close_stream(stream)

@@ -1,0 +1,87 @@
+"""How a run is shown: the folded answer, the snapshot, the line in a list, cache headers."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from llm_stream.engine.fold import Fold
+from llm_stream.engine.run import Run
+
+
+def answer(run: Run, fold: Fold, *, joined: bool) -> dict[str, Any]:
+    """The plain JSON answer of a completed generate run."""
+    terminal = fold.terminal or {}
+    body: dict[str, Any] = {
+        "id": run.id,
+        "recipe": run.info.recipe,
+        "model": _model(run, fold),
+        "text": "".join(fold.text),
+    }
+    if terminal.get("result") is not None:
+        body["data"] = terminal["result"]
+    if fold.reasoning:
+        body["reasoning"] = "".join(fold.reasoning)
+    if fold.tool_calls:
+        body["tool_calls"] = [
+            {name: call[name] for name in ("tool_call_id", "name", "arguments")}
+            for call in fold.tool_calls
+        ]
+    return body | {
+        "finish_reason": terminal.get("finish_reason"),
+        "usage": terminal.get("usage"),
+        "cached": False,
+        "cache": {"status": "joined" if joined else run.info.cache, "key": run.info.key},
+        "timings": terminal.get("timings"),
+        "attempts": terminal.get("attempts"),
+    }
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """One line of GET /v1/runs."""
+    info = run.info
+    return {
+        "id": run.id,
+        "recipe": info.recipe,
+        "model": info.model,
+        "state": run.state,
+        "title": info.title,
+        "cursor": run.log.cursor,
+        "key": info.key,
+        "template": info.template,
+        "tags": list(info.tags),
+        "created_at": datetime.fromtimestamp(info.created_at, UTC).isoformat(timespec="milliseconds"),
+        "statistics": asdict(run.statistics()),
+    }
+
+
+def snapshot(run: Run) -> dict[str, Any]:
+    """GET /v1/runs/{id}: everything so far; follow on from `cursor` without a gap."""
+    fold = Fold(run.events())
+    terminal = fold.terminal or {}
+    body = summary(run) | {
+        "model": _model(run, fold),
+        "text": "".join(fold.text),
+        "reasoning": "".join(fold.reasoning) or None,
+        "items": fold.items,
+        "usage": fold.usage,
+    }
+    for name in ("finish_reason", "result", "text_sha256", "error", "reason", "attempts"):
+        if name in terminal:
+            body[name] = terminal[name]
+    return body
+
+
+def _model(run: Run, fold: Fold) -> str:
+    """The model that answered: the last fallback tried, else the one asked."""
+    return str(fold.failures[-1]["next"]["model"]) if fold.failures else run.info.model
+
+
+def run_headers(run: Run, *, joined: bool) -> dict[str, str]:
+    """`X-Run-Id`, and `Cache-Status` as of RFC 9211."""
+    if joined:
+        status = "llm-stream; fwd=miss; collapsed"
+    elif run.info.cache == "bypass":
+        status = "llm-stream; fwd=bypass"
+    else:
+        status = "llm-stream; fwd=miss"
+    return {"X-Run-Id": run.id, "Cache-Status": f'{status}; key="{run.info.key}"'}

@@ -1,0 +1,118 @@
+"""The multiplexed WebSocket: one socket, one reader loop, one writer task, many streams."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import WSMsgType, hdrs, web
+
+from llm_stream.errors import InvalidField, MalformedRequest
+from llm_stream.web.commands import answer_frame, refusal
+from llm_stream.web.problems import DRAINED, MALFORMED
+from llm_stream.web.pulse import Pulse
+from llm_stream.web.service import REQUEST_ID, SERVICE
+from llm_stream.web.socket import Socket
+
+PROTOCOL: Final = "llm-stream.v1"
+MAX_MALFORMED: Final = 20
+"""Frames in a row that are not the protocol; then the socket is closed with 4400."""
+
+PING_SECONDS: Final = 12.0
+"""WebSocket pings; a peer that does not answer within half of it is gone."""
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/v1/ws")
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    """Serve one socket until either side closes it."""
+    service = request.config_dict[SERVICE]
+    server = service.settings.server
+    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL)
+    if offered is not None and PROTOCOL not in [name.strip() for name in offered.split(",")]:
+        raise InvalidField(
+            f"This socket speaks {PROTOCOL}; offer that or no subprotocol.",
+            field=hdrs.SEC_WEBSOCKET_PROTOCOL,
+        )
+    ws = web.WebSocketResponse(
+        protocols=(PROTOCOL,),
+        max_msg_size=service.settings.limits.message_bytes,
+        compress=False,
+        heartbeat=PING_SECONDS,
+        timeout=1.0,
+    )
+    if not ws.can_prepare(request).ok:
+        raise InvalidField("This is a WebSocket endpoint; send an upgrade request.", field="Upgrade")
+    await ws.prepare(request)
+    transport = request.transport
+    if transport is None:
+        return ws
+    socket = Socket(service, request[REQUEST_ID])
+
+    async def beat() -> None:
+        socket.outbox.reply({"type": "heartbeat"})
+
+    pulse = Pulse(
+        transport,
+        heartbeat_seconds=server.heartbeat_seconds,
+        stall_seconds=server.stall_seconds,
+        beat=beat,
+        on_stall=service.metrics.slow_readers.inc,
+    )
+    service.sockets.add(socket)
+    socket.outbox.reply(socket.welcome())
+    helpers = [
+        asyncio.create_task(_write(ws, socket, pulse)),
+        asyncio.create_task(pulse.run()),
+        asyncio.create_task(_leave_when_drained(socket)),
+    ]
+    try:
+        await _read(ws, socket)
+    finally:
+        service.sockets.discard(socket)
+        socket.close()
+        for helper in helpers:
+            helper.cancel()
+        # A writer blocked on a peer that does not read is freed by its cancellation alone.
+        await asyncio.gather(*helpers, return_exceptions=True)
+        if pulse.stalled or not ws.closed:
+            transport.abort()
+    return ws
+
+
+async def _read(ws: web.WebSocketResponse, socket: Socket) -> None:
+    malformed = 0
+    async for message in ws:
+        await socket.outbox.wait_for_room()
+        try:
+            if message.type is not WSMsgType.TEXT:
+                raise MalformedRequest("Send text frames with one JSON object each.")
+            answer_frame(socket, message.data)
+            malformed = 0
+        except MalformedRequest as error:
+            malformed += 1
+            socket.outbox.reply(refusal(None, error, socket))
+            if malformed >= MAX_MALFORMED:
+                await ws.close(code=MALFORMED, message=b"too many malformed frames")
+
+
+async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> None:
+    outbox = socket.outbox
+    try:
+        while True:
+            await outbox.wait()
+            pulse.begin()
+            for frame in outbox.next_frames():
+                await ws.send_frame(frame, WSMsgType.TEXT)
+            pulse.end()
+            if socket.leaving and not socket.streams and outbox.empty:
+                await ws.close(code=DRAINED, message=b"drain")
+                return
+    except ConnectionResetError:
+        pass  # the reader loop ends by itself
+
+
+async def _leave_when_drained(socket: Socket) -> None:
+    """At a drain: tell the client; the writer closes when the last stream has ended."""
+    await socket.service.draining.wait()
+    socket.leaving = True
+    socket.outbox.reply({"type": "goaway", **socket.service.goaway()})

@@ -1,0 +1,201 @@
+"""The log: places, cursors, bounds, wake-ups."""
+
+import asyncio
+
+import orjson
+import pytest
+
+from llm_stream.engine.eventlog import EventLog, LogSealed, Subscription
+from llm_stream.errors import InvalidCursor, OutputTooLarge
+from llm_stream.events import TextDelta
+
+
+def delta(text: str = "x") -> TextDelta:
+    """A text payload."""
+    return {"type": "text.delta", "text": text}
+
+
+FAILED = {"type": "run.failed", "error": {}}
+
+
+def filled(count: int, max_bytes: int = 10_000_000) -> EventLog:
+    """A log with `count` text events."""
+    log = EventLog("run_1", max_bytes=max_bytes)
+    for place in range(count):
+        log.append(delta(str(place)))
+    return log
+
+
+def test_an_event_carries_its_place_run_time_and_payload(clock):
+    """The encoded event is the payload behind its id, run and milliseconds since birth."""
+    log = EventLog("run_1", max_bytes=1000, clock=clock)
+    clock.now += 0.412
+
+    event = log.append(delta("Hel"))
+
+    assert event.data == (
+        b'{"id":"1-1","run":"run_1","t_ms":412,"type":"text.delta","text":"Hel"}'
+    )
+    assert orjson.loads(event.data) == event.decode()
+
+
+def test_places_are_contiguous_from_one():
+    """Cursors count 1-1, 1-2, ... without a hole."""
+    log = filled(3)
+
+    assert [e.position for e in log.slice(0, limit=9)] == ["1-1", "1-2", "1-3"]
+    assert log.cursor == "1-3"
+
+
+def test_epoch_is_the_first_half_of_every_cursor():
+    """A log of epoch 7 issues cursors 7-1, 7-2 and refuses those of other epochs."""
+    log = EventLog("run_1", max_bytes=1000, epoch=7)
+    log.append(delta())
+
+    assert log.cursor == "7-1"
+    assert log.locate("7-1") == 1
+    with pytest.raises(InvalidCursor):
+        log.locate("1-1")
+
+
+@pytest.mark.parametrize(
+    ("after", "index"), [("0", 0), ("now", 3), ("1-1", 1), ("1-3", 3)]
+)
+def test_a_cursor_is_exclusive(after, index):
+    """Reading after a cursor starts at the event behind it."""
+    assert filled(3).locate(after) == index
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["1-4", "2-1", "1-0", "0-1", "", "1", "-1", "1-", "01-1", "1-01", "1-1 ", "1-1\n", "x", "٣-١",
+     "1-99999999999999999999", "NOW", "1-1-1"],
+)  # fmt: skip
+def test_a_cursor_that_was_never_issued_is_refused(after):
+    """Anything but "0", "now" and issued cursors raises, naming the field."""
+    with pytest.raises(InvalidCursor) as caught:
+        filled(3).locate(after)
+
+    assert caught.value.field == "after"
+
+
+def test_a_full_log_refuses_more_but_takes_its_end():
+    """Over `max_bytes` an append raises, and the terminal event still fits."""
+    log = filled(2, max_bytes=600)
+    with pytest.raises(OutputTooLarge):
+        log.append(delta("y" * 400))
+
+    log.append(FAILED)
+
+    assert log.sealed
+    assert log.cursor == "1-3"
+
+
+def test_nothing_follows_the_terminal_event():
+    """An append to a sealed log is a bug and says so."""
+    log = filled(1)
+    log.append(FAILED)
+
+    with pytest.raises(LogSealed):
+        log.append(delta())
+
+
+def test_a_slice_stops_at_its_bytes_but_never_starves():
+    """A slice holds at most `max_bytes` of data, and one event however large it is."""
+    log = filled(10)
+    one = len(log.slice(0, limit=1)[0].data)
+
+    assert len(log.slice(0, limit=9, max_bytes=3 * one)) == 3
+    assert len(log.slice(0, limit=9, max_bytes=1)) == 1
+    assert log.slice(10, limit=9) == []
+
+
+async def test_many_appends_in_one_turn_wake_a_reader_once():
+    """A waiting reader is woken once and then takes everything there is."""
+    log = filled(0)
+    reader = Subscription(log, 0)
+    wakes = []
+    log.notify(lambda: wakes.append(len(log)))
+    task = asyncio.create_task(reader.wait())
+    await asyncio.sleep(0)
+
+    for _ in range(5):
+        log.append(delta())
+    await task
+
+    assert wakes == [1]
+    assert len(reader.take()) == 5
+
+
+async def test_a_reader_that_has_something_to_take_does_not_wait():
+    """`wait` returns at once when behind, and when the log has ended."""
+    log = filled(1)
+    reader = Subscription(log, 0)
+    await reader.wait()
+    reader.take()
+    log.append(FAILED)
+    reader.take()
+
+    await reader.wait()
+
+    assert reader.ended
+
+
+async def test_a_cancelled_wait_leaves_no_trace():
+    """A reader cancelled while waiting is not called at the next append."""
+    log = filled(0)
+    reader = Subscription(log, 0)
+    task = asyncio.create_task(reader.wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    log.append(delta())
+
+    assert [e.position for e in reader.take()] == ["1-1"]
+
+
+async def test_batches_end_with_the_terminal_event():
+    """`batches` yields each event once, in order, the terminal one last."""
+    log = filled(3)
+    reader = Subscription(log, 1)
+    seen = []
+
+    async def follow():
+        async for batch in reader.batches():
+            seen.extend(event.position for event in batch)
+
+    task = asyncio.create_task(follow())
+    await asyncio.sleep(0)
+    log.append(delta())
+    await asyncio.sleep(0)
+    log.append(FAILED)
+    await task
+
+    assert seen == ["1-2", "1-3", "1-4", "1-5"]
+
+
+async def test_subscribing_at_the_instant_of_the_end_always_ends():
+    """Whenever a reader comes around the terminal append, it reads it and stops (1,000 times)."""
+    for turn in range(1000):
+        log = filled(1)
+        loop = asyncio.get_running_loop()
+        loop.call_soon(log.append, FAILED)
+        if turn % 2:
+            await asyncio.sleep(0)
+        reader = Subscription(log, log.locate("now") if turn % 3 else 0)
+
+        async for _ in reader.batches():
+            pass
+
+        assert reader.ended
+
+
+def test_closing_calls_back_once():
+    """`close` tells its owner once, however often it is called."""
+    calls = []
+    with Subscription(filled(0), 0, lambda: calls.append(1)) as reader:
+        reader.close()
+
+    assert calls == [1]

@@ -1,0 +1,43 @@
+"""The fold: all events into one result."""
+
+from llm_stream.engine.eventlog import EventLog
+from llm_stream.engine.fold import Fold
+
+
+def folded(*payloads):
+    """The fold of a log with these payloads."""
+    log = EventLog("run_1", max_bytes=100_000)
+    return Fold(log.append(payload) for payload in payloads)
+
+
+def test_pieces_are_collected_in_order():
+    """Text, reasoning, usage, items, tool calls and the end each have their place."""
+    fold = folded(
+        {"type": "run.started", "recipe": "generate", "model": "m", "cache": "miss", "key": "k"},
+        {"type": "reasoning.delta", "text": "hm"},
+        {"type": "text.delta", "text": "a"},
+        {"type": "tool.called", "tool_call_id": "1", "name": "f", "arguments": {}},
+        {"type": "item.completed", "path": "tasks/0", "value": 1},
+        {"type": "text.delta", "text": "b"},
+        {"type": "step.started", "step": "s", "title": "ignored"},
+        {"type": "run.cancelled", "reason": "requested",
+         "usage": {"input_tokens": None, "output_tokens": None}},
+    )  # fmt: skip
+
+    assert fold.text == ["a", "b"]
+    assert fold.reasoning == ["hm"]
+    assert fold.tool_calls[0]["name"] == "f"
+    assert fold.items[0]["path"] == "tasks/0"
+    assert fold.started["model"] == "m"
+    assert fold.terminal["type"] == "run.cancelled"
+
+
+def test_a_restart_discards_earlier_output():
+    """What came before `run.restarted` is not part of the result."""
+    fold = folded(
+        {"type": "text.delta", "text": "wrong"},
+        {"type": "run.restarted", "reason": "x"},
+        {"type": "text.delta", "text": "right"},
+    )
+
+    assert fold.text == ["right"]

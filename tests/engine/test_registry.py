@@ -1,0 +1,175 @@
+"""The registry: sharing, retention, ownership, drain."""
+
+import asyncio
+
+import pytest
+
+from llm_stream.engine.registry import RunRegistry
+from llm_stream.errors import Draining, RunExpired, UnknownRun
+
+from .conftest import say
+from .test_run import finished, silent
+
+
+class Witness:
+    """An observer that remembers."""
+
+    def __init__(self):
+        self.seen = []
+
+    def run_started(self, run):
+        self.seen.append(("started", run.id))
+
+    def run_finished(self, run):
+        self.seen.append((run.state, run.id))
+
+
+@pytest.fixture
+def registry(clock):
+    """Keeps runs 60 s and 1 MB."""
+    return RunRegistry(retention_seconds=60, retention_bytes=1_000_000, clock=clock)
+
+
+def launch(registry, make_run, run_id="run_1", source=None, *, key="k", share=True, **info):
+    """Start or join through the registry."""
+
+    def create():
+        run = make_run(run_id, key, **info)
+        run.start(source if source is not None else say("x"))
+        return run
+
+    return registry.start_or_join(key, create, share=share)
+
+
+async def test_equal_calls_share_the_live_run(registry, make_run):
+    """The second equal call joins; after the end the third starts anew."""
+    run, joined = launch(registry, make_run)
+    again, rejoined = launch(registry, make_run, "run_2")
+    assert (joined, rejoined) == (False, True)
+    assert again is run
+    assert run.claims == 2
+    await finished(run)
+
+    third, joined = launch(registry, make_run, "run_3")
+
+    assert third is not run
+    assert not joined
+    await finished(third)
+
+
+async def test_who_must_not_share_is_not_joined(registry, make_run):
+    """A call that must not be shared neither joins nor is joined."""
+    first, _ = launch(registry, make_run, share=False)
+    second, joined = launch(registry, make_run, "run_2")
+
+    assert second is not first
+    assert not joined
+    await finished(first)
+    await finished(second)
+
+
+async def test_finished_runs_stay_until_their_time(registry, make_run, clock):
+    """A finished run is found for 60 s; then it is expired, not unknown."""
+    run, _ = launch(registry, make_run)
+    await finished(run)
+    clock.now += 59
+    registry.retire()
+    assert registry.find("run_1") is run
+
+    clock.now += 1
+    assert registry.retire() == 1
+
+    with pytest.raises(RunExpired):
+        registry.find("run_1")
+    with pytest.raises(UnknownRun):
+        registry.find("run_2")
+
+
+async def test_the_oldest_finished_runs_go_when_bytes_run_out(make_run, clock):
+    """Over the byte bound the oldest go first and the sum stays below it."""
+    registry = RunRegistry(retention_seconds=60, retention_bytes=3000, clock=clock)
+    for number in range(20):
+        run, _ = launch(registry, make_run, f"run_{number}", key=str(number))
+        await finished(run)
+
+    kept = [run.id for run in registry.newest()]
+
+    assert kept == [f"run_{n}" for n in range(19, 19 - len(kept), -1)]
+    assert 0 < registry.log_bytes <= 3000
+
+
+async def test_another_owners_run_is_unknown(registry, make_run):
+    """Whose run it is not, for them it does not exist, also when it has expired."""
+    run, _ = launch(registry, make_run, owner="ann")
+
+    with pytest.raises(UnknownRun):
+        registry.find(run.id, "bob")
+    assert list(registry.newest("bob")) == []
+    assert registry.find(run.id, "ann") is run
+    await finished(run)
+
+
+async def test_inner_runs_are_hidden(registry, make_run):
+    """Runs asked for by a recipe are listed only on request."""
+    run, _ = launch(registry, make_run, parent="run_0")
+
+    assert list(registry.newest()) == []
+    assert list(registry.newest(hidden=True)) == [run]
+    await finished(run)
+
+
+async def test_observers_hear_of_beginning_and_end(make_run, clock):
+    """Each run is reported once as started and once as ended."""
+    witness = Witness()
+    registry = RunRegistry(
+        retention_seconds=60, retention_bytes=10_000, clock=clock, observers=(witness,)
+    )
+    run, _ = launch(registry, make_run)
+    await finished(run)
+
+    assert witness.seen == [("started", "run_1"), ("completed", "run_1")]
+
+
+async def test_a_drain_refuses_new_runs_and_waits_for_live_ones(registry, make_run):
+    """While draining, starting raises, joining works, and the wait ends with the last run."""
+    reached = asyncio.Event()
+    run, _ = launch(registry, make_run, source=silent(reached))
+    await reached.wait()
+    draining = asyncio.create_task(registry.drain(30))
+    await asyncio.sleep(0)
+    with pytest.raises(Draining):
+        launch(registry, make_run, "run_2", key="other")
+    assert launch(registry, make_run, "run_3") == (run, True)
+
+    run.cancel("requested")
+
+    assert await draining
+
+
+async def test_a_drain_gives_up_at_its_time(registry, make_run):
+    """A run that does not end makes the drain say so; closing then cancels it."""
+    run, _ = launch(registry, make_run, source=silent())
+
+    assert not await registry.drain(0)
+    await registry.close()
+
+    assert run.events()[-1].decode()["reason"] == "shutdown"
+    assert registry.live == 0
+
+
+async def test_a_thousand_cancels_leave_one_end_each(registry, make_run):
+    """1,000 runs cancelled at different turns of the loop: one terminal each, nobody left."""
+    runs = []
+    for number in range(1000):
+        run, _ = launch(
+            registry, make_run, f"run_{number}", say(*"abcdef"), key=str(number)
+        )
+        runs.append(run)
+        if number % 3:
+            await asyncio.sleep(0)
+        runs[number // 2].cancel("requested")
+    await asyncio.gather(*(finished(run) for run in runs))
+
+    ends = [sum(event.is_terminal for event in run.events()) for run in runs]
+    assert ends == [1] * 1000
+    assert registry.live == 0

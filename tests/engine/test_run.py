@@ -1,0 +1,275 @@
+"""A run: one terminal event whatever happens, and the policy about who still wants it."""
+
+import asyncio
+import hashlib
+
+import pytest
+
+from llm_stream.engine.gate import Gate
+from llm_stream.engine.runinfo import Outcome
+from llm_stream.errors import InvalidCursor, UpstreamFailed
+
+from .conftest import say
+
+
+def types(run):
+    """Types of all events, in order."""
+    return [event.type for event in run.events()]
+
+
+def terminal(run):
+    """The last event, decoded."""
+    return run.events()[-1].decode()
+
+
+async def finished(run):
+    """Wait for the run's end through a reader."""
+    with run.subscribe("now") as reader:
+        async for _ in reader.batches():
+            pass
+
+
+async def silent(reached=None):
+    """A source that says nothing until it is cancelled."""
+    if reached is not None:
+        reached.set()
+    await asyncio.get_running_loop().create_future()
+    yield Outcome("stop")
+
+
+async def test_the_first_event_is_there_at_creation(make_run):
+    """`run.started` is in the log before anything runs."""
+    run = make_run(template="t@1")
+
+    assert run.events()[0].decode() == {
+        "id": "1-1", "run": "run_1", "t_ms": 0, "type": "run.started", "recipe": "generate",
+        "model": "m", "cache": "miss", "key": "k", "template": "t@1",
+    }  # fmt: skip
+
+
+async def test_a_completed_run_carries_the_hash_of_its_text(make_run):
+    """text_sha256 and text_chars are those of the concatenated deltas."""
+    run = make_run()
+    run.start(say("Zür", "ich 🙂"))
+    await finished(run)
+
+    end = terminal(run)
+    assert end["type"] == "run.completed"
+    assert end["text_sha256"] == hashlib.sha256("Zürich 🙂".encode()).hexdigest()
+    assert end["text_chars"] == 8
+    assert run.state == "completed"
+
+
+async def test_usage_is_summed_and_attempts_counted(make_run):
+    """Usage adds up over model calls; null stays null where none reported."""
+
+    async def source():
+        for tokens in (3, None, 4):
+            yield {"type": "usage", "model": "m", "input_tokens": tokens, "output_tokens": None,
+                   "details": {}, "estimated": False}  # fmt: skip
+        yield {"type": "attempt.failed", "attempt": 1, "model": "m", "error": {}, "next": None}
+        yield Outcome("stop")
+
+    run = make_run()
+    run.start(source())
+    await finished(run)
+
+    assert terminal(run)["usage"] == {"input_tokens": 7, "output_tokens": None}
+    assert terminal(run)["attempts"] == 2
+
+
+async def test_a_restart_clears_the_hash(make_run):
+    """After `run.restarted` only what follows counts as the answer."""
+
+    async def source():
+        yield {"type": "text.delta", "text": "wrong"}
+        yield {"type": "run.restarted", "reason": "upstream_failed"}
+        yield {"type": "text.delta", "text": "right"}
+        yield Outcome("stop")
+
+    run = make_run()
+    run.start(source())
+    await finished(run)
+
+    assert terminal(run)["text_sha256"] == hashlib.sha256(b"right").hexdigest()
+
+
+async def test_cancelled_before_its_first_step_it_still_ends(make_run):
+    """A run cancelled at once has started and cancelled events, no more."""
+    run = make_run()
+    run.start(silent())
+
+    assert run.cancel("requested")
+    await finished(run)
+
+    assert types(run) == ["run.started", "run.cancelled"]
+    assert terminal(run)["reason"] == "requested"
+
+
+async def test_only_the_first_cancel_counts(make_run):
+    """A second cancel neither changes the reason nor interrupts the closing."""
+    run = make_run()
+    closed = []
+
+    async def source():
+        try:
+            await asyncio.get_running_loop().create_future()
+            yield Outcome("stop")
+        finally:
+            await asyncio.sleep(0)
+            closed.append(True)
+
+    run.start(source())
+    await asyncio.sleep(0)
+    assert run.cancel("requested")
+    assert not run.cancel("shutdown")
+    await finished(run)
+
+    assert closed == [True]
+    assert terminal(run)["reason"] == "requested"
+    assert not run.cancel("requested")
+
+
+async def test_our_errors_are_described_and_bugs_are_not(make_run):
+    """A failure of ours shows its code; any other becomes `internal_error` and is kept."""
+
+    async def breaks(error):
+        yield {"type": "text.delta", "text": "par"}
+        raise error
+
+    ours, bug = make_run("run_1", request="req_9"), make_run("run_2")
+    ours.start(breaks(UpstreamFailed("down")))
+    bug.start(breaks(KeyError("secret")))
+    await finished(ours)
+    await finished(bug)
+
+    assert terminal(ours)["error"] == {
+        "code": "upstream_failed", "run": "run_1", "request": "req_9",
+    }  # fmt: skip
+    assert terminal(bug)["error"]["code"] == "internal_error"
+    assert isinstance(bug.error, KeyError)
+
+
+async def test_a_source_without_an_outcome_is_a_bug(make_run):
+    """A recipe that just stops never looks completed."""
+
+    async def source():
+        yield {"type": "text.delta", "text": "half"}
+
+    run = make_run()
+    run.start(source())
+    await finished(run)
+
+    assert terminal(run)["error"]["code"] == "internal_error"
+
+
+async def test_too_much_output_fails_the_run_and_closes_the_source(make_run):
+    """A run over its log's bound fails with `output_too_large`, its source closed."""
+    closed = []
+
+    async def endless():
+        try:
+            while True:
+                yield {"type": "text.delta", "text": "x" * 100}
+        finally:
+            closed.append(True)
+
+    run = make_run(max_log_bytes=5000)
+    run.start(endless())
+    await finished(run)
+
+    assert terminal(run)["error"]["code"] == "output_too_large"
+    assert closed == [True]
+    assert run.log.bytes < 6000
+
+
+async def test_text_that_json_cannot_say_fails_the_run(make_run):
+    """A lone surrogate from a model is `invalid_output`, not a crash."""
+    run = make_run()
+    run.start(say("ok", "\ud800"))
+    await finished(run)
+
+    assert terminal(run)["error"]["code"] == "invalid_output"
+
+
+async def test_waiting_for_a_slot_is_an_event(make_run):
+    """A run behind a busy gate says its position, and runs when the slot is free."""
+    gate = Gate(1, 3, "test")
+    first, second = make_run("run_1"), make_run("run_2")
+    reached = asyncio.Event()
+    first.start(silent(reached), [gate.admit()])
+    second.start(say("x"), [gate.admit()])
+    await reached.wait()
+    await asyncio.sleep(0)
+    assert second.state == "queued"
+
+    first.cancel("requested")
+    await finished(second)
+
+    assert second.events()[1].decode()["position"] == 1
+    assert types(second)[-1] == "run.completed"
+    assert gate.waiting == 0
+
+
+async def test_the_last_reader_leaving_abandons_the_run_after_its_grace(make_run):
+    """With a grace of 0 s the run is cancelled as abandoned when nobody reads it."""
+    run = make_run(abandon_seconds=0.0)
+    run.start(silent())
+    one, two = run.subscribe(), run.subscribe()
+    one.close()
+    await asyncio.sleep(0)
+    assert not run.done
+
+    two.close()
+    await asyncio.wait([run.task])
+
+    assert terminal(run)["reason"] == "abandoned"
+
+
+async def test_a_reader_that_comes_back_in_time_keeps_the_run(make_run):
+    """A new subscription within the grace takes the abandonment back."""
+    run = make_run(abandon_seconds=0.0)
+    reached = asyncio.Event()
+    run.start(silent(reached))
+    run.subscribe().close()
+    with run.subscribe():
+        await reached.wait()
+        await asyncio.sleep(0)
+        assert not run.done
+
+    await asyncio.wait([run.task])
+    assert terminal(run)["reason"] == "abandoned"
+
+
+async def test_a_run_to_be_continued_outlives_its_readers(make_run):
+    """Without a grace nobody's leaving ends the run."""
+    run = make_run(abandon_seconds=None)
+    reached = asyncio.Event()
+    run.start(silent(reached))
+    run.subscribe().close()
+    await reached.wait()
+
+    assert not run.done
+    run.cancel("shutdown")
+    await finished(run)
+
+
+async def test_explicit_cancel_ends_a_shared_run_with_its_last_claim(make_run):
+    """Two clients share a run; it ends when the second one cancels."""
+    run = make_run()
+    run.start(silent())
+    run.claims += 1
+
+    assert not run.release()
+    assert run.release()
+    await finished(run)
+
+
+async def test_a_bad_cursor_opens_no_reader(make_run):
+    """`subscribe` with a cursor never issued raises and counts nobody."""
+    run = make_run()
+
+    with pytest.raises(InvalidCursor):
+        run.subscribe("1-9")
+
+    assert run.readers == 0
