@@ -167,10 +167,6 @@ class OriginRefused(CallerError, code="origin_refused"):
     """A browser page of another origin tried to reach the service."""
 
 
-class RequestTimedOut(CallerError, code="request_timed_out"):
-    """The client took too long to send its request."""
-
-
 # -- the model's or its provider's doing -------------------------------------
 
 
@@ -211,10 +207,6 @@ class TooManyStreams(ServiceError, code="too_many_streams"):
 
 class Draining(ServiceError, code="draining", retryable=True):
     """The service is shutting down and takes no new runs."""
-
-
-class NotReady(ServiceError, code="not_ready", retryable=True):
-    """The service is still starting."""
 
 
 class OutputTooLarge(ServiceError, code="output_too_large"):

@@ -85,16 +85,16 @@ class ModelAdapter:
             # can_stream is only looked at by llm's own command line (llm 0.36).
             "stream": bool(self._model.can_stream),
         }
+        attachments = [a for message in turns for a in _attachments(message.attachments)]
         if len(turns) == 1 and turns[0].role == "user":
             kwargs["prompt"] = turns[0].content
-            kwargs["attachments"] = _attachments(turns[0].attachments)
+            kwargs["attachments"] = attachments
         else:
             # Some providers read the system prompt from messages=, some from system=.
             kwargs["messages"] = [_message(message) for message in call.messages]
-            self._model._validate_attachments(  # noqa: SLF001 - messages= skips llm's own check
-                [a for message in turns for a in _attachments(message.attachments)]
-            )
         try:
+            # llm itself checks attachments= only, not those in messages=.
+            self._model._validate_attachments(attachments)  # noqa: SLF001
             response: AnyResponse = self._model.prompt(**kwargs)
         except Exception as error:  # plugins share no base class; see models/faults
             raise from_refused_call(error, self.id) from error

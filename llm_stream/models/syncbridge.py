@@ -43,8 +43,9 @@ async def pump(make: Callable[[], Iterator[T]], executor: Executor) -> AsyncGene
         if left.is_set():
             return
         error: BaseException | None = None
-        iterator = make()
+        iterator: Iterator[T] | None = None
         try:
+            iterator = make()
             for item in iterator:
                 while not room.acquire(timeout=POLL_SECONDS):
                     if left.is_set():

@@ -1,6 +1,7 @@
 """Scripted `llm` models with simulated answers and faults, for our tests and anyone's.
 
 They answer without a network or a key, deterministically, and can be driven step by step.
+`llm_stream.testing.service` starts a whole service around them.
 """
 
 from llm_stream.testing.scripted import (
@@ -10,6 +11,5 @@ from llm_stream.testing.scripted import (
     ScriptedSyncModel,
     words,
 )
-from llm_stream.testing.service import running_service
 
-__all__ = ["Fault", "Script", "ScriptedModel", "ScriptedSyncModel", "running_service", "words"]
+__all__ = ["Fault", "Script", "ScriptedModel", "ScriptedSyncModel", "words"]

@@ -1,5 +1,6 @@
 """The page and the documents: files of two folders, read once at start, served from memory."""
 
+import hashlib
 import html
 import mimetypes
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Pages:
         self._add("/docs", page.encode(), "text/html")
 
     def _add(self, path: str, content: bytes, kind: str) -> None:
-        etag = f"{len(content):x}-{hash(content) & 0xFFFFFFFF:x}"
+        etag = hashlib.sha256(content).hexdigest()[:16]
         self._files[path] = StaticFile(content, kind, etag)
 
     async def get(self, request: web.Request) -> web.Response:

@@ -43,7 +43,6 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.NotFound: Row(404, 4400, "Not found"),
     errors.MethodNotAllowed: Row(405, 4400, "Method not allowed"),
     errors.OriginRefused: Row(403, 4403, "The origin is not allowed"),
-    errors.RequestTimedOut: Row(408, 4408, "The request took too long to arrive"),
     errors.UpstreamFailed: Row(502, 4500, "The model failed"),
     errors.UpstreamRejected: Row(502, 4500, "The model refused the call"),
     errors.MissingKey: Row(503, 4500, "No key for this model"),
@@ -53,7 +52,6 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.TooManyRuns: Row(429, 4429, "Too many runs at once"),
     errors.TooManyStreams: Row(429, 4429, "Too many streams on this socket"),
     errors.Draining: Row(503, 4512, "The service is shutting down"),
-    errors.NotReady: Row(503, 4503, "The service is not ready"),
     errors.OutputTooLarge: Row(507, 4500, "The run produced too much output"),
     errors.InternalError: Row(500, 4500, "Internal error"),
 }

@@ -55,4 +55,4 @@ class Service:
 
 
 SERVICE: Final = web.AppKey("service", Service)
-REQUEST_ID: Final = "request_id"
+REQUEST_ID: Final = web.RequestKey("request_id", str)

@@ -56,6 +56,7 @@ async def stream(
     with subscription:
         response = EventSourceResponse(
             headers=headers,
+            sep="\n",
             allow_all_methods=True,
             ping_interval=server.heartbeat_seconds,
             send_timeout=server.stall_seconds,

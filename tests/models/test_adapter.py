@@ -1,0 +1,289 @@
+"""The adapter: every `llm` model as one iterator of chunks that closes upstream when left."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+
+import llm
+import pytest
+
+from llm_stream.errors import (
+    InvalidOption,
+    InvalidOutput,
+    MissingKey,
+    UnsupportedByModel,
+    UpstreamFailed,
+)
+from llm_stream.models.adapter import ModelAdapter
+from llm_stream.models.chunks import Attachment, Finish, Message, ModelCall, Reasoning, ToolCall
+from llm_stream.testing import Fault, Script, ScriptedModel, ScriptedSyncModel, words
+
+BOTH = pytest.mark.parametrize("kind", [ScriptedModel, ScriptedSyncModel])
+
+
+@pytest.fixture
+def threads():
+    """A pool of two threads; a thread that outlives its test fails it."""
+    pool = ThreadPoolExecutor(2)
+    yield pool
+    pool.shutdown(wait=True)
+
+
+def ask(prompt="hi", **kwargs):
+    """A call with one user turn."""
+    return ModelCall((Message("user", prompt),), **kwargs)
+
+
+async def collect(adapter, call=None):
+    """All chunks of an answer."""
+    async with aclosing(adapter.stream(call or ask())) as chunks:
+        return [chunk async for chunk in chunks]
+
+
+@BOTH
+async def test_an_answer_is_its_chunks_and_then_a_finish(kind, threads):
+    """Text comes as plain strings in order; the last chunk says how it ended."""
+    model = kind("m", Script(chunks=words(50), usage=(7, 50), finish_reason="length"))
+
+    *text, finish = await collect(ModelAdapter(model, threads))
+
+    assert tuple(text) == words(50)
+    assert finish == Finish("length", "m-v1", 7, 50)
+
+
+@BOTH
+async def test_reasoning_and_tool_calls_are_told_apart(kind, threads):
+    """Reasoning pieces and whole tool calls are chunks of their own."""
+    script = Script(
+        chunks=("a",), reasoning=("hm", ""), tool_calls=(("t1", "search", '{"q":"shop"}'),)
+    )
+
+    chunks = await collect(ModelAdapter(kind("m", script), threads))
+
+    assert chunks[:3] == [Reasoning("hm"), "a", ToolCall("t1", "search", {"q": "shop"})]
+
+
+@BOTH
+async def test_empty_chunks_are_skipped(kind, threads):
+    """An empty piece of text is not a chunk."""
+    chunks = await collect(ModelAdapter(kind("m", Script(chunks=("", "a", ""))), threads))
+
+    assert [c for c in chunks if isinstance(c, str)] == ["a"]
+
+
+@BOTH
+async def test_tool_arguments_that_are_no_json_are_invalid_output(kind, threads):
+    """A model that calls a tool with broken arguments has failed."""
+    script = Script(tool_calls=(("t1", "search", "{broken"),))
+
+    with pytest.raises(InvalidOutput):
+        await collect(ModelAdapter(kind("m", script), threads))
+
+
+@BOTH
+@pytest.mark.parametrize("at", [0, 2, 4])
+async def test_a_failure_is_ours_whatever_the_plugin_raised(kind, at, threads):
+    """At any chunk, a foreign exception becomes `upstream_failed` and keeps its cause."""
+    model = kind("m", Script(fault=Fault(at=at, error=ConnectionError("reset"))))
+
+    if kind is ScriptedSyncModel and at == 4:
+        at = 3
+        model.scripts = [Script(fault=Fault(at=at, error=ConnectionError("reset")))]
+    with pytest.raises(UpstreamFailed, match="ConnectionError: reset") as caught:
+        await collect(ModelAdapter(model, threads))
+
+    assert isinstance(caught.value.__cause__, ConnectionError)
+    assert model.calls[0].said == at
+    assert model.calls[0].closed.is_set()
+
+
+async def test_a_missing_key_is_missing_key(threads):
+    """A model without its key fails before anything is sent, and says whose key."""
+
+    class Keyed(ScriptedModel, llm.AsyncKeyModel):
+        needs_key = "shop"
+
+        async def execute(self, *args, **kwargs):
+            raise llm.NeedsKeyException("No key found")
+            yield
+
+    with pytest.raises(MissingKey, match="provider of m"):
+        await collect(ModelAdapter(Keyed("m"), threads))
+
+
+async def test_leaving_closes_an_async_upstream_before_it_returns(threads):
+    """After the closing of the iterator the model's own clean-up has run."""
+    model = ScriptedModel("m", Script(chunks=words(9)))
+    async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+        await anext(chunks)
+
+    assert model.calls[0].closed.is_set()
+    assert model.calls[0].said < 9
+
+
+async def test_cancelling_the_reader_closes_the_upstream(threads):
+    """A cancellation while waiting for a chunk reaches the model."""
+    model = ScriptedModel("m", Script(fault=Fault(at=1, stall=True)))
+    first = asyncio.Event()
+
+    async def read():
+        async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+            async for _ in chunks:
+                first.set()
+
+    task = asyncio.create_task(read())
+    await first.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert model.calls[0].closed.is_set()
+
+
+class Leaky(llm.AsyncModel):
+    """Lets go of its connection only if a cancellation lands inside its own wait.
+
+    As the stock OpenAI classes do: they iterate a stream without closing it.
+    """
+
+    model_id = "leaky"
+    can_stream = True
+
+    def __init__(self):
+        self.connected = False
+        self.never = None
+
+    async def _stream(self):
+        self.connected = True
+        try:
+            yield "a"
+            yield "b"
+            await self.never.wait()
+        except asyncio.CancelledError:
+            self.connected = False
+            raise
+
+    async def execute(self, prompt, stream, response, conversation=None):
+        """Iterate without closing."""
+        self.never = asyncio.Event()
+        self.stream = self._stream()
+        while True:
+            yield await anext(self.stream)
+
+
+async def test_a_plugin_that_leaks_on_aclose_is_closed_all_the_same(threads):
+    """Leaving from elsewhere cancels inside the plugin's own wait, so the connection goes."""
+    model = Leaky()
+    async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+        assert await anext(chunks) == "a"
+        assert model.connected
+
+    assert not model.connected
+
+
+async def test_leaving_an_endless_burst_returns(threads):
+    """A model that never waits cannot hold up the one who leaves."""
+
+    class Endless(llm.AsyncModel):
+        model_id = "endless"
+        can_stream = True
+
+        async def execute(self, prompt, stream, response, conversation=None):
+            while True:
+                yield "x"
+
+    async with aclosing(ModelAdapter(Endless(), threads).stream(ask())) as chunks:
+        await anext(chunks)
+
+
+async def test_leaving_a_sync_model_does_not_wait_for_its_thread(threads):
+    """The iterator closes at once; the thread stops at the model's next chunk."""
+    model = ScriptedSyncModel("m", Script(chunks=words(9), fault=Fault(at=2, stall=True)))
+    async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+        await anext(chunks)
+        await anext(chunks)
+    assert not model.calls[0].closed.is_set()
+
+    model.release.set()
+    await asyncio.to_thread(model.calls[0].closed.wait, 10)
+
+    assert model.calls[0].said == 3
+
+
+async def test_sync_models_share_a_bounded_pool(threads):
+    """Two threads serve five sync calls; those that left before their turn never run."""
+    model = ScriptedSyncModel("m", Script(fault=Fault(at=0, stall=True)))
+    adapter = ModelAdapter(model, threads)
+    tasks = [asyncio.create_task(collect(adapter)) for _ in range(5)]
+    while len(model.calls) < 2:
+        await asyncio.sleep(0)
+
+    tasks[4].cancel()
+    await asyncio.gather(tasks[4], return_exceptions=True)
+    model.release.set()
+    await asyncio.gather(*tasks[:4])
+
+    assert len(model.calls) == 4
+
+
+async def test_a_slow_reader_holds_a_sync_model_back(threads):
+    """A thread is at most a buffer ahead of its reader."""
+    model = ScriptedSyncModel("m", Script(chunks=words(2000)))
+    async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+        await anext(chunks)
+        full = threading.Event()
+        await asyncio.to_thread(full.wait, 0.3)
+        assert model.calls[0].said < 300
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [({"temperature": 3}, "options.temperature"), ({"nonsense": 1}, "options.nonsense"),
+     ({"max_tokens": "many"}, "options.max_tokens")],
+)  # fmt: skip
+async def test_options_a_model_refuses_name_their_field(options, field, threads):
+    """Unknown or bad options are the caller's, before anything is sent."""
+    model = ScriptedModel("m")
+
+    with pytest.raises(InvalidOption) as caught:
+        ModelAdapter(model, threads).check(ask(options=options))
+
+    assert caught.value.field == field
+    assert model.calls == []
+
+
+async def test_what_a_model_cannot_do_is_refused(threads):
+    """Schemas and attachments go only to models that take them, in a conversation too."""
+    model = ScriptedModel("m")
+    model.supports_schema = False
+    adapter = ModelAdapter(model, threads)
+    movie = Message("user", "look", (Attachment("video/mp4", b"x"),))
+
+    with pytest.raises(UnsupportedByModel):
+        adapter.check(ask(schema={"type": "object"}))
+    with pytest.raises(UnsupportedByModel, match="video/mp4"):
+        adapter.check(ModelCall((movie,)))
+    with pytest.raises(UnsupportedByModel, match="video/mp4"):
+        adapter.check(ModelCall((movie, Message("assistant", "ok"), Message("user", "and?"))))
+
+
+async def test_conversation_system_and_attachments_reach_the_model(threads):
+    """The model sees every turn, the system prompt, the bytes and the options."""
+    model = ScriptedModel("m")
+    picture = Attachment("image/png", b"png")
+    call = ModelCall(
+        (
+            Message("system", "Be brief."),
+            Message("user", "What is this?", (picture,)),
+            Message("assistant", "A shop."),
+            Message("user", "And now?"),
+        ),
+        {"temperature": 0.5},
+    )
+    await collect(ModelAdapter(model, threads), call)
+
+    seen = model.calls[0]
+    assert [m.role for m in seen.messages] == ["system", "user", "assistant", "user"]
+    assert seen.messages[1].parts[1].attachment.content == b"png"
+    assert seen.system == "Be brief."
+    assert seen.options == {"temperature": 0.5}

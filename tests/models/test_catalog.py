@@ -1,0 +1,86 @@
+"""The catalog: ids, aliases, and who wins when names clash."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from llm_stream.errors import UnknownModel
+from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.plugins import Loaded, PluginFault, Registered
+from llm_stream.testing import ScriptedModel, ScriptedSyncModel
+
+
+def catalog(*models, default="a", aliases=None, own=(), faults=()):
+    """A catalog of (model, aliases) pairs."""
+    loaded = Loaded([Registered(m, names, "plugin") for m, names in models], list(faults))
+    return ModelCatalog(
+        loaded, ThreadPoolExecutor(1), default=default, aliases=aliases or {}, own_models=own
+    )
+
+
+A, B = ScriptedModel("a"), ScriptedSyncModel("b")
+
+
+def test_ids_aliases_and_the_default_are_found():
+    """An id, a plugin's alias, a configured alias and nothing at all each name a model."""
+    models = catalog((A, ("first",)), (B, ()), aliases={"fast": "b", "best": "first"})
+
+    assert [models.find(n).id for n in ("a", "first", "fast", "best", "default", None)] == [
+        "a", "a", "b", "a", "a", "a",
+    ]  # fmt: skip
+    assert models.aliases_of("a") == ["best", "default", "first"]
+
+
+def test_the_default_may_be_an_alias():
+    """`models.default = "fast"` means what `fast` means."""
+    assert catalog((A, ()), (B, ()), default="fast", aliases={"fast": "b"}).find(None).id == "b"
+
+
+def test_an_unknown_name_is_the_callers():
+    """A name nobody has raises, with the field it stood in."""
+    with pytest.raises(UnknownModel) as caught:
+        catalog((A, ())).find("nope", field="fallback_models.0")
+
+    assert caught.value.field == "fallback_models.0"
+
+
+def test_an_alias_cannot_take_an_id_over():
+    """A plugin that claims another model's id as alias does not get it."""
+    assert catalog((A, ()), (B, ("a",))).find("a").id == "a"
+
+
+def test_the_services_own_models_win():
+    """A model of the service replaces a plugin's of the same id."""
+    own = ScriptedModel("a")
+
+    assert catalog((A, ()), own=[own]).find("a").supports_schema
+    assert len(catalog((A, ()), own=[own])) == 1
+
+
+def test_broken_aliases_and_plugins_are_reported_not_fatal():
+    """An alias of nothing is listed as broken; a failed plugin by its name."""
+    models = catalog((A, ()), aliases={"fast": "gone"}, faults=[PluginFault("bad", "boom")])
+
+    assert models.broken_aliases == {"fast": "gone"}
+    assert models.faults == [PluginFault("bad", "boom")]
+    with pytest.raises(UnknownModel):
+        models.find("fast")
+
+
+def test_without_a_default_model_asking_for_none_says_so():
+    """A catalog whose default does not exist explains what to set."""
+    with pytest.raises(UnknownModel, match="models.default"):
+        catalog((A, ()), default="gone").find(None)
+
+
+def test_the_list_describes_every_model():
+    """Each entry has OpenAI's fields and ours, options as a JSON Schema."""
+    entry, other = catalog((A, ("first",)), (B, ())).describe()
+
+    assert entry["id"] == "a"
+    assert entry["object"] == "model"
+    assert entry["is_default"]
+    assert entry["is_async"]
+    assert entry["attachment_types"] == ["image/png", "text/plain"]
+    assert "temperature" in entry["options"]["properties"]
+    assert not other["is_async"]

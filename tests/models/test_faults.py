@@ -1,0 +1,63 @@
+"""Foreign exceptions become ours; secrets do not come along."""
+
+import llm
+import pytest
+
+from llm_stream.errors import (
+    MissingKey,
+    OutputTooLarge,
+    UnsupportedByModel,
+    UpstreamFailed,
+    UpstreamRejected,
+)
+from llm_stream.models.faults import from_model, from_refused_call, scrub
+
+
+class ApiError(Exception):
+    """What an SDK raises."""
+
+    def __init__(self, status):
+        super().__init__("Authorization: Bearer sk-abcdefgh12345678 was refused")
+        self.status_code = status
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (llm.NeedsKeyException("x"), MissingKey),
+        (llm.ModelError("x"), UpstreamFailed),
+        (ConnectionResetError(), UpstreamFailed),
+        (TimeoutError(), UpstreamFailed),
+        (IndexError("list index"), UpstreamFailed),
+        (ApiError(401), UpstreamRejected),
+        (ApiError(404), UpstreamRejected),
+        (ApiError(408), UpstreamFailed),
+        (ApiError(429), UpstreamFailed),
+        (ApiError(500), UpstreamFailed),
+        (ApiError(529), UpstreamFailed),
+        (OutputTooLarge("x"), OutputTooLarge),
+    ],
+)
+def test_each_failure_has_its_class(error, kind):
+    """The class says whose doing it was and whether trying again can help."""
+    assert type(from_model(error, "m")) is kind
+
+
+def test_a_refusal_before_sending_is_the_callers():
+    """What a model refuses as a value is `unsupported_by_model`."""
+    assert isinstance(from_refused_call(ValueError("no schema"), "m"), UnsupportedByModel)
+    assert isinstance(from_refused_call(RuntimeError("x"), "m"), UpstreamFailed)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["sk-abcdefgh12345678", "AIzaSyA1234567890abcdef", "api_key=hunter2hunter2",
+     "Bearer abc.def.ghi", "lls_abcd1234_xyz"],
+)  # fmt: skip
+def test_nothing_shaped_like_a_key_is_shown(secret):
+    """Scrubbed text has no key in it, is one line and at most 300 characters."""
+    shown = scrub(f"failed\nwith {secret} " + "x" * 500)
+
+    assert secret.split("=")[-1].split()[-1] not in shown
+    assert "\n" not in shown
+    assert len(shown) <= 300

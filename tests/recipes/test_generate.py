@@ -1,0 +1,137 @@
+"""The recipe: deltas, fallbacks before anything visible, schemas checked at the end."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+
+import pytest
+
+from llm_stream.engine.runinfo import Outcome
+from llm_stream.errors import InvalidOutput, UpstreamFailed, UpstreamTimedOut
+from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.chunks import Message
+from llm_stream.models.plugins import Loaded
+from llm_stream.models.timers import Timeouts
+from llm_stream.recipes.generate import Generate
+from llm_stream.recipes.spec import RunSpec
+from llm_stream.testing import Fault, Script, ScriptedModel
+
+DOWN = ConnectionError("down")
+
+
+def spec(**changes):
+    """A request to model `a`."""
+    return RunSpec(
+        recipe="generate", model="a", messages=(Message("user", "hi"),), **changes
+    )
+
+
+async def run(spec, *models):
+    """All payloads of the recipe."""
+    catalog = ModelCatalog(
+        Loaded(), ThreadPoolExecutor(1), default="a", aliases={}, own_models=models
+    )
+    recipe = Generate(catalog, lambda error, **_: {"code": error.code})
+    seen = []
+    try:
+        async with aclosing(recipe.run(spec)) as payloads:
+            async for payload in payloads:
+                seen.append(payload)
+    except Exception as error:
+        error.seen = seen
+        raise
+    return seen
+
+
+async def test_an_answer_is_deltas_usage_and_an_outcome():
+    """Each chunk is a delta; usage names the version that answered."""
+    *deltas, usage, outcome = await run(
+        spec(), ScriptedModel("a", Script(reasoning=("hm",), chunks=("a", "b")))
+    )
+
+    assert deltas == [
+        {"type": "reasoning.delta", "text": "hm"},
+        {"type": "text.delta", "text": "a"},
+        {"type": "text.delta", "text": "b"},
+    ]
+    assert usage["model"] == "a-v1"
+    assert (usage["input_tokens"], usage["output_tokens"]) == (3, 4)
+    assert outcome == Outcome("stop", None)
+
+
+async def test_a_fallback_answers_when_nothing_was_visible():
+    """The next model is asked after a failure before the first output, which is an event."""
+    seen = await run(
+        spec(fallback_models=("b",)),
+        ScriptedModel("a", Script(fault=Fault(error=DOWN))),
+        ScriptedModel("b", Script(chunks=("fine",))),
+    )
+
+    assert seen[0] == {
+        "type": "attempt.failed", "attempt": 1, "model": "a", "error": {"code": "upstream_failed"},
+        "next": {"model": "b", "delay_ms": 0},
+    }  # fmt: skip
+    assert seen[1] == {"type": "text.delta", "text": "fine"}
+
+
+async def test_no_fallback_after_visible_output():
+    """A failure in mid-answer is the run's failure; two answers are never mixed."""
+    other = ScriptedModel("b")
+    with pytest.raises(UpstreamFailed) as caught:
+        await run(
+            spec(fallback_models=("b",)), ScriptedModel("a", Script(fault=Fault(at=1, error=DOWN))),
+            other,
+        )  # fmt: skip
+
+    assert caught.value.seen == [{"type": "text.delta", "text": "Hello"}]
+    assert other.calls == []
+
+
+async def test_the_last_failure_is_the_runs():
+    """When every model has failed, the last error stands."""
+    with pytest.raises(UpstreamFailed, match="^b: "):
+        await run(
+            spec(fallback_models=("b",)),
+            ScriptedModel("a", Script(fault=Fault(error=DOWN))),
+            ScriptedModel("b", Script(fault=Fault(error=DOWN))),
+        )
+
+
+async def test_a_silent_model_is_timed_out_and_closed():
+    """The first-token timer ends the call, and the upstream with it."""
+    model = ScriptedModel("a", Script(fault=Fault(stall=True)))
+
+    with pytest.raises(UpstreamTimedOut):
+        await run(spec(timeouts=Timeouts(first_token_seconds=0.01)), model)
+
+    assert model.calls[0].closed.is_set()
+
+
+SCHEMA = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+
+
+async def test_a_schema_makes_the_result():
+    """The decoded answer is the outcome's result when it meets the schema."""
+    model = ScriptedModel("a", Script(chunks=('{"na', 'me":"shop"}')))
+    outcome = (await run(spec(schema=SCHEMA), model))[-1]
+
+    assert outcome.result == {"name": "shop"}
+    assert model.calls[0].schema == SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [('{"name":', "not the JSON"), ('{"name": 3}', r"at \$.name"), ('{"nam": "x"}', "name"),
+     ("[NaN]", "not the JSON")],
+)  # fmt: skip
+async def test_an_answer_that_fails_its_schema_fails_the_run(answer, says):
+    """Bad JSON and wrong shapes are `invalid_output`, never a result."""
+    with pytest.raises(InvalidOutput, match=says):
+        await run(spec(schema=SCHEMA), ScriptedModel("a", Script(chunks=(answer,))))
+
+
+async def test_an_answer_cut_by_its_length_says_so():
+    """A schema answer that ran out of tokens tells to raise max_tokens."""
+    script = Script(chunks=('{"name":',), finish_reason="length")
+
+    with pytest.raises(InvalidOutput, match="max_tokens"):
+        await run(spec(schema=SCHEMA), ScriptedModel("a", script))

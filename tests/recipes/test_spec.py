@@ -1,0 +1,84 @@
+"""The spec: its fingerprint is the identity of a request."""
+
+from dataclasses import replace
+
+import pytest
+
+from llm_stream.models.chunks import Attachment, Message
+from llm_stream.models.timers import Timeouts
+from llm_stream.recipes.spec import RunSpec, TemplateRef
+
+SPEC = RunSpec(
+    recipe="generate",
+    model="smollm2",
+    messages=(Message("system", "Be brief."), Message("user", "Plan a small web shop.")),
+    options={"temperature": 0.2, "max_tokens": 100},
+)
+
+
+def test_the_fingerprint_is_golden():
+    """It never changes between processes and releases, unless its version does."""
+    assert SPEC.fingerprint() == (
+        "2b78923d21c67bcbf1b164451e0079f3191d3d42869fdfb1994843f5f88bd399"
+    )
+
+
+def test_the_order_of_options_does_not_matter():
+    """Equal options in another order are the same request."""
+    assert (
+        replace(SPEC, options={"max_tokens": 100, "temperature": 0.2}).fingerprint()
+        == SPEC.fingerprint()
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipe": "reason"},
+        {"model": "gpt-5"},
+        {"messages": (Message("user", "Be brief."), Message("user", "Plan a small web shop."))},
+        {"messages": (*SPEC.messages[:1], Message("user", "Plan", (Attachment("a/b", b"1"),)))},
+        {"options": {"temperature": 0.3, "max_tokens": 100}},
+        {"schema": {"type": "object"}},
+        {"template": TemplateRef("t", "abc")},
+        {"owner": "ann"},
+    ],
+)
+def test_what_changes_the_answer_changes_the_fingerprint(change):
+    """Recipe, model, messages, attachments, options, schema, template and owner count."""
+    assert replace(SPEC, **change).fingerprint() != SPEC.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cache_mode": "refresh"},
+        {"timeouts": Timeouts(1, 1, 1)},
+        {"fallback_models": ("x",)},
+        {"abandon_seconds": 3},
+        {"tags": ("a",)},
+        {"parent": "run_1"},
+        {"request": "req_1"},
+    ],
+)
+def test_what_does_not_change_the_answer_does_not_count(change):
+    """Cache control, timers, fallbacks, policy, tags and ids are no part of it."""
+    assert replace(SPEC, **change).fingerprint() == SPEC.fingerprint()
+
+
+def test_attachments_count_by_content():
+    """Two different files of one type are two requests."""
+    one, two = (
+        replace(SPEC, messages=(Message("user", "Look", (Attachment("image/png", data),)),))
+        for data in (b"1", b"2")
+    )
+
+    assert one.fingerprint() != two.fingerprint()
+
+
+def test_the_title_is_the_prompts_first_words():
+    """At most 80 characters of the last user turn, on one line."""
+    spec = replace(SPEC, messages=(Message("user", "Plan\n\n  a shop " + "x" * 200),))
+
+    assert spec.title.startswith("Plan a shop xxx")
+    assert len(spec.title) == 80

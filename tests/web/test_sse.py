@@ -1,0 +1,174 @@
+"""Server-Sent Events: grammar, headers, resume, heartbeats, goaway, stalled readers."""
+
+import asyncio
+import socket
+
+import pytest
+
+from llm_stream.testing import Fault, Script, words
+
+from ..wire import SSE, follow, sse_events, start_async
+
+STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
+
+
+async def test_a_post_can_be_streamed(service, http):
+    """Accept: text/event-stream streams the run in the reply, from its first event to its last."""
+    async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE) as response:
+        events = [event async for event in sse_events(response)]
+
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["Cache-Control"] == "no-store, no-transform"
+    assert response.headers["X-Accel-Buffering"] == "no"
+    assert response.headers["X-Run-Id"] == events[0].payload["run"]
+    assert [event.id for event in events] == [f"1-{n}" for n in range(1, 8)]
+    assert all(event.event is None for event in events)
+    assert events[-1].payload["type"] == "run.completed"
+
+
+async def test_a_failure_before_anything_was_sent_has_a_status(service, http, model):
+    """A model that fails in its first step is a problem with a status, not a 200."""
+    model.scripts = [Script(fault=Fault(error=ConnectionError("refused")))]
+    async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE) as response:
+        assert response.status == 502
+        assert (await response.json())["code"] == "upstream_failed"
+
+
+async def test_a_failure_in_mid_stream_is_the_last_event(service, http, model):
+    """After the first byte the stream ends with `run.failed`, never just so."""
+    model.scripts = [Script(fault=Fault(at=2, error=ConnectionError("reset")))]
+    async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE) as response:
+        events = [event async for event in sse_events(response)]
+
+    assert response.status == 200
+    assert events[-1].payload["type"] == "run.failed"
+
+
+async def test_last_event_id_wins_over_after(service, http):
+    """Both given, the header decides; it is exclusive."""
+    run, _ = await start_async(http, service.url, prompt="x")
+    async with http.get(
+        f"{service.url}/v1/runs/{run}/events?after=1-1", headers={**SSE, "Last-Event-ID": "1-4"}
+    ) as response:
+        events = [event async for event in sse_events(response)]
+
+    assert [event.id for event in events] == ["1-5", "1-6", "1-7"]
+
+
+async def test_after_the_end_there_is_204(service, http):
+    """A reconnect with the terminal id is told to stop, the only way EventSource understands."""
+    run, _ = await start_async(http, service.url, prompt="x")
+    events = await follow(http, service.url, run)
+
+    async with http.get(
+        f"{service.url}/v1/runs/{run}/events", headers={**SSE, "Last-Event-ID": events[-1].id}
+    ) as response:
+        assert response.status == 204
+
+
+async def test_now_means_only_what_comes(service, http, model):
+    """`after=now` skips what is there and goes on live."""
+    model.scripts = [STALL]
+    run, _ = await start_async(http, service.url, prompt="x")
+    while not model.calls or not model.calls[0].said:
+        await asyncio.sleep(0)
+    async with http.get(f"{service.url}/v1/runs/{run}/events?after=now", headers=SSE) as response:
+        service.parts.registry.find(run).cancel("requested")
+        events = [event async for event in sse_events(response)]
+
+    assert [event.payload["type"] for event in events] == ["run.cancelled"]
+
+
+async def test_silence_is_filled_with_heartbeats(start_service, http, model):
+    """A named event without id comes while the model is silent."""
+    service = await start_service(server={"heartbeat_seconds": 0.05})
+    model.scripts = [STALL]
+    run, _ = await start_async(http, service.url, prompt="x")
+    async with http.get(f"{service.url}/v1/runs/{run}/events", headers=SSE) as response:
+        async for event in sse_events(response):
+            if event.event == "heartbeat":
+                break
+
+    assert event.id is None
+
+
+async def test_a_drain_is_announced(service, http, model):
+    """Readers get a goaway with a time to come back; their stream goes on to its end."""
+    model.scripts = [STALL]
+    run, _ = await start_async(http, service.url, prompt="x")
+    async with http.get(f"{service.url}/v1/runs/{run}/events", headers=SSE) as response:
+        service.parts.draining.set()
+        names = []
+        async for event in sse_events(response):
+            names.append(event.event or event.payload["type"])
+            if event.event == "goaway":
+                assert 500 <= event.payload["reconnect_after_ms"] < 3000
+                service.parts.registry.find(run).cancel("shutdown")
+
+    assert names[-2:] == ["goaway", "run.cancelled"]
+
+
+async def test_a_reader_that_leaves_is_noticed_at_once(start_service, http, model):
+    """Leaving is not a cancel: the run goes on, and is abandoned after its grace."""
+    service = await start_service(runs={"abandon_grace_seconds": 0.0})
+    model.scripts = [STALL]
+    response = await http.post(f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE)
+    run = service.parts.registry.find(response.headers["X-Run-Id"])
+    assert run.readers == 1
+
+    response.close()
+    await asyncio.wait([run.task])
+
+    assert run.events()[-1].decode()["reason"] == "abandoned"
+    assert model.calls[0].closed.is_set()
+
+
+async def test_the_callers_policy_decides_about_leaving(start_service, http, model):
+    """With on_disconnect `continue` the run outlives its last reader."""
+    service = await start_service(runs={"abandon_grace_seconds": 0.0})
+    model.scripts = [STALL]
+    response = await http.post(
+        f"{service.url}/v1/generate", json={"prompt": "x", "on_disconnect": "continue"}, headers=SSE
+    )
+    run = service.parts.registry.find(response.headers["X-Run-Id"])
+    response.close()
+    while run.readers:
+        await asyncio.sleep(0)
+
+    assert not run.done
+
+
+async def test_a_reader_that_never_reads_is_cut(start_service, model):
+    """After `stall_seconds` without a byte of progress the connection is gone, the run is not."""
+    service = await start_service(server={"stall_seconds": 0.2, "send_buffer_bytes": 4096})
+    model.scripts = [Script(chunks=("x" * 1000,) * 3000, burst=True)]
+    reader = socket.socket()
+    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reader.connect(("127.0.0.1", service.port))
+    body = b'{"prompt":"x","on_disconnect":"continue"}'
+    reader.sendall(
+        b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Accept: text/event-stream\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    while not model.calls:
+        await asyncio.sleep(0)
+    run = next(service.parts.registry.newest())
+    while run.readers:
+        await asyncio.sleep(0)
+    reader.close()
+
+    assert run.state == "completed"
+    metrics = service.parts.metrics.registry
+    assert metrics.get_sample_value("llm_stream_slow_readers_total") == 1
+
+
+@pytest.mark.parametrize("text", ["line\nbreak", "cr\r\nlf", "\u2028", "data: x\n\nid: 9", "\x00"])
+async def test_text_cannot_break_the_framing(service, http, model, text):
+    """Whatever a model says stays inside its event."""
+    model.scripts = [Script(chunks=(text,))]
+    run, _ = await start_async(http, service.url, prompt="x")
+    events = await follow(http, service.url, run)
+
+    assert events[1].payload["text"] == text
+    assert [event.id for event in events] == ["1-1", "1-2", "1-3", "1-4"]
