@@ -203,8 +203,9 @@ class Subscription:
         self.log.notify(wake)
         try:
             await future
-        finally:
+        except asyncio.CancelledError:
             self.log.forget(wake)
+            raise
 
     async def batches(self) -> AsyncGenerator[list[Event]]:
         """Yield everything there is, then what comes, until the terminal event was yielded."""

@@ -10,6 +10,7 @@ from aiohttp_sse import EventSourceResponse
 from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.run import Run
 from llm_stream.events import Event
+from llm_stream.web.pace import Pace
 from llm_stream.web.pulse import Pulse
 from llm_stream.web.service import SERVICE, Service
 
@@ -93,11 +94,13 @@ async def _send(
         beat=lambda: write(notice("heartbeat", {})),
         on_stall=service.metrics.slow_readers.inc,
     )
+    pace = Pace()
     helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(say_goaway())]
     try:
         while not subscription.ended:
             if events := subscription.take():
                 await write(frames(events))
+                await pace.rest()
             else:
                 await subscription.wait()
     except ConnectionResetError:

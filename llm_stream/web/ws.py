@@ -7,6 +7,7 @@ from aiohttp import WSMsgType, hdrs, web
 
 from llm_stream.errors import InvalidField, MalformedRequest
 from llm_stream.web.commands import answer_frame, refusal
+from llm_stream.web.pace import Pace
 from llm_stream.web.problems import DRAINED, MALFORMED
 from llm_stream.web.pulse import Pulse
 from llm_stream.web.service import REQUEST_ID, SERVICE
@@ -96,7 +97,7 @@ async def _read(ws: web.WebSocketResponse, socket: Socket) -> None:
 
 
 async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> None:
-    outbox = socket.outbox
+    outbox, pace = socket.outbox, Pace()
     try:
         while True:
             await outbox.wait()
@@ -104,6 +105,8 @@ async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> Non
             for frame in outbox.next_frames():
                 await ws.send_frame(frame, WSMsgType.TEXT)
             pulse.end()
+            if outbox.empty:
+                await pace.rest()
             if socket.leaving and not socket.streams and outbox.empty:
                 await ws.close(code=DRAINED, message=b"drain")
                 return
