@@ -30,7 +30,7 @@ class Launch(NamedTuple):
 
 
 class Launcher:
-    """Starts or joins runs.
+    """Starts or joins runs. `recipes` is the one table of use cases, by name.
 
     Args:
         recipes: by name.
@@ -49,7 +49,7 @@ class Launcher:
         max_log_bytes: int,
         describe_error: DescribeError,
     ) -> None:
-        self._recipes = recipes
+        self.recipes = dict(recipes)
         self._registry = registry
         self._gate = gate
         self._max_log_bytes = max_log_bytes
@@ -83,7 +83,7 @@ class Launcher:
                 max_log_bytes=self._max_log_bytes,
                 describe_error=self._describe_error,
             )
-            run.start(self._recipes[spec.recipe].run(spec), passes)
+            run.start(self.recipes[spec.recipe].run(spec), passes)
             return run
 
         key = spec.fingerprint()

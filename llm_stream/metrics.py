@@ -5,16 +5,19 @@ Nothing here runs once per token.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Final, TypeVar
 
 import prometheus_client as prom
+from prometheus_async import aio
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, StreamError
+
+T = TypeVar("T")
 
 LATENCY_BUCKETS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600,
@@ -66,7 +69,7 @@ class Metrics:
         self._chunks = prom.Counter(
             "llm_stream_chunks", "Text chunks streamed by models.", registry=self.registry
         )
-        self.request_seconds = prom.Histogram(
+        self._request_seconds = prom.Histogram(
             "llm_stream_http_request_seconds",
             "HTTP requests; streams last as long as their reader.",
             ["method", "path"],
@@ -120,9 +123,13 @@ class Metrics:
             code = run.error.code if isinstance(run.error, StreamError) else InternalError.code
             self._errors.labels(code).inc()
 
-    def request_finished(self, method: str, path: str, status: int, seconds: float) -> None:
-        """Count one HTTP request; `path` is a route's pattern."""
-        self.request_seconds.labels(method, path).observe(seconds)
+    async def timed(self, method: str, path: str, answer: Awaitable[T]) -> T:
+        """Await `answer` and observe how long it took; `path` is a route's pattern."""
+        timed: T = await aio.time(self._request_seconds.labels(method, path), answer)
+        return timed
+
+    def responded(self, method: str, path: str, status: int) -> None:
+        """Count one HTTP response."""
         self._responses.labels(method, path, str(status)).inc()
 
     async def measure_loop_lag(self, every_seconds: float) -> None:

@@ -29,9 +29,7 @@ def settings(
 ) -> Settings:
     """A configuration without plugins and without the embedded model."""
     return Settings.model_construct(
-        **{
-            name: Settings.model_fields[name].default for name in Settings.model_fields
-        }
+        **{name: Settings.model_fields[name].default for name in Settings.model_fields}
         | {
             "server": ServerSection(**(server or {})),
             "runs": RunsSection(**(runs or {})),

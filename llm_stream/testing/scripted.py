@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import llm
 from llm.parts import StreamEvent
@@ -164,7 +164,7 @@ class ScriptedModel(_Scripted, llm.AsyncModel):
     can_stream = True
     supports_schema = True
     attachment_types = ATTACHMENT_TYPES
-    Options = ScriptOptions
+    Options: ClassVar[type[ScriptOptions]] = ScriptOptions  # type: ignore[assignment,misc]
 
     async def execute(
         self, prompt: Any, stream: bool, response: Any, conversation: Any = None
@@ -210,7 +210,7 @@ class ScriptedSyncModel(_Scripted, llm.Model):
     can_stream = True
     supports_schema = True
     attachment_types = ATTACHMENT_TYPES
-    Options = ScriptOptions
+    Options: ClassVar[type[ScriptOptions]] = ScriptOptions  # type: ignore[assignment,misc]
 
     def __init__(self, model_id: str = "scripted-sync", *scripts: Script) -> None:
         super().__init__(model_id, *scripts)

@@ -38,17 +38,16 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     """Give the request an id (the client's `X-Request-Id` if it is plain) and log its end."""
     given = request.headers.get("X-Request-Id", "")
     request[REQUEST_ID] = request_id = given if _ID.fullmatch(given) else f"req_{ULID()}"
+    route = request.match_info.route.resource
+    path = route.canonical if route is not None else "unknown"
+    metrics = request.config_dict[SERVICE].metrics
     began = time.perf_counter()
     status = 499  # the client went away before there was an answer
     try:
-        response = await handler(request)
+        response = await metrics.timed(request.method, path, handler(request))
         status = response.status
     finally:
-        seconds = time.perf_counter() - began
-        service = request.config_dict[SERVICE]
-        route = request.match_info.route.resource
-        path = route.canonical if route is not None else "unknown"
-        service.metrics.request_finished(request.method, path, status, seconds)
+        metrics.responded(request.method, path, status)
         if path not in _QUIET:
             log.info(
                 "request",
@@ -56,7 +55,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
                 method=request.method,
                 path=path,
                 status=status,
-                ms=round(seconds * 1000, 1),
+                ms=round((time.perf_counter() - began) * 1000, 1),
             )
     return response
 

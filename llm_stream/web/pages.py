@@ -43,12 +43,12 @@ class Pages:
     """
 
     def __init__(self, static: Path, docs: Path) -> None:
-        self._files: dict[str, StaticFile] = {}
+        self.files: dict[str, StaticFile] = {}
         for path in sorted(p for p in static.rglob("*") if p.is_file()):
             kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
             self._add("/static/" + path.relative_to(static).as_posix(), path.read_bytes(), kind)
-        if "/static/index.html" in self._files:
-            self._files["/"] = self._files["/static/index.html"]
+        if "/static/index.html" in self.files:
+            self.files["/"] = self.files["/static/index.html"]
         documents = {path.stem: path.read_text() for path in sorted(docs.glob("*.md"))}
         links = ['<a href="/">page</a>', '<a href="/docs">docs</a>']
         links += [f'<a href="/docs/{name}">{html.escape(name)}</a>' for name in documents]
@@ -68,7 +68,7 @@ class Pages:
 
     def _add(self, path: str, content: bytes, kind: str) -> None:
         etag = hashlib.sha256(content).hexdigest()[:16]
-        self._files[path] = StaticFile(content, kind, etag)
+        self.files[path] = StaticFile(content, kind, etag)
 
     async def get(self, request: web.Request) -> web.Response:
         """Serve one file, or 304 if the browser has it.
@@ -76,7 +76,7 @@ class Pages:
         Raises:
             NotFound: no file has that path (the caller's doing).
         """
-        found = self._files.get(request.path)
+        found = self.files.get(request.path)
         if found is None:
             raise NotFound("There is nothing at this path. /docs lists what there is.")
         headers = {hdrs.CACHE_CONTROL: PAGES_CACHE, hdrs.ETAG: f'"{found.etag}"'}

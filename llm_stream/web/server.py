@@ -5,15 +5,20 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import structlog
 from aiohttp import web
 
 from llm_stream import __version__, logs
 from llm_stream.config import Settings
+from llm_stream.models.adapter import AnyModel
 from llm_stream.web.app import create_app
 from llm_stream.web.service import SERVICE
+
+READERS_SECONDS: Final = 5.0
+"""How long readers have, after the last run has ended, to take its end."""
 
 log = structlog.get_logger("llm_stream.server")
 
@@ -54,36 +59,56 @@ async def start(app: web.Application, bound: socket.socket) -> web.AppRunner:
 
 
 async def drain(app: web.Application, stop_at_once: asyncio.Event) -> bool:
-    """Refuse new runs, tell readers, and let runs end within `server.drain_seconds`.
+    """Refuse new runs, tell readers, let runs and then their readers end.
 
-    Returns whether all ended; a set `stop_at_once` ends the wait.
+    Runs have `server.drain_seconds`; what is left is cancelled, so that its readers get an
+    end. They have `READERS_SECONDS` to take it. A set `stop_at_once` ends every wait.
+
+    Returns:
+        Whether all runs ended by themselves.
     """
     service = app[SERVICE]
     service.draining.set()
-    waits = [
-        asyncio.create_task(service.registry.drain(service.settings.server.drain_seconds)),
-        asyncio.create_task(stop_at_once.wait()),
-    ]
-    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
-    await asyncio.gather(*waits, return_exceptions=True)
-    return service.registry.live == 0
+
+    async def leave() -> bool:
+        ended = await service.registry.drain(service.settings.server.drain_seconds)
+        await service.registry.close()
+        try:
+            async with asyncio.timeout(READERS_SECONDS):
+                await service.streams.ended()
+                await service.sockets.ended()
+        except TimeoutError:
+            log.warning("drain.readers_left", streams=len(service.streams))
+        return ended
+
+    leaving = asyncio.create_task(leave())
+    stopped = asyncio.create_task(stop_at_once.wait())
+    await asyncio.wait((leaving, stopped), return_when=asyncio.FIRST_COMPLETED)
+    ended = leaving.done() and leaving.result()
+    for task in (leaving, stopped):
+        task.cancel()
+    await asyncio.gather(leaving, stopped, return_exceptions=True)
+    return ended
 
 
-async def run(settings: Settings, announce: Callable[[str, web.Application], None]) -> int:
+async def run(
+    settings: Settings,
+    announce: Callable[[str, web.Application], None],
+    own_models: Sequence[AnyModel] = (),
+) -> int:
     """Serve until SIGTERM or SIGINT, then drain. A second signal ends the process at once.
 
     Args:
         settings: the whole configuration.
         announce: called with the address (`http://host:port`) once requests are answered.
+        own_models: further `llm` models, scripted ones say.
 
     Returns:
         The exit code: 0 also when runs had to be cancelled at the end of the drain.
     """
     bound = listen(settings.server.host, settings.server.port, settings.server.send_buffer_bytes)
     try:
-        app = await create_app(settings)
+        app = await create_app(settings, own_models)
         runner = await start(app, bound)
     except BaseException:
         bound.close()

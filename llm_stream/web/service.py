@@ -21,9 +21,34 @@ GOAWAY_SPREAD_MS: Final = 3000
 """Readers told to go away come back spread over this long, not all at once."""
 
 
+class Connections:
+    """Streaming connections open now, so that a shutdown can let them end."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    def __len__(self) -> int:
+        return self._open
+
+    def __enter__(self) -> None:
+        self._open += 1
+        self._none.clear()
+
+    def __exit__(self, *_: object) -> None:
+        self._open -= 1
+        if not self._open:
+            self._none.set()
+
+    async def ended(self) -> None:
+        """Return when none is open."""
+        await self._none.wait()
+
+
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """The parts of a running service."""
+    """The parts of a running service. `sockets` are WebSockets, `streams` SSE responses."""
 
     settings: Settings
     catalog: ModelCatalog
@@ -35,7 +60,8 @@ class Service:
     idempotency: IdempotencyKeys
     began: float = field(default_factory=time.monotonic)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    sockets: set[object] = field(default_factory=set)
+    sockets: Connections = field(default_factory=Connections)
+    streams: Connections = field(default_factory=Connections)
 
     def goaway(self) -> dict[str, object]:
         """What a reader is told at a drain: when to come back, in milliseconds."""

@@ -20,7 +20,7 @@ class Socket:
     Attributes:
         gate: the connection's own semaphore: `limits.connection_concurrent_runs` at once.
         claims: ids of runs this socket has started and not cancelled.
-        leaving: close as soon as every stream has ended.
+        closing: close code with which to close as soon as all is sent; None = stay open.
     """
 
     def __init__(self, service: Service, request: str) -> None:
@@ -33,7 +33,7 @@ class Socket:
         )
         self.outbox = Outbox(self._ended)
         self.claims: set[str] = set()
-        self.leaving = False
+        self.closing: int | None = None
         self._ids: OrderedDict[str, None] = OrderedDict()
         self.streams: dict[str, Stream] = {}
         self._max_streams = limits.connection_streams

@@ -54,7 +54,7 @@ async def stream(
     """
     service = request.config_dict[SERVICE]
     server = service.settings.server
-    with subscription:
+    with subscription, service.streams:
         response = EventSourceResponse(
             headers=headers,
             sep="\n",

@@ -17,6 +17,9 @@ PROTOCOL: Final = "llm-stream.v1"
 MAX_MALFORMED: Final = 20
 """Frames in a row that are not the protocol; then the socket is closed with 4400."""
 
+CLOSE_SECONDS: Final = 1.0
+"""How long a client has to take the last frames and to answer a close."""
+
 PING_SECONDS: Final = 12.0
 """WebSocket pings; a peer that does not answer within half of it is gone."""
 
@@ -39,7 +42,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         max_msg_size=service.settings.limits.message_bytes,
         compress=False,
         heartbeat=PING_SECONDS,
-        timeout=1.0,
+        timeout=CLOSE_SECONDS,
     )
     if not ws.can_prepare(request).ok:
         raise InvalidField("This is a WebSocket endpoint; send an upgrade request.", field="Upgrade")
@@ -59,24 +62,28 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         beat=beat,
         on_stall=service.metrics.slow_readers.inc,
     )
-    service.sockets.add(socket)
     socket.outbox.reply(socket.welcome())
-    helpers = [
-        asyncio.create_task(_write(ws, socket, pulse)),
-        asyncio.create_task(pulse.run()),
-        asyncio.create_task(_leave_when_drained(socket)),
-    ]
-    try:
-        await _read(ws, socket)
-    finally:
-        service.sockets.discard(socket)
-        socket.close()
-        for helper in helpers:
-            helper.cancel()
-        # A writer blocked on a peer that does not read is freed by its cancellation alone.
-        await asyncio.gather(*helpers, return_exceptions=True)
-        if pulse.stalled or not ws.closed:
-            transport.abort()
+    reader = asyncio.create_task(_read(ws, socket))
+    writer = asyncio.create_task(_write(ws, socket, pulse))
+    helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(_say_goaway(socket))]
+    with service.sockets:
+        try:
+            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            if socket.closing is not None:
+                await asyncio.wait((writer,), timeout=CLOSE_SECONDS)
+        finally:
+            socket.close()
+            for task in (reader, writer, *helpers):
+                task.cancel()
+            # A writer blocked on a peer that does not read is freed by its cancellation alone.
+            results = await asyncio.gather(reader, writer, *helpers, return_exceptions=True)
+            if not pulse.stalled and socket.closing is not None:
+                await ws.close(code=socket.closing)
+            elif not ws.closed:
+                transport.abort()
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
     return ws
 
 
@@ -91,9 +98,11 @@ async def _read(ws: web.WebSocketResponse, socket: Socket) -> None:
             malformed = 0
         except MalformedRequest as error:
             malformed += 1
+            if malformed == MAX_MALFORMED:
+                socket.closing = MALFORMED
             socket.outbox.reply(refusal(None, error, socket))
-            if malformed >= MAX_MALFORMED:
-                await ws.close(code=MALFORMED, message=b"too many malformed frames")
+            if socket.closing == MALFORMED:
+                return
 
 
 async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> None:
@@ -107,15 +116,15 @@ async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> Non
             pulse.end()
             if outbox.empty:
                 await pace.rest()
-            if socket.leaving and not socket.streams and outbox.empty:
-                await ws.close(code=DRAINED, message=b"drain")
+            ended = socket.closing == MALFORMED or (socket.closing and not socket.streams)
+            if ended and outbox.empty:
                 return
     except ConnectionResetError:
-        pass  # the reader loop ends by itself
+        pass  # the client left
 
 
-async def _leave_when_drained(socket: Socket) -> None:
-    """At a drain: tell the client; the writer closes when the last stream has ended."""
+async def _say_goaway(socket: Socket) -> None:
+    """At a drain: tell the client; the socket is closed when its last stream has ended."""
     await socket.service.draining.wait()
-    socket.leaving = True
+    socket.closing = DRAINED
     socket.outbox.reply({"type": "goaway", **socket.service.goaway()})

@@ -1,0 +1,100 @@
+"""Metrics: what runs and requests leave behind, with bounded labels."""
+
+import asyncio
+
+import prometheus_client
+from prometheus_client.parser import text_string_to_metric_families
+
+from llm_stream.testing import Fault, Script
+
+from .wire import WsClient, start_async
+
+
+async def scrape(http, service):
+    """All samples of /metrics: {(name, labels...): value}."""
+    async with http.get(f"{service.url}/metrics") as response:
+        assert response.headers["Content-Type"] == prometheus_client.CONTENT_TYPE_LATEST
+        text = await response.text()
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_runs_tokens_and_latencies_are_counted(service, http, model):
+    """After a success and a failure every figure says so."""
+    model.scripts = [Script(), Script(fault=Fault(at=1, error=ConnectionError("x")))]
+    for prompt in ("a", "b"):
+        async with http.post(f"{service.url}/v1/generate", json={"prompt": prompt}):
+            pass
+    found = await scrape(http, service)
+    recipe = ("recipe", "generate")
+
+    assert found["llm_stream_runs_total", ("outcome", "completed"), recipe] == 1
+    assert found["llm_stream_runs_total", ("outcome", "failed"), recipe] == 1
+    assert found["llm_stream_errors_total", ("code", "upstream_failed")] == 1
+    assert found["llm_stream_first_token_seconds_count", recipe] == 2
+    assert found["llm_stream_run_seconds_count", recipe] == 2
+    assert found["llm_stream_chunks_total",] == 5
+    assert found["llm_stream_tokens_total", ("direction", "output"), ("model", "scripted")] == 4
+    path = ("path", "/v1/generate")
+    assert found["llm_stream_http_responses_total", ("method", "POST"), path, ("status", "502")] == 1
+    assert found["llm_stream_http_request_seconds_count", ("method", "POST"), path] == 2
+
+
+async def test_gauges_show_what_is_now(start_service, http, model):
+    """Active runs, queue, readers, sockets and log bytes are read at the scrape."""
+    service = await start_service(limits={"concurrent_runs": 1})
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    first, _ = await start_async(http, service.url, prompt="1")
+    await start_async(http, service.url, prompt="2")
+    ws = await WsClient.connect(http, service.url)
+    await ws.ask(type="subscribe", id="1", streams=[{"stream": "a", "run": first, "after": "now"}])
+    while not model.calls:
+        await asyncio.sleep(0)
+    found = await scrape(http, service)
+    await ws.ws.close()
+
+    assert found["llm_stream_runs_active",] == 2
+    assert found["llm_stream_runs_queued",] == 1
+    assert found["llm_stream_readers",] == 1
+    assert found["llm_stream_sockets",] == 1
+    assert found["llm_stream_log_bytes",] > 0
+
+
+async def test_joins_and_resumes_are_counted(service, http, model):
+    """A joined request and a subscription from behind a cursor leave a count each."""
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    run, _ = await start_async(http, service.url, prompt="1")
+    await start_async(http, service.url, prompt="1")
+    ws = await WsClient.connect(http, service.url)
+    await ws.ask(type="subscribe", id="1", streams=[{"stream": "a", "run": run, "after": "1-1"}])
+    found = await scrape(http, service)
+    await ws.ws.close()
+
+    assert found["llm_stream_joins_total",] == 1
+    assert found["llm_stream_resumes_total",] == 1
+
+
+async def test_unknown_paths_share_one_label(service, http):
+    """What a stranger types into the URL does not become a label."""
+    for path in ("/a", "/b", "/v1/runs/run_x"):
+        async with http.get(service.url + path):
+            pass
+    paths = {dict(key[1:]).get("path") for key in await scrape(http, service)}
+
+    assert "unknown" in paths
+    assert "/v1/runs/{run}" in paths
+    assert not {"/a", "/b", "/v1/runs/run_x"} & paths
+
+
+async def test_the_loops_lag_is_measured(service, http):
+    """The lag histogram has an observation when its timer has fired."""
+    metrics = service.parts.metrics
+    task = asyncio.create_task(metrics.measure_loop_lag(0.0))
+    count = "llm_stream_loop_lag_seconds_count"
+    while not metrics.registry.get_sample_value(count):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,34 @@
+"""How a run is shown."""
+
+from llm_stream.engine.fold import Fold
+from llm_stream.web.views import answer, run_headers, snapshot, summary
+
+from ..engine.conftest import make_run, say
+from ..engine.test_run import finished
+
+__all__ = ["make_run"]
+
+
+async def test_the_three_forms_agree(make_run):
+    """Answer, snapshot and summary tell the same run the same way."""
+    run = make_run(title="Plan a shop", tags=("a",))
+    run.start(say("a", "b"))
+    await finished(run)
+    full, line = snapshot(run), summary(run)
+    body = answer(run, Fold(run.events()), joined=True)
+
+    assert body["text"] == full["text"] == "ab"
+    assert body["cache"] == {"status": "joined", "key": "k"}
+    assert (line["title"], line["tags"], line["cursor"]) == ("Plan a shop", ["a"], "1-4")
+    assert full["statistics"]["chunks"] == 2
+    assert full["finish_reason"] == "stop"
+    assert "error" not in full
+
+
+async def test_cache_status_says_how_it_came(make_run):
+    """RFC 9211: missed, collapsed into one under way, or bypassed."""
+    run, private = make_run(), make_run(cache="bypass")
+
+    assert run_headers(run, joined=False)["Cache-Status"] == 'llm-stream; fwd=miss; key="k"'
+    assert "collapsed" in run_headers(run, joined=True)["Cache-Status"]
+    assert "fwd=bypass" in run_headers(private, joined=False)["Cache-Status"]
