@@ -38,7 +38,10 @@ class Metrics:
             "llm_stream_runs", "Runs that ended.", ["recipe", "outcome"], registry=self.registry
         )
         self._errors = prom.Counter(
-            "llm_stream_errors", "Runs that failed, by error code.", ["code"], registry=self.registry
+            "llm_stream_errors",
+            "Runs that failed, by error code.",
+            ["code"],
+            registry=self.registry,
         )
         self._first_token = prom.Histogram(
             "llm_stream_first_token_seconds",

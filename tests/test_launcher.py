@@ -39,9 +39,7 @@ def launcher(gate):
 
 def spec(prompt="hi", **changes):
     """A request."""
-    return RunSpec(
-        recipe="generate", model="m", messages=(Message("user", prompt),), **changes
-    )
+    return RunSpec(recipe="generate", model="m", messages=(Message("user", prompt),), **changes)
 
 
 async def end(run):

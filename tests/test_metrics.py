@@ -39,7 +39,9 @@ async def test_runs_tokens_and_latencies_are_counted(service, http, model):
     assert found["llm_stream_chunks_total",] == 5
     assert found["llm_stream_tokens_total", ("direction", "output"), ("model", "scripted")] == 4
     path = ("path", "/v1/generate")
-    assert found["llm_stream_http_responses_total", ("method", "POST"), path, ("status", "502")] == 1
+    assert (
+        found["llm_stream_http_responses_total", ("method", "POST"), path, ("status", "502")] == 1
+    )
     assert found["llm_stream_http_request_seconds_count", ("method", "POST"), path] == 2
 
 

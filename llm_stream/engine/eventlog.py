@@ -9,7 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncGenerator, Callable
-from typing import Final
+from typing import Final, Self
 
 from llm_stream.errors import InvalidCursor, OutputTooLarge
 from llm_stream.events import TERMINAL_TYPES, Event, Payload
@@ -164,7 +164,7 @@ class Subscription:
         self.index = index
         self._on_close = on_close
 
-    def __enter__(self) -> "Subscription":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -56,7 +56,9 @@ class RunRegistry:
         self._idle.set()
         self.draining = False
 
-    def start_or_join(self, key: str, create: Callable[[], Run], *, share: bool) -> tuple[Run, bool]:
+    def start_or_join(
+        self, key: str, create: Callable[[], Run], *, share: bool
+    ) -> tuple[Run, bool]:
         """The live run of this fingerprint, or a new one; says whether it was joined.
 
         Args:
@@ -134,7 +136,8 @@ class RunRegistry:
                 f"The events of {run_id} are no longer kept. Start the run again.", field="run"
             )
         raise UnknownRun(
-            f"There is no run {run_id[:64]!r}. Use an id from X-Run-Id or GET /v1/runs.", field="run"
+            f"There is no run {run_id[:64]!r}. Use an id from X-Run-Id or GET /v1/runs.",
+            field="run",
         )
 
     def newest(self, owner: str = "", *, hidden: bool = False) -> Iterator[Run]:

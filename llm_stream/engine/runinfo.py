@@ -19,7 +19,6 @@ class DescribeError(Protocol):
         """`run` and `request` are the ids that find the failure in the log."""
 
 
-
 class Outcome(NamedTuple):
     """A recipe's last word: why the model stopped, and the result if the recipe has one."""
 

@@ -195,7 +195,9 @@ def _tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
     try:
         return ToolCall(call_id, name, orjson.loads(arguments or "{}"))
     except orjson.JSONDecodeError as error:
-        raise InvalidOutput(f"The model called {name!r} with arguments that are not JSON.") from error
+        raise InvalidOutput(
+            f"The model called {name!r} with arguments that are not JSON."
+        ) from error
 
 
 def _finish(response: AnyResponse) -> Finish:

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import Executor
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -15,11 +15,52 @@ POLL_SECONDS: Final = 0.1
 """How often a thread that waits for room looks whether anybody still reads."""
 
 
-class _Failed:
-    """The iterator raised; or, with None, it ended."""
+class _Ended:
+    """The iterator ended, or raised `error`."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
+
+
+class _Feeder(Generic[T]):
+    """The thread's side: iterates, hands over, stops when nobody reads."""
+
+    def __init__(self, make: Callable[[], Iterator[T]], loop: asyncio.AbstractEventLoop) -> None:
+        self._make = make
+        self._loop = loop
+        self.queue: asyncio.Queue[T | _Ended] = asyncio.Queue()
+        self.left = threading.Event()
+        self.room = threading.Semaphore(BUFFERED)
+
+    def work(self) -> None:
+        """Run in the thread, to the iterator's end or until the reader has left."""
+        if self.left.is_set():
+            return
+        error: BaseException | None = None
+        iterator: Iterator[T] | None = None
+        try:
+            iterator = self._make()
+            for item in iterator:
+                if not self._has_room():
+                    break
+                self._hand_over(item)
+        except BaseException as caught:  # noqa: BLE001 - it is raised again where it is awaited
+            error = caught
+        finally:
+            if close := getattr(iterator, "close", None):
+                close()
+            self._hand_over(_Ended(error))
+
+    def _has_room(self) -> bool:
+        while not self.room.acquire(timeout=POLL_SECONDS):
+            if self.left.is_set():
+                return False
+        return not self.left.is_set()
+
+    def _hand_over(self, item: T | _Ended) -> None:
+        # After the loop has closed there is nobody to tell.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.queue.put_nowait, item)
 
 
 async def pump(make: Callable[[], Iterator[T]], executor: Executor) -> AsyncGenerator[T]:
@@ -30,46 +71,14 @@ async def pump(make: Callable[[], Iterator[T]], executor: Executor) -> AsyncGene
     stays taken. If no thread has begun yet, none will.
     """
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[T | _Failed] = asyncio.Queue()
-    left = threading.Event()
-    room = threading.Semaphore(BUFFERED)
-
-    def hand_over(item: T | _Failed) -> None:
-        # After the loop has closed there is nobody to tell.
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(queue.put_nowait, item)
-
-    def work() -> None:
-        if left.is_set():
-            return
-        error: BaseException | None = None
-        iterator: Iterator[T] | None = None
-        try:
-            iterator = make()
-            for item in iterator:
-                while not room.acquire(timeout=POLL_SECONDS):
-                    if left.is_set():
-                        return
-                if left.is_set():
-                    return
-                hand_over(item)
-        except BaseException as caught:  # noqa: BLE001 - it belongs to the reader, see below
-            error = caught
-        finally:
-            if close := getattr(iterator, "close", None):
-                close()
-            hand_over(_Failed(error))
-
-    future = loop.run_in_executor(executor, work)
+    feeder = _Feeder(make, loop)
+    future = loop.run_in_executor(executor, feeder.work)
     try:
-        while True:
-            item = await queue.get()
-            if isinstance(item, _Failed):
-                break
-            room.release()
+        while not isinstance(item := await feeder.queue.get(), _Ended):
+            feeder.room.release()
             yield item
         if item.error is not None:
             raise item.error
     finally:
-        left.set()
+        feeder.left.set()
         future.cancel()

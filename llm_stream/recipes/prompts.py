@@ -101,7 +101,9 @@ class PromptTemplate:
             # llm's command line does the same; Template.evaluate alone would drop the input.
             prompt = f"{prompt}\n{text}"
         if not (prompt or "").strip():
-            raise EmptyPrompt("The template rendered to nothing. Give it some input.", field="params")
+            raise EmptyPrompt(
+                "The template rendered to nothing. Give it some input.", field="params"
+            )
         return Rendered(prompt or "", system or None)
 
     def describe(self) -> dict[str, Any]:

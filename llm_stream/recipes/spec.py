@@ -45,7 +45,7 @@ class RunSpec:
     schema: Mapping[str, Any] | None = None
     template: TemplateRef | None = None
     cache_mode: CacheMode = "use"
-    timeouts: Timeouts = Timeouts()
+    timeouts: Timeouts = field(default_factory=Timeouts)
     fallback_models: tuple[str, ...] = ()
     abandon_seconds: float | None = None
     tags: tuple[str, ...] = ()

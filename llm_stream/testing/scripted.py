@@ -164,10 +164,10 @@ class ScriptedModel(_Scripted, llm.AsyncModel):
     can_stream = True
     supports_schema = True
     attachment_types = ATTACHMENT_TYPES
-    Options: ClassVar[type[ScriptOptions]] = ScriptOptions  # type: ignore[assignment,misc]
+    Options: ClassVar[type[ScriptOptions]] = ScriptOptions  # type: ignore[assignment]
 
     async def execute(
-        self, prompt: Any, stream: bool, response: Any, conversation: Any = None
+        self, prompt: Any, stream: Any, response: Any, conversation: Any = None
     ) -> AsyncGenerator[StreamEvent]:
         """Say the script; see `llm.AsyncModel.execute`."""
         script, call = self._begin(prompt)
@@ -210,14 +210,14 @@ class ScriptedSyncModel(_Scripted, llm.Model):
     can_stream = True
     supports_schema = True
     attachment_types = ATTACHMENT_TYPES
-    Options: ClassVar[type[ScriptOptions]] = ScriptOptions  # type: ignore[assignment,misc]
+    Options: ClassVar[type[ScriptOptions]] = ScriptOptions  # type: ignore[assignment]
 
     def __init__(self, model_id: str = "scripted-sync", *scripts: Script) -> None:
         super().__init__(model_id, *scripts)
         self.release = threading.Event()
 
     def execute(
-        self, prompt: Any, stream: bool, response: Any, conversation: Any = None
+        self, prompt: Any, stream: Any, response: Any, conversation: Any = None
     ) -> Iterator[StreamEvent]:
         """Say the script; see `llm.Model.execute`."""
         script, call = self._begin(prompt)

@@ -35,7 +35,9 @@ class IdempotencyKeys:
             IdempotencyConflict: the key was used with another body (the caller's doing).
         """
         if len(key) > MAX_KEY_CHARS:
-            raise InvalidField("Idempotency-Key has at most 255 characters.", field="Idempotency-Key")
+            raise InvalidField(
+                "Idempotency-Key has at most 255 characters.", field="Idempotency-Key"
+            )
         known = self._known.get((owner, path, key))
         if known is None or known[0] < self._clock():
             return None

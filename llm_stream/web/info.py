@@ -72,9 +72,7 @@ async def livez(_request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """200 if new runs can start, else 503 with what is missing."""
     missing = request.config_dict[SERVICE].missing()
-    return json_response(
-        {"ready": not missing, "missing": missing}, status=503 if missing else 200
-    )
+    return json_response({"ready": not missing, "missing": missing}, status=503 if missing else 200)
 
 
 @routes.get("/health")

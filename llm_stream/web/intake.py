@@ -95,9 +95,7 @@ class Intake:
             self._catalog.find(model_id).check(spec.call)
         return spec
 
-    def _messages(
-        self, body: GenerateBody, template: PromptTemplate | None
-    ) -> tuple[Message, ...]:
+    def _messages(self, body: GenerateBody, template: PromptTemplate | None) -> tuple[Message, ...]:
         given = [name for name in ("prompt", "messages") if getattr(body, name) is not None]
         if len(given) > 1 or (template and "messages" in given):
             other = "template" if template else "prompt"
@@ -116,13 +114,16 @@ class Intake:
             turns = [Message("user", text, self._attachments(body.attachments, "attachments"))]
             if system:
                 turns.insert(0, Message("system", system))
+        field = given[0] if given else "params"
         if not any(turn.content.strip() for turn in turns if turn.role == "user"):
-            raise EmptyPrompt("The prompt is empty. Say what you want.", field=(given or ["prompt"])[0])
+            raise EmptyPrompt(
+                "The prompt is empty. Say what you want.", field=(given or ["prompt"])[0]
+            )
         chars = sum(len(turn.content) for turn in turns)
         if chars > self._limits.prompt_chars:
             raise PayloadTooLarge(
                 f"The prompt has {chars} characters; {self._limits.prompt_chars} are allowed.",
-                field=(given or ["params"])[0],
+                field=field,
             )
         if sum(len(turn.attachments) for turn in turns) > self._limits.attachments:
             raise PayloadTooLarge(
@@ -171,9 +172,7 @@ class Intake:
             found.append(Attachment(body.type, content))
         return tuple(found)
 
-    def _schema(
-        self, body: GenerateBody, template: PromptTemplate | None
-    ) -> dict[str, Any] | None:
+    def _schema(self, body: GenerateBody, template: PromptTemplate | None) -> dict[str, Any] | None:
         schema = body.schema_ or (template.schema if template else None)
         if schema is None:
             return None
@@ -190,9 +189,7 @@ class Intake:
                 f"Not a JSON Schema: {error.message[:200]} at {error.json_path}.", field="schema"
             ) from error
         if "$ref" in orjson.dumps(schema).decode() and _has_remote_reference(schema):
-            raise UnsupportedByModel(
-                "A schema may refer only to itself ('#/...').", field="schema"
-            )
+            raise UnsupportedByModel("A schema may refer only to itself ('#/...').", field="schema")
         return schema
 
     def _timeouts(self, body: GenerateBody, adapter: ModelAdapter) -> Timeouts:

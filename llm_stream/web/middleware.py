@@ -78,7 +78,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except StreamError as error:
         shown = error
     except web.HTTPException as error:
-        if error.status < 400:  # noqa: PLR2004 - a redirect is an answer
+        if error.status < 400:
             raise
         shown = _from_http(error, request)
     except Exception:

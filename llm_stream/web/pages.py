@@ -55,7 +55,9 @@ class Pages:
         bar = " ".join(links)
         markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
         for name, text in documents.items():
-            page = _DOCUMENT.format(title=html.escape(name), links=bar, body=_render(markdown, text))
+            page = _DOCUMENT.format(
+                title=html.escape(name), links=bar, body=_render(markdown, text)
+            )
             self._add(f"/docs/{name}", page.encode(), "text/html")
         listing = "".join(
             f'<li><a href="/docs/{name}">{html.escape(_title(text, name))}</a></li>'

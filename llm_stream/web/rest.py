@@ -10,7 +10,13 @@ from aiohttp import hdrs, web
 from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
-from llm_stream.errors import InvalidField, NotAcceptable, RunCancelled, RunExpired, UnsupportedMediaType
+from llm_stream.errors import (
+    InvalidField,
+    NotAcceptable,
+    RunCancelled,
+    RunExpired,
+    UnsupportedMediaType,
+)
 from llm_stream.launcher import Launch
 from llm_stream.web import sse
 from llm_stream.web.bodies import GenerateBody, read_object, validate
@@ -106,7 +112,7 @@ async def generate(request: web.Request) -> web.StreamResponse:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             if launch.run.state != "failed":
-                return await sse.stream(request, launch.run, subscription, headers)
+                return await sse.stream(request, subscription, headers)
         return await _fold(launch, subscription, headers)
 
 
@@ -176,7 +182,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
             subscription.close()
             # EventSource reconnects after a clean end; only this status stops it.
             return web.Response(status=204, headers={"X-Run-Id": run.id})
-        return await sse.stream(request, run, subscription, {"X-Run-Id": run.id})
+        return await sse.stream(request, subscription, {"X-Run-Id": run.id})
     start = run.log.locate(after)
     page = run.log.slice(start, limit=_number(request, "limit", 100))
     more = start + len(page) < len(run.log)

@@ -40,7 +40,7 @@ def listen(host: str, port: int, send_buffer_bytes: int) -> socket.socket:
     except OSError:
         bound.close()
         raise
-    bound.setblocking(False)
+    bound.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return bound
 
 
@@ -144,8 +144,8 @@ def banner(address: str, app: web.Application) -> None:
         f"  page     {address}/",
         f"  docs     {address}/docs",
         f"  model    {default or 'none: set models.default'} (default) of {len(catalog)}",
-        f'  try      curl -N {address}/v1/generate -H "Content-Type: application/json" '
-        '-H "Accept: text/event-stream" -d \'{"prompt":"Say hello."}\'',
+        f"  try      curl -N {address}/v1/generate -H 'Content-Type: application/json' \\",
+        """             -H 'Accept: text/event-stream' -d '{"prompt":"Say hello."}'""",
     ]
     lines += [f"  warning  plugin {fault.name}: {fault.error}" for fault in catalog.faults]
     lines += [

@@ -8,7 +8,6 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from llm_stream.engine.eventlog import Subscription
-from llm_stream.engine.run import Run
 from llm_stream.events import Event
 from llm_stream.web.pace import Pace
 from llm_stream.web.pulse import Pulse
@@ -45,9 +44,9 @@ def cursor_of(request: web.Request) -> str:
 
 
 async def stream(
-    request: web.Request, run: Run, subscription: Subscription, headers: Mapping[str, str]
+    request: web.Request, subscription: Subscription, headers: Mapping[str, str]
 ) -> web.StreamResponse:
-    """Send the run to this client until its terminal event; closes the subscription.
+    """Send a run to this client until its terminal event; closes the subscription.
 
     A client that leaves ends this coroutine (cancellation or a reset), never the run: that is
     the run's own policy. A client that does not read is cut after `server.stall_seconds`.

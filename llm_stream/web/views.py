@@ -49,7 +49,9 @@ def summary(run: Run) -> dict[str, Any]:
         "key": info.key,
         "template": info.template,
         "tags": list(info.tags),
-        "created_at": datetime.fromtimestamp(info.created_at, UTC).isoformat(timespec="milliseconds"),
+        "created_at": datetime.fromtimestamp(info.created_at, UTC).isoformat(
+            timespec="milliseconds"
+        ),
         "statistics": asdict(run.statistics()),
     }
 

@@ -45,7 +45,9 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         timeout=CLOSE_SECONDS,
     )
     if not ws.can_prepare(request).ok:
-        raise InvalidField("This is a WebSocket endpoint; send an upgrade request.", field="Upgrade")
+        raise InvalidField(
+            "This is a WebSocket endpoint; send an upgrade request.", field="Upgrade"
+        )
     await ws.prepare(request)
     transport = request.transport
     if transport is None:
@@ -92,9 +94,7 @@ async def _read(ws: web.WebSocketResponse, socket: Socket) -> None:
     async for message in ws:
         await socket.outbox.wait_for_room()
         try:
-            if message.type is not WSMsgType.TEXT:
-                raise MalformedRequest("Send text frames with one JSON object each.")
-            answer_frame(socket, message.data)
+            answer_frame(socket, message.data if message.type is WSMsgType.TEXT else "")
             malformed = 0
         except MalformedRequest as error:
             malformed += 1

@@ -10,6 +10,7 @@ from llm_stream.testing import Fault, Script, words
 
 from ..wire import SSE, WsClient, follow, reached, sse_events, start_async, turns
 
+
 async def test_resuming_at_every_cursor_of_a_run(service, http, model):
     """From each of 200 cursors the rest follows exactly, on SSE and on the socket."""
     model.scripts = [Script(chunks=words(197))]
@@ -19,7 +20,9 @@ async def test_resuming_at_every_cursor_of_a_run(service, http, model):
     ws = await WsClient.connect(http, service.url)
 
     for seq in range(1, 201):
-        assert [e.data for e in await follow(http, service.url, run, f"1-{seq}")] == everything[seq:]
+        assert [e.data for e in await follow(http, service.url, run, f"1-{seq}")] == everything[
+            seq:
+        ]
         await ws.ask(type="subscribe", id=str(seq),
                      streams=[{"stream": str(seq), "run": run, "after": f"1-{seq}"}])  # fmt: skip
         assert await ws.end_of(str(seq)) == everything[seq:]

@@ -33,9 +33,7 @@ def test_an_event_carries_its_place_run_time_and_payload(clock):
 
     event = log.append(delta("Hel"))
 
-    assert event.data == (
-        b'{"id":"1-1","run":"run_1","t_ms":412,"type":"text.delta","text":"Hel"}'
-    )
+    assert event.data == (b'{"id":"1-1","run":"run_1","t_ms":412,"type":"text.delta","text":"Hel"}')
     assert orjson.loads(event.data) == event.decode()
 
 
@@ -58,9 +56,7 @@ def test_epoch_is_the_first_half_of_every_cursor():
         log.locate("1-1")
 
 
-@pytest.mark.parametrize(
-    ("after", "index"), [("0", 0), ("now", 3), ("1-1", 1), ("1-3", 3)]
-)
+@pytest.mark.parametrize(("after", "index"), [("0", 0), ("now", 3), ("1-1", 1), ("1-3", 3)])
 def test_a_cursor_is_exclusive(after, index):
     """Reading after a cursor starts at the event behind it."""
     assert filled(3).locate(after) == index

@@ -161,9 +161,7 @@ async def test_a_thousand_cancels_leave_one_end_each(registry, make_run):
     """1,000 runs cancelled at different turns of the loop: one terminal each, nobody left."""
     runs = []
     for number in range(1000):
-        run, _ = launch(
-            registry, make_run, f"run_{number}", say(*"abcdef"), key=str(number)
-        )
+        run, _ = launch(registry, make_run, f"run_{number}", say(*"abcdef"), key=str(number))
         runs.append(run)
         if number % 3:
             await asyncio.sleep(0)

@@ -53,8 +53,7 @@ def test_a_plugin_that_breaks_is_named_and_the_others_work(tmp_path):
     install(
         tmp_path,
         "badregister",
-        GOOD.replace("test-good", "test-half")
-        + "    raise ValueError('cannot register')\n",
+        GOOD.replace("test-good", "test-half") + "    raise ValueError('cannot register')\n",
     )
     install(tmp_path, "goodplugin", GOOD)
 

@@ -20,9 +20,7 @@ DOWN = ConnectionError("down")
 
 def spec(**changes):
     """A request to model `a`."""
-    return RunSpec(
-        recipe="generate", model="a", messages=(Message("user", "hi"),), **changes
-    )
+    return RunSpec(recipe="generate", model="a", messages=(Message("user", "hi"),), **changes)
 
 
 async def run(spec, *models):

@@ -209,9 +209,7 @@ async def test_two_hundred_equal_requests_are_one_call(start_service, http, mode
     """Equal requests in flight share one run: one upstream call, 200 equal answers."""
     service = await start_service()
     model.scripts = [Script(chunks=words(20))]
-    answers = await asyncio.gather(
-        *(post(http, service, {"prompt": "same"}) for _ in range(200))
-    )
+    answers = await asyncio.gather(*(post(http, service, {"prompt": "same"}) for _ in range(200)))
 
     assert len(model.calls) < 200
     assert {answer["text"] for _, _, answer in answers} == {"".join(words(20))}
@@ -305,7 +303,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("body", "status", "code", "field"), BAD, ids=lambda v: str(v)[:40])
-async def test_bad_input_is_a_problem_with_its_field(service, http, model, body, status, code, field):
+async def test_bad_input_is_a_problem_with_its_field(
+    service, http, model, body, status, code, field
+):
     """A stable code, the field at fault, a sentence; no run exists and no model was asked."""
     got, headers, problem = await post(http, service, body)
 

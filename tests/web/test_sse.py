@@ -14,7 +14,9 @@ STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 
 async def test_a_post_can_be_streamed(service, http):
     """Accept: text/event-stream streams the run in the reply, from its first event to its last."""
-    async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE) as response:
+    async with http.post(
+        f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE
+    ) as response:
         events = [event async for event in sse_events(response)]
 
     assert response.status == 200
@@ -30,7 +32,9 @@ async def test_a_post_can_be_streamed(service, http):
 async def test_a_failure_before_anything_was_sent_has_a_status(service, http, model):
     """A model that fails in its first step is a problem with a status, not a 200."""
     model.scripts = [Script(fault=Fault(error=ConnectionError("refused")))]
-    async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE) as response:
+    async with http.post(
+        f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE
+    ) as response:
         assert response.status == 502
         assert (await response.json())["code"] == "upstream_failed"
 
@@ -38,7 +42,9 @@ async def test_a_failure_before_anything_was_sent_has_a_status(service, http, mo
 async def test_a_failure_in_mid_stream_is_the_last_event(service, http, model):
     """After the first byte the stream ends with `run.failed`, never just so."""
     model.scripts = [Script(fault=Fault(at=2, error=ConnectionError("reset")))]
-    async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE) as response:
+    async with http.post(
+        f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE
+    ) as response:
         events = [event async for event in sse_events(response)]
 
     assert response.status == 200

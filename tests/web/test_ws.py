@@ -67,9 +67,7 @@ async def test_further_starts_wait_in_order(start_service, http, model):
     )
     model.scripts = [STALL, Script()]
     ws = await WsClient.connect(http, service.url)
-    replies = [
-        await ws.ask(type="start", id=str(n), input={"prompt": str(n)}) for n in range(4)
-    ]
+    replies = [await ws.ask(type="start", id=str(n), input={"prompt": str(n)}) for n in range(4)]
     assert [r["status"] for r in replies] == [202, 202, 202, 429]
     assert replies[3]["error"]["code"] == "too_many_runs"
 
@@ -333,9 +331,7 @@ async def test_a_socket_that_never_reads_is_cut(start_service, http, model):
     service = await start_service(server={"stall_seconds": 0.2, "send_buffer_bytes": 4096})
     model.scripts = [Script(chunks=("x" * 1000,) * 3000, burst=True)]
     ws = await WsClient.connect(http, service.url)
-    reply = await ws.ask(
-        type="start", id="1", input={"prompt": "x", "on_disconnect": "continue"}
-    )
+    reply = await ws.ask(type="start", id="1", input={"prompt": "x", "on_disconnect": "continue"})
     run = service.parts.registry.find(reply["run"])
     while service.parts.sockets:
         await asyncio.sleep(0)
