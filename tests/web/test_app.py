@@ -1,0 +1,53 @@
+"""The composition root: what is configured is what is served."""
+
+import pytest
+
+from llm_stream.config import TemplatesSection
+from llm_stream.recipes.prompts import TemplateFault
+from llm_stream.resources import resource
+from llm_stream.testing import ScriptedModel
+from llm_stream.web.app import create_app, make_local, template_folder
+from llm_stream.web.service import SERVICE
+
+from ..conftest import settings
+
+
+async def test_a_broken_template_stops_the_start(tmp_path):
+    """A service with a template it cannot use does not begin to serve."""
+    (tmp_path / "bad.yaml").write_text("functions: |\n  import os\nprompt: x\n")
+    broken = settings().model_copy(update={"templates": TemplatesSection(folder=str(tmp_path))})
+
+    with pytest.raises(TemplateFault, match="functions"):
+        await create_app(broken)
+
+
+async def test_a_folder_of_templates_replaces_the_shipped_ones(tmp_path, http):
+    """Configured templates are the ones that are served."""
+    (tmp_path / "mine.yaml").write_text("Say $input twice.")
+    own = settings().model_copy(update={"templates": TemplatesSection(folder=str(tmp_path))})
+    app = await create_app(own, [ScriptedModel("scripted")])
+
+    assert [t.ref.name for t in app[SERVICE].prompts] == ["mine"]
+    assert template_folder(own) == tmp_path
+    assert template_folder(settings()) == resource("templates")
+
+
+async def test_without_the_embedded_model_there_is_none():
+    """`local.enabled = false` builds no engine."""
+    assert make_local(settings()) is None
+
+
+async def test_every_route_is_documented():
+    """docs/protocol.md names every path the router knows, files of the page apart."""
+    app = await create_app(settings(), [ScriptedModel("scripted")])
+    text = resource("docs").joinpath("protocol.md").read_text()
+    paths = {route.resource.canonical for route in app.router.routes() if route.resource}
+
+    missing = [
+        path
+        for path in sorted(paths)
+        if not path.startswith("/static")
+        and path.replace("{run}", "{id}") not in text
+        and path != "/docs/{name}"
+    ]
+    assert missing == []

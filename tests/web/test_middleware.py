@@ -1,0 +1,46 @@
+"""Around every request: ids, origins, headers."""
+
+import pytest
+
+
+@pytest.mark.parametrize("path", ["/livez", "/v1/models", "/nothing", "/docs"])
+async def test_every_response_has_an_id_and_security_headers(service, http, path):
+    """Good or bad, page or API: each response names its request and binds the browser."""
+    async with http.get(f"{service.url}{path}") as response:
+        headers = response.headers
+
+    assert headers["X-Request-Id"].startswith("req_")
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://shop.example", 200), ("https://shop.example", 403), ("null", 403),
+     ("http://evil.example", 403)],
+)  # fmt: skip
+async def test_origins_are_allowed_by_name(start_service, http, origin, status):
+    """Only listed origins, and the service's own, may change anything."""
+    service = await start_service(server={"allowed_origins": ("http://shop.example",)})
+    async with http.post(
+        f"{service.url}/v1/generate", json={"prompt": "x"}, headers={"Origin": origin}
+    ) as response:
+        assert response.status == status
+
+
+async def test_reading_is_not_bound_to_an_origin(service, http):
+    """A GET changes nothing, and without CORS headers a foreign page cannot read it anyway."""
+    async with http.get(
+        f"{service.url}/v1/models", headers={"Origin": "http://evil.example"}
+    ) as response:
+        assert response.status == 200
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_a_wrong_method_lists_the_right_ones(service, http):
+    """405 comes with Allow."""
+    async with http.delete(f"{service.url}/v1/generate") as response:
+        assert response.status == 405
+        assert response.headers["Allow"] == "POST"
+        assert (await response.json())["code"] == "method_not_allowed"
