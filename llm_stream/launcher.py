@@ -82,12 +82,18 @@ class Launcher:
                 self._describe(spec, key),
                 max_log_bytes=self._max_log_bytes,
                 describe_error=self._describe_error,
+                abandon_seconds=spec.abandon_seconds,
             )
             run.start(self.recipes[spec.recipe].run(spec), passes)
             return run
 
         key = spec.fingerprint()
-        return Launch(*self._registry.start_or_join(key, create, share=spec.cache_mode == "use"))
+        share = spec.cache_mode == "use"
+        return Launch(
+            *self._registry.start_or_join(
+                key, create, share=share, abandon_seconds=spec.abandon_seconds
+            )
+        )
 
     @staticmethod
     def _describe(spec: RunSpec, key: str) -> RunInfo:
@@ -103,5 +109,4 @@ class Launcher:
             parent=spec.parent,
             request=spec.request,
             tags=spec.tags,
-            abandon_seconds=spec.abandon_seconds,
         )

@@ -57,7 +57,12 @@ class RunRegistry:
         self.draining = False
 
     def start_or_join(
-        self, key: str, create: Callable[[], Run], *, share: bool
+        self,
+        key: str,
+        create: Callable[[], Run],
+        *,
+        share: bool,
+        abandon_seconds: float | None = None,
     ) -> tuple[Run, bool]:
         """The live run of this fingerprint, or a new one; says whether it was joined.
 
@@ -65,12 +70,14 @@ class RunRegistry:
             key: the fingerprint.
             create: makes and starts the run; called at most once, before this returns.
             share: whether this caller may join, and be joined by, equal calls.
+            abandon_seconds: how long a joiner wants the run to go on without readers.
 
         Raises:
             Draining: the service takes no new runs. Joining is still possible.
         """
-        if share and (run := self._shared.get(key)) is not None:
-            run.claims += 1
+        # A run that was told to end is still in the table until it has.
+        if share and (run := self._shared.get(key)) is not None and not run.ending:
+            run.join(abandon_seconds)
             return run, True
         if self.draining:
             raise Draining(

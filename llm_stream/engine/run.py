@@ -32,14 +32,23 @@ class Run:
         info: what it is about.
         max_log_bytes: bound of the log.
         describe_error: makes the problem object of `run.failed`.
+        abandon_seconds: how long it goes on without a reader; None = for ever.
     """
 
-    def __init__(self, info: RunInfo, *, max_log_bytes: int, describe_error: DescribeError) -> None:
+    def __init__(
+        self,
+        info: RunInfo,
+        *,
+        max_log_bytes: int,
+        describe_error: DescribeError,
+        abandon_seconds: float | None = None,
+    ) -> None:
         self.info = info
         self.log = EventLog(info.id, max_bytes=max_log_bytes)
         self.error: BaseException | None = None
         self.task: asyncio.Task[Outcome] | None = None
         self.claims = 1
+        self.abandon_seconds = abandon_seconds
         self.state: State = "queued"
         self._tally = Tally()
         self._describe_error = describe_error
@@ -68,6 +77,11 @@ class Run:
     def done(self) -> bool:
         """Whether the terminal event is in the log."""
         return self.log.sealed
+
+    @property
+    def ending(self) -> bool:
+        """Whether it has ended or was told to; nobody new should wait for it."""
+        return self.done or self._reason is not None
 
     @property
     def readers(self) -> int:
@@ -131,6 +145,8 @@ class Run:
         finished, self._finished = self._finished, []
         for callback in finished:
             callback(self)
+        if self.error is not None:
+            _forget_frames(self.error)
 
     def on_finished(self, callback: Callable[["Run"], None]) -> None:
         """Call `callback(run)` once, right after the terminal event; not if that has passed."""
@@ -143,6 +159,13 @@ class Run:
             return False
         self._reason = reason
         return self.task.cancel()
+
+    def join(self, abandon_seconds: float | None) -> None:
+        """One more client wants the run; its patience counts if it is the longer one."""
+        self.claims += 1
+        if self.abandon_seconds is not None:
+            longer = None if abandon_seconds is None else max(abandon_seconds, self.abandon_seconds)
+            self.abandon_seconds = longer
 
     def release(self) -> bool:
         """One client that launched or joined the run wants it no more.
@@ -168,9 +191,9 @@ class Run:
 
     def _reader_left(self) -> None:
         self._readers -= 1
-        if not self._readers and not self.done and self.info.abandon_seconds is not None:
+        if not self._readers and not self.done and self.abandon_seconds is not None:
             loop = asyncio.get_running_loop()
-            self._abandon = loop.call_later(self.info.abandon_seconds, self.cancel, "abandoned")
+            self._abandon = loop.call_later(self.abandon_seconds, self.cancel, "abandoned")
 
     def _cancel_abandon(self) -> None:
         if self._abandon is not None:
@@ -198,3 +221,10 @@ class Run:
             input_tokens=usage["input_tokens"],
             output_tokens=usage["output_tokens"],
         )
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Drop tracebacks, whose frames would keep the whole model call alive until retention ends."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

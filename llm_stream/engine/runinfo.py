@@ -35,8 +35,7 @@ class RunInfo:
     """What a run is about; fixed at its creation.
 
     `title` holds the first words of the prompt and is shown to the owner only. `parent` is the
-    run whose recipe asked for this one; such runs are hidden from lists. `abandon_seconds` is
-    how long a run goes on without a reader; None = for ever.
+    run whose recipe asked for this one; such runs are hidden from lists.
     """
 
     id: str
@@ -50,7 +49,6 @@ class RunInfo:
     parent: str | None = None
     request: str = ""
     tags: tuple[str, ...] = ()
-    abandon_seconds: float | None = None
     created_at: float = field(default_factory=time.time)
 
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import jsonschema
 import orjson
 
 from llm_stream.engine.runinfo import DescribeError, Outcome
@@ -14,6 +13,7 @@ from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Chunk, Finish, Reasoning
 from llm_stream.models.timers import Watch
+from llm_stream.recipes.schemas import hold_against
 from llm_stream.recipes.spec import RunSpec
 
 
@@ -117,11 +117,5 @@ def _checked(text: str, schema: Any, finish: Finish) -> Any:
     except orjson.JSONDecodeError as error:
         cut = " It was cut off; raise max_tokens." if finish.finish_reason == "length" else ""
         raise InvalidOutput(f"The answer is not the JSON the schema asks for.{cut}") from error
-    fault = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema).iter_errors(value)
-    )
-    if fault is not None:
-        raise InvalidOutput(
-            f"The answer does not meet the schema at {fault.json_path}: {fault.message[:200]}."
-        )
+    hold_against(schema, value)
     return value

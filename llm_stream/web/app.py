@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 
 from llm_stream.config import Settings
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
+from llm_stream.errors import ModelUnavailable
 from llm_stream.launcher import Launcher
 from llm_stream.logs import RunLog
 from llm_stream.metrics import Metrics
@@ -28,6 +30,8 @@ from llm_stream.web.middleware import add_headers, identify_and_log, problems
 from llm_stream.web.pages import Pages
 from llm_stream.web.problems import problem
 from llm_stream.web.service import SERVICE, Service
+
+log = structlog.get_logger("llm_stream.app")
 
 
 async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) -> web.Application:
@@ -93,6 +97,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     app.on_response_prepare.append(add_headers)
     for routes in (rest.routes, ws.routes, info.routes):
         app.add_routes(routes)
+    if settings.telemetry.metrics:
+        app.router.add_get("/metrics", info.metrics)
     pages.add_routes(app)
 
     async def lifetime(_app: web.Application) -> AsyncIterator[None]:
@@ -100,7 +106,11 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             metrics.measure_loop_lag(settings.telemetry.loop_lag_seconds), name="loop-lag"
         )
         if local is not None and local.available:
-            await local.load()
+            try:
+                await local.load()
+            except ModelUnavailable as error:
+                # Other models are not touched; whoever asks this one is told the same.
+                log.warning("local.unavailable", detail=error.detail)
         yield
         await registry.close()
         lag.cancel()

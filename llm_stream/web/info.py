@@ -105,9 +105,8 @@ async def health(request: web.Request) -> web.Response:
     return json_response(body)
 
 
-@routes.get("/metrics")
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus text format."""
+    """Prometheus text format; routed unless `telemetry.metrics` is off."""
     registry = request.config_dict[SERVICE].metrics.registry
     return web.Response(
         body=prometheus_client.generate_latest(registry),

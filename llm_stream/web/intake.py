@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import jsonschema
 import orjson
 
 from llm_stream.config import LimitsSection, ModelsSection, RunsSection
@@ -15,13 +14,13 @@ from llm_stream.errors import (
     InvalidField,
     MissingField,
     PayloadTooLarge,
-    UnsupportedByModel,
 )
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Attachment, Message
 from llm_stream.models.timers import Timeouts
 from llm_stream.recipes.prompts import PromptLibrary, PromptTemplate
+from llm_stream.recipes.schemas import check_schema
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.bodies import AttachmentBody, GenerateBody, MessageBody
 
@@ -116,9 +115,7 @@ class Intake:
                 turns.insert(0, Message("system", system))
         field = given[0] if given else "params"
         if not any(turn.content.strip() for turn in turns if turn.role == "user"):
-            raise EmptyPrompt(
-                "The prompt is empty. Say what you want.", field=(given or ["prompt"])[0]
-            )
+            raise EmptyPrompt("The prompt is empty. Say what you want.", field=field)
         chars = sum(len(turn.content) for turn in turns)
         if chars > self._limits.prompt_chars:
             raise PayloadTooLarge(
@@ -182,14 +179,7 @@ class Intake:
                 f"The schema has {size} bytes; {self._limits.schema_bytes} are allowed.",
                 field="schema",
             )
-        try:
-            jsonschema.Draft202012Validator.check_schema(schema)
-        except jsonschema.SchemaError as error:
-            raise InvalidField(
-                f"Not a JSON Schema: {error.message[:200]} at {error.json_path}.", field="schema"
-            ) from error
-        if "$ref" in orjson.dumps(schema).decode() and _has_remote_reference(schema):
-            raise UnsupportedByModel("A schema may refer only to itself ('#/...').", field="schema")
+        check_schema(schema)
         return schema
 
     def _timeouts(self, body: GenerateBody, adapter: ModelAdapter) -> Timeouts:
@@ -211,12 +201,3 @@ class Intake:
 def as_text(value: Any) -> str:
     """A template value as text: a string as it is, anything else as JSON."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def _has_remote_reference(value: Any) -> bool:
-    if isinstance(value, dict):
-        ref = value.get("$ref")
-        if isinstance(ref, str) and not ref.startswith("#"):
-            return True
-        return any(map(_has_remote_reference, value.values()))
-    return isinstance(value, list) and any(map(_has_remote_reference, value))

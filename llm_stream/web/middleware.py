@@ -63,6 +63,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler of every response: the request's id and what browsers need to know."""
     headers = response.headers
+    headers[hdrs.SERVER] = "llm-stream"
     headers["X-Request-Id"] = request.get(REQUEST_ID, "")
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"

@@ -93,11 +93,9 @@ async def generate(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     kind = chosen_type(request, JSON_TYPE, SSE_TYPE)
     detached = "respond-async" in request.headers.get("Prefer", "")
-    caller = Caller(
-        request[REQUEST_ID],
-        waits=kind == JSON_TYPE and not detached,
-        detached=detached,
-    )
+    # With an idempotency key a lost JSON call can be asked again, so its run gets the grace.
+    waits = kind == JSON_TYPE and not detached and "Idempotency-Key" not in request.headers
+    caller = Caller(request[REQUEST_ID], waits=waits, detached=detached)
     launch = _launch(request, service, body, caller)
     headers = run_headers(launch.run, joined=launch.joined)
     if detached:
@@ -121,7 +119,9 @@ def _launch(request: web.Request, service: Service, body: bytes, caller: Caller)
     key = request.headers.get("Idempotency-Key")
     if key and (known := service.idempotency.find(caller.owner, request.path, key, body)):
         try:
-            return Launch(service.registry.find(known), joined=True)
+            run = service.registry.find(known)
+            if not run.ending or run.state != "cancelled":
+                return Launch(run, joined=True)
         except RunExpired:
             pass  # the answer is gone; the key starts it anew
     spec = service.intake.generate(validate(GenerateBody, read_object(body)), caller)
@@ -159,8 +159,8 @@ async def list_runs(request: web.Request) -> web.Response:
     limit = _number(request, "limit", 50)
     state = request.query.get("state")
     runs = registry.newest(hidden=request.query.get("hidden") == "true")
-    chosen = [summary(run) for run in runs if state in {None, run.state}]
-    return json_response({"runs": chosen[:limit], "total": len(chosen)})
+    chosen = [run for run in runs if state in {None, run.state}]
+    return json_response({"runs": [summary(run) for run in chosen[:limit]], "total": len(chosen)})
 
 
 @routes.get("/v1/runs/{run}")
@@ -169,7 +169,7 @@ async def get_run(request: web.Request) -> web.Response:
     return json_response(snapshot(owned(request)))
 
 
-@routes.get("/v1/runs/{run}/events")
+@routes.get("/v1/runs/{run}/events", allow_head=False)
 async def get_events(request: web.Request) -> web.StreamResponse:
     """Follow (SSE) or page (JSON) behind a cursor; 204 if nothing can follow it."""
     run = owned(request)
@@ -188,7 +188,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     more = start + len(page) < len(run.log)
     body = b'{"events":[%b],"cursor":%b,"more":%b,"ended":%b}' % (
         b",".join([event.data for event in page]),
-        orjson.dumps(page[-1].position if page else after),
+        orjson.dumps(page[-1].position if page else run.log.cursor if after == "now" else after),
         orjson.dumps(more),
         orjson.dumps(run.done and not more),
     )

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import structlog
 from aiohttp import WSMsgType, hdrs, web
 
 from llm_stream.errors import InvalidField, MalformedRequest
@@ -24,9 +25,10 @@ PING_SECONDS: Final = 12.0
 """WebSocket pings; a peer that does not answer within half of it is gone."""
 
 routes = web.RouteTableDef()
+log = structlog.get_logger("llm_stream.socket")
 
 
-@routes.get("/v1/ws")
+@routes.get("/v1/ws", allow_head=False)
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """Serve one socket until either side closes it."""
     service = request.config_dict[SERVICE]
@@ -85,7 +87,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
                 transport.abort()
     for result in results:
         if isinstance(result, Exception):
-            raise result
+            log.error("socket.crashed", request=socket.request, exc_info=result)
     return ws
 
 

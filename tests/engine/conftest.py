@@ -44,12 +44,18 @@ def clock() -> Clock:
 def make_run() -> MakeRun:
     """Makes a run that has not started: `make_run(id="run_1", key="k", ...)`."""
 
-    def make(run_id: str = "run_1", key: str = "k", max_log_bytes: int = 1_000_000,
-             **info: object) -> Run:  # fmt: skip
+    def make(
+        run_id: str = "run_1",
+        key: str = "k",
+        max_log_bytes: int = 1_000_000,
+        abandon_seconds: float | None = None,
+        **info: object,
+    ) -> Run:
         return Run(
             RunInfo(id=run_id, recipe="generate", model="m", key=key, **info),  # type: ignore[arg-type]
             max_log_bytes=max_log_bytes,
             describe_error=describe,
+            abandon_seconds=abandon_seconds,
         )
 
     return make

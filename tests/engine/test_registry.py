@@ -57,6 +57,18 @@ async def test_equal_calls_share_the_live_run(registry, make_run):
     await finished(third)
 
 
+async def test_a_run_that_was_told_to_end_is_not_joined(registry, make_run):
+    """Between a cancel and its end an equal call starts anew instead of being cancelled along."""
+    dying, _ = launch(registry, make_run, source=silent())
+    dying.cancel("requested")
+    fresh, joined = launch(registry, make_run, "run_2")
+
+    assert not joined
+    await finished(dying)
+    await finished(fresh)
+    assert fresh.state == "completed"
+
+
 async def test_who_must_not_share_is_not_joined(registry, make_run):
     """A call that must not be shared neither joins nor is joined."""
     first, _ = launch(registry, make_run, share=False)

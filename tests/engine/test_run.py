@@ -265,6 +265,37 @@ async def test_explicit_cancel_ends_a_shared_run_with_its_last_claim(make_run):
     await finished(run)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "both"), [(0.0, 30.0, 30.0), (30.0, 0.0, 30.0), (0.0, None, None),
+                                  (None, 0.0, None)],
+)  # fmt: skip
+async def test_the_most_patient_client_decides(make_run, first, second, both):
+    """A run that is joined lives as long without readers as its most patient client wants."""
+    run = make_run(abandon_seconds=first)
+    run.join(second)
+
+    assert run.abandon_seconds == both
+    assert run.claims == 2
+
+
+async def test_a_failed_run_keeps_no_frames(make_run):
+    """The error of a retained run does not hold on to the call it came from."""
+
+    async def breaks():
+        try:
+            raise ConnectionError("reset")
+        except ConnectionError as error:
+            raise UpstreamFailed("down") from error
+        yield
+
+    run = make_run()
+    run.start(breaks())
+    await finished(run)
+
+    assert run.error.__traceback__ is None
+    assert run.error.__cause__.__traceback__ is None
+
+
 async def test_a_bad_cursor_opens_no_reader(make_run):
     """`subscribe` with a cursor never issued raises and counts nobody."""
     run = make_run()

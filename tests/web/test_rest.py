@@ -196,6 +196,42 @@ async def test_fifty_equal_idempotent_requests_are_one_run(service, http, model)
     assert len(model.calls) == 1
 
 
+async def test_a_lost_call_can_be_asked_again_by_its_key(service, http, model):
+    """With a key the run outlives its connection, and the repeated call gets its answer."""
+    model.scripts = [Script(chunks=words(50), delay_seconds=0.001)]
+    key = {"Idempotency-Key": "k1"}
+    lost = asyncio.create_task(post(http, service, {"prompt": "x"}, **key))
+    while not model.calls or not model.calls[0].said:
+        await asyncio.sleep(0)
+    lost.cancel()
+    await asyncio.gather(lost, return_exceptions=True)
+
+    status, _, body = await post(http, service, {"prompt": "x"}, **key)
+
+    assert status == 200
+    assert body["text"] == "".join(words(50))
+    assert len(model.calls) == 1
+
+
+async def test_a_cancelled_run_is_started_anew_by_its_key(service, http, model):
+    """A key whose run was cancelled does not answer with the cancellation for ever."""
+    model.scripts = [Script(fault=Fault(at=1, stall=True)), Script()]
+    key = {"Idempotency-Key": "k1"}
+    async with http.post(
+        f"{service.url}/v1/generate", json={"prompt": "x"},
+        headers={"Prefer": "respond-async", **key},
+    ) as response:  # fmt: skip
+        run = (await response.json())["id"]
+    async with http.post(f"{service.url}/v1/runs/{run}/cancel"):
+        pass
+    await follow(http, service.url, run)
+
+    status, _, body = await post(http, service, {"prompt": "x"}, **key)
+
+    assert status == 200
+    assert body["id"] != run
+
+
 async def test_an_idempotency_key_with_another_body_conflicts(service, http):
     """The same key for something else is 422."""
     await post(http, service, {"prompt": "x"}, **{"Idempotency-Key": "k1"})
@@ -292,8 +328,11 @@ BAD = [
     ({"prompt": "x", "attachments": [{"type": "image/png", "data": "eA=="}] * 17}, 413,
      "payload_too_large", "attachments"),
     ({"prompt": "x", "schema": {"type": 7}}, 400, "invalid_field", "schema"),
-    ({"prompt": "x", "schema": {"$ref": "http://127.0.0.1/s.json"}}, 400, "unsupported_by_model",
+    ({"prompt": "x", "schema": {"$ref": "http://127.0.0.1/s.json"}}, 400, "invalid_field",
      "schema"),
+    ({"prompt": "x", "schema": {"items": [{"$dynamicRef": "//127.0.0.1/s"}]}}, 400,
+     "invalid_field", "schema"),
+    ({"prompt": "x", "schema": {"$ref": "#/$defs/none"}}, 400, "invalid_field", "schema"),
     ({"prompt": "x", "schema": {"description": "y" * 70_000}}, 413, "payload_too_large", "schema"),
     ({"prompt": "x", "timeouts": {"idle_seconds": 0}}, 400, "invalid_field",
      "timeouts.idle_seconds"),
