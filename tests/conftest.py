@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import aiohttp
 import pytest
@@ -22,10 +23,10 @@ StartService = Callable[..., Awaitable[RunningService]]
 
 def settings(
     *,
-    server: dict[str, object] | None = None,
-    runs: dict[str, object] | None = None,
-    limits: dict[str, object] | None = None,
-    models: dict[str, object] | None = None,
+    server: dict[str, Any] | None = None,
+    runs: dict[str, Any] | None = None,
+    limits: dict[str, Any] | None = None,
+    models: dict[str, Any] | None = None,
 ) -> Settings:
     """A configuration without plugins and without the embedded model."""
     return Settings.model_construct(
@@ -55,10 +56,10 @@ def model() -> ScriptedModel:
 
 @pytest.fixture
 async def start_service(model: ScriptedModel) -> AsyncIterator[StartService]:
-    """Starts services: `await start_service(more_model, server={...}, runs={...})`."""
+    """Start services with further models and sections: `server={...}`, `runs={...}`."""
     async with AsyncExitStack() as stack:
 
-        async def start(*models: object, **sections: dict[str, object]) -> RunningService:
+        async def start(*models: object, **sections: dict[str, Any]) -> RunningService:
             return await stack.enter_async_context(
                 running_service(settings(**sections), [model, *models])  # type: ignore[list-item]
             )

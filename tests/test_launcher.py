@@ -1,5 +1,8 @@
 """The one door: start or join, and no place lost when a gate refuses."""
 
+from collections.abc import AsyncGenerator
+from typing import Any
+
 import pytest
 
 from llm_stream.engine.gate import Gate
@@ -16,19 +19,19 @@ class Echo:
 
     name = "generate"
 
-    async def run(self, spec):
+    async def run(self, spec: Any) -> AsyncGenerator[Any]:
         yield {"type": "text.delta", "text": spec.messages[-1].content}
         yield Outcome("stop")
 
 
 @pytest.fixture
-def gate():
+def gate() -> Any:
     """Room for two runs."""
     return Gate(1, 1, "the service")
 
 
 @pytest.fixture
-def launcher(gate):
+def launcher(gate: Any) -> Any:
     """A launcher with the echo recipe."""
     registry = RunRegistry(retention_seconds=60, retention_bytes=10_000)
     return Launcher(
@@ -37,18 +40,18 @@ def launcher(gate):
     )  # fmt: skip
 
 
-def spec(prompt="hi", **changes):
+def spec(prompt: Any = "hi", **changes: Any) -> Any:
     """A request."""
     return RunSpec(recipe="generate", model="m", messages=(Message("user", prompt),), **changes)
 
 
-async def end(run):
+async def end(run: Any) -> Any:
     """Read a run to its end."""
     with run.subscribe() as reader:
         return [event.decode() async for batch in reader.batches() for event in batch]
 
 
-async def test_a_run_is_what_its_spec_says(launcher):
+async def test_a_run_is_what_its_spec_says(launcher: Any) -> None:
     """Recipe, model, fingerprint, template and title come from the spec."""
     asked = spec("Plan a shop", template=TemplateRef("t", "h"), tags=("a",), request="req_1")
     run, joined = launcher.launch(asked)
@@ -62,7 +65,7 @@ async def test_a_run_is_what_its_spec_says(launcher):
     assert len(run.id) == 30
 
 
-async def test_equal_specs_join_and_pass_no_gate(launcher):
+async def test_equal_specs_join_and_pass_no_gate(launcher: Any) -> None:
     """Joining takes no slot, so it works when all are taken."""
     first, _ = launcher.launch(spec("a"))
     second, _ = launcher.launch(spec("b"))
@@ -77,14 +80,14 @@ async def test_equal_specs_join_and_pass_no_gate(launcher):
     await end(second)
 
 
-async def test_bypass_says_so(launcher):
+async def test_bypass_says_so(launcher: Any) -> None:
     """A run that must not be shared carries cache `bypass`."""
     run, _ = launcher.launch(spec(cache_mode="bypass"))
 
     assert (await end(run))[0]["cache"] == "bypass"
 
 
-async def test_a_refusal_at_the_second_gate_leaves_the_first(launcher, gate):
+async def test_a_refusal_at_the_second_gate_leaves_the_first(launcher: Any, gate: Any) -> None:
     """A place taken at the connection's gate is given back when the service's is full."""
     own = Gate(1, 0, "this connection")
     runs = [launcher.launch(spec(str(n))).run for n in range(2)]

@@ -3,16 +3,21 @@
 import io
 import json
 import logging
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
 
+import aiohttp
 import pytest
 import structlog
 
 from llm_stream import logs
-from llm_stream.testing import Fault, Script
+from llm_stream.testing import Fault, Script, ScriptedModel
+
+from .conftest import StartService
 
 
 @pytest.fixture
-def lines():
+def lines() -> Iterator[Any]:
     """What is logged as JSON, decoded, newest last."""
     stream = io.StringIO()
     root = logging.getLogger()
@@ -24,7 +29,9 @@ def lines():
     structlog.reset_defaults()
 
 
-async def test_one_line_a_run_and_one_a_request(lines, start_service, http):
+async def test_one_line_a_run_and_one_a_request(
+    lines: Any, start_service: StartService, http: aiohttp.ClientSession
+) -> None:
     """Both lines carry the ids that connect them, and what came of it."""
     service = await start_service()
     async with http.post(
@@ -44,7 +51,9 @@ async def test_one_line_a_run_and_one_a_request(lines, start_service, http):
     assert "Hello" not in json.dumps(lines())
 
 
-async def test_a_failure_is_a_warning_with_its_code(lines, start_service, http, model):
+async def test_a_failure_is_a_warning_with_its_code(
+    lines: Any, start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """The model's failure is told with code and detail; a key in it is not."""
     model.scripts = [Script(fault=Fault(error=ConnectionError("Bearer sk-canary12345678")))]
     service = await start_service()
@@ -56,14 +65,16 @@ async def test_a_failure_is_a_warning_with_its_code(lines, start_service, http, 
     assert "canary" not in json.dumps(lines())
 
 
-async def test_a_bug_in_a_recipe_is_logged_with_its_traceback(lines, start_service, http):
+async def test_a_bug_in_a_recipe_is_logged_with_its_traceback(
+    lines: Any, start_service: StartService, http: aiohttp.ClientSession
+) -> None:
     """What the caller is not shown, the operator finds by the request's id."""
     service = await start_service()
 
     class Broken:
         name = "generate"
 
-        async def run(self, spec):
+        async def run(self, spec: Any) -> AsyncGenerator[Any]:
             raise KeyError("the bug")
             yield
 
@@ -77,7 +88,7 @@ async def test_a_bug_in_a_recipe_is_logged_with_its_traceback(lines, start_servi
     assert "the bug" in json.dumps(line["exception"])
 
 
-def test_other_libraries_log_the_same_way(lines):
+def test_other_libraries_log_the_same_way(lines: Any) -> None:
     """A line of the standard library's logging is JSON too."""
     logging.getLogger("elsewhere").warning("disk %s", "full")
 
@@ -85,7 +96,7 @@ def test_other_libraries_log_the_same_way(lines):
     assert lines()[-1]["level"] == "warning"
 
 
-def test_a_terminal_gets_readable_lines():
+def test_a_terminal_gets_readable_lines() -> None:
     """Style `console` is not JSON."""
     stream = io.StringIO()
     before = logging.getLogger().handlers[:]

@@ -1,16 +1,20 @@
 """Metrics: what runs and requests leave behind, with bounded labels."""
 
 import asyncio
+from typing import Any
 
+import aiohttp
 import prometheus_client
 from prometheus_client.parser import text_string_to_metric_families
 
-from llm_stream.testing import Fault, Script
+from llm_stream.testing import Fault, Script, ScriptedModel
+from llm_stream.testing.service import RunningService
 
+from .conftest import StartService
 from .wire import WsClient, start_async
 
 
-async def scrape(http, service):
+async def scrape(http: aiohttp.ClientSession, service: RunningService) -> Any:
     """All samples of /metrics: {(name, labels...): value}."""
     async with http.get(f"{service.url}/metrics") as response:
         assert response.headers["Content-Type"] == prometheus_client.CONTENT_TYPE_LATEST
@@ -22,7 +26,9 @@ async def scrape(http, service):
     }
 
 
-async def test_runs_tokens_and_latencies_are_counted(service, http, model):
+async def test_runs_tokens_and_latencies_are_counted(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """After a success and a failure every figure says so."""
     model.scripts = [Script(), Script(fault=Fault(at=1, error=ConnectionError("x")))]
     for prompt in ("a", "b"):
@@ -45,7 +51,9 @@ async def test_runs_tokens_and_latencies_are_counted(service, http, model):
     assert found["llm_stream_http_request_seconds_count", ("method", "POST"), path] == 2
 
 
-async def test_gauges_show_what_is_now(start_service, http, model):
+async def test_gauges_show_what_is_now(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Active runs, queue, readers, sockets and log bytes are read at the scrape."""
     service = await start_service(limits={"concurrent_runs": 1})
     model.scripts = [Script(fault=Fault(at=1, stall=True))]
@@ -65,7 +73,9 @@ async def test_gauges_show_what_is_now(start_service, http, model):
     assert found["llm_stream_log_bytes",] > 0
 
 
-async def test_joins_and_resumes_are_counted(service, http, model):
+async def test_joins_and_resumes_are_counted(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """A joined request and a subscription from behind a cursor leave a count each."""
     model.scripts = [Script(fault=Fault(at=1, stall=True))]
     run, _ = await start_async(http, service.url, prompt="1")
@@ -79,7 +89,9 @@ async def test_joins_and_resumes_are_counted(service, http, model):
     assert found["llm_stream_resumes_total",] == 1
 
 
-async def test_unknown_paths_share_one_label(service, http):
+async def test_unknown_paths_share_one_label(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """What a stranger types into the URL does not become a label."""
     for path in ("/a", "/b", "/v1/runs/run_x"):
         async with http.get(service.url + path):
@@ -91,7 +103,9 @@ async def test_unknown_paths_share_one_label(service, http):
     assert not {"/a", "/b", "/v1/runs/run_x"} & paths
 
 
-async def test_the_loops_lag_is_measured(service, http):
+async def test_the_loops_lag_is_measured(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """The lag histogram has an observation when its timer has fired."""
     metrics = service.parts.metrics
     task = asyncio.create_task(metrics.measure_loop_lag(0.0))

@@ -83,7 +83,8 @@ class WsClient:
             raise ConnectionError(f"closed: {self.ws.close_code}")
         frame: dict[str, Any] = json.loads(message.data)
         if "event" in frame:
-            head = '{"stream":%s,"event":' % json.dumps(frame["stream"], ensure_ascii=False)
+            name = json.dumps(frame["stream"], ensure_ascii=False)
+            head = f'{{"stream":{name},"event":'
             assert message.data.startswith(head)
             self.events.setdefault(frame["stream"], []).append(
                 message.data[len(head) : -1].encode()
@@ -151,3 +152,9 @@ async def reached(run: Run, events: int) -> None:
         while len(run.log) < events and not run.done:
             reader.take()
             await reader.wait()
+
+
+async def ended(run: Run) -> None:
+    """Wait until the run's task is done and its terminal event written."""
+    assert run.task is not None
+    await asyncio.wait((run.task,))

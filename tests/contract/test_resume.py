@@ -2,16 +2,21 @@
 
 import asyncio
 import random
+from typing import Any
 
 import aiohttp
 import pytest
 
-from llm_stream.testing import Fault, Script, words
+from llm_stream.testing import Fault, Script, ScriptedModel, words
+from llm_stream.testing.service import RunningService
 
-from ..wire import SSE, WsClient, follow, reached, sse_events, start_async, turns
+from ..conftest import StartService
+from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async, turns
 
 
-async def test_resuming_at_every_cursor_of_a_run(service, http, model):
+async def test_resuming_at_every_cursor_of_a_run(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """From each of 200 cursors the rest follows exactly, on SSE and on the socket."""
     model.scripts = [Script(chunks=words(197))]
     run, _ = await start_async(http, service.url, prompt="x")
@@ -29,7 +34,9 @@ async def test_resuming_at_every_cursor_of_a_run(service, http, model):
     await ws.ws.close()
 
 
-async def test_a_dropped_stream_goes_on_without_a_hole(service, http, model):
+async def test_a_dropped_stream_goes_on_without_a_hole(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Cut after every few events of a live run and resumed, the pieces join to the whole."""
     model.scripts = [Script(chunks=words(100), delay_seconds=0.001)]
     run, _ = await start_async(http, service.url, prompt="x", on_disconnect="continue")
@@ -43,7 +50,7 @@ async def test_a_dropped_stream_goes_on_without_a_hole(service, http, model):
             budget = 7
             async for event in sse_events(response):
                 pieces.append(event.data)
-                after = event.id
+                after = event.id or after
                 budget -= 1
                 if not budget:
                     response.close()
@@ -55,14 +62,16 @@ async def test_a_dropped_stream_goes_on_without_a_hole(service, http, model):
 
 
 @pytest.mark.slow
-async def test_two_hundred_readers_each_get_their_range(start_service, http, model):
+async def test_two_hundred_readers_each_get_their_range(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Early, late, slow and leaving readers of one run each see exactly their range."""
     service = await start_service(limits={"connection_streams": 200})
     model.scripts = [Script(chunks=words(300), delay_seconds=0.001)]
     run, _ = await start_async(http, service.url, prompt="x", on_disconnect="continue")
     draw = random.Random(7)
 
-    async def read(crowd, number):
+    async def read(crowd: Any, number: Any) -> Any:
         after = draw.randrange(0, 5)
         await reached(service.parts.registry.find(run), max(after, draw.randrange(0, 300)))
         leave = draw.randrange(1, 300) if number % 4 == 0 else None
@@ -91,16 +100,18 @@ async def test_two_hundred_readers_each_get_their_range(start_service, http, mod
 
 
 @pytest.mark.slow
-async def test_a_thousand_cancels_at_random_moments(start_service, http, model):
+async def test_a_thousand_cancels_at_random_moments(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Each of 1,000 runs has one terminal event; no task, reader or upstream is left."""
-    service = await start_service(limits={"concurrent_runs": 1000, "connection_concurrent_runs": 100,
-                                          "connection_streams": 100})  # fmt: skip
+    roomy = {"concurrent_runs": 1000, "connection_concurrent_runs": 100, "connection_streams": 100}
+    service = await start_service(limits=roomy)
     model.scripts = [Script(chunks=words(30), delay_seconds=0.001)]
     before = asyncio.all_tasks()
     draw = random.Random(11)
     sockets = [await WsClient.connect(http, service.url) for _ in range(10)]
 
-    async def work(ws):
+    async def work(ws: WsClient) -> Any:
         runs = []
         for number in range(100):
             reply = await ws.ask(
@@ -135,7 +146,9 @@ async def test_a_thousand_cancels_at_random_moments(start_service, http, model):
 
 
 @pytest.mark.parametrize("how", ["rest", "ws"])
-async def test_cancel_closes_the_model_at_once(service, http, model, how):
+async def test_cancel_closes_the_model_at_once(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel, how: Any
+) -> None:
     """From the cancel's arrival to the closed upstream it is under 100 ms, on either wire."""
     model.scripts = [Script(chunks=words(3), fault=Fault(at=1, stall=True))]
     run, _ = await start_async(http, service.url, prompt="x")
@@ -151,6 +164,7 @@ async def test_cancel_closes_the_model_at_once(service, http, model, how):
         began = loop.time()
         await ws.ask(type="cancel", id="1", run=run)
         await ws.ws.close()
-    await asyncio.wait([service.parts.registry.find(run).task])
+    await ended(service.parts.registry.find(run))
 
+    assert model.calls[0].closed_at is not None
     assert model.calls[0].closed_at - began < 0.1

@@ -3,12 +3,17 @@
 import hashlib
 import json
 
-from llm_stream.testing import Script, words
+import aiohttp
+
+from llm_stream.testing import Script, ScriptedModel, words
+from llm_stream.testing.service import RunningService
 
 from ..wire import WsClient, follow, start_async
 
 
-async def test_sse_ws_and_pages_carry_the_same_bytes(service, http, model):
+async def test_sse_ws_and_pages_carry_the_same_bytes(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """The data of each event is byte for byte equal on SSE, on the socket and in a page."""
     model.scripts = [Script(chunks=words(200), reasoning=("hm",))]
     run, _ = await start_async(http, service.url, prompt="x")
@@ -24,7 +29,9 @@ async def test_sse_ws_and_pages_carry_the_same_bytes(service, http, model):
     assert page.startswith(b'{"events":[' + b",".join(by_sse) + b"]")
 
 
-async def test_the_text_is_its_hash_on_every_road(service, http, model):
+async def test_the_text_is_its_hash_on_every_road(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Concatenated deltas, snapshot and JSON answer are the text that text_sha256 hashes."""
     model.scripts = [Script(chunks=words(200))]
     async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}) as response:
@@ -39,7 +46,9 @@ async def test_the_text_is_its_hash_on_every_road(service, http, model):
     assert events[-1]["text_chars"] == len(deltas)
 
 
-async def test_every_event_has_its_frame(service, http):
+async def test_every_event_has_its_frame(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """id, run, t_ms and type come first, ids are contiguous, time does not run backwards."""
     run, _ = await start_async(http, service.url, prompt="x")
     events = await follow(http, service.url, run)

@@ -1,16 +1,18 @@
 """The fold: all events into one result."""
 
+from typing import Any
+
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.fold import Fold
 
 
-def folded(*payloads):
+def folded(*payloads: Any) -> Any:
     """The fold of a log with these payloads."""
     log = EventLog("run_1", max_bytes=100_000)
     return Fold(log.append(payload) for payload in payloads)
 
 
-def test_pieces_are_collected_in_order():
+def test_pieces_are_collected_in_order() -> None:
     """Text, reasoning, usage, items, tool calls and the end each have their place."""
     fold = folded(
         {"type": "run.started", "recipe": "generate", "model": "m", "cache": "miss", "key": "k"},
@@ -32,7 +34,7 @@ def test_pieces_are_collected_in_order():
     assert fold.terminal["type"] == "run.cancelled"
 
 
-def test_a_restart_discards_earlier_output():
+def test_a_restart_discards_earlier_output() -> None:
     """What came before `run.restarted` is not part of the result."""
     fold = folded(
         {"type": "text.delta", "text": "wrong"},

@@ -1,6 +1,7 @@
 """The gate: order, bound, and no slot lost to a cancellation."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -8,14 +9,14 @@ from llm_stream.engine.gate import Gate
 from llm_stream.errors import TooManyRuns
 
 
-async def test_waiting_passes_go_in_the_order_they_came():
+async def test_waiting_passes_go_in_the_order_they_came() -> None:
     """Slots go to the longest waiter, and positions count from 1."""
     gate = Gate(1, 5, "test")
     first, second, third = (gate.admit() for _ in range(3))
-    positions = []
+    positions: list[int] = []
     order = []
 
-    async def go(name, ticket):
+    async def go(name: Any, ticket: Any) -> None:
         await ticket.enter(positions.append)
         order.append(name)
 
@@ -31,7 +32,7 @@ async def test_waiting_passes_go_in_the_order_they_came():
     assert order == ["first", "second", "third"]
 
 
-async def test_one_more_than_slots_and_queue_is_refused():
+async def test_one_more_than_slots_and_queue_is_refused() -> None:
     """Admission beyond slots plus queue raises at once, and room comes back."""
     gate = Gate(1, 1, "this connection")
     passes = [gate.admit(), gate.admit()]
@@ -43,7 +44,7 @@ async def test_one_more_than_slots_and_queue_is_refused():
     gate.admit()
 
 
-async def test_a_waiter_that_leaves_gives_its_place_to_the_next():
+async def test_a_waiter_that_leaves_gives_its_place_to_the_next() -> None:
     """A pass cancelled in the queue neither takes nor loses a slot."""
     gate = Gate(1, 5, "test")
     holder, quitter, last = (gate.admit() for _ in range(3))
@@ -62,7 +63,7 @@ async def test_a_waiter_that_leaves_gives_its_place_to_the_next():
     assert gate.waiting == 0
 
 
-async def test_a_slot_granted_to_a_cancelled_waiter_is_passed_on():
+async def test_a_slot_granted_to_a_cancelled_waiter_is_passed_on() -> None:
     """Cancelled in the very turn it was granted, a pass still gives the slot back."""
     gate = Gate(1, 5, "test")
     holder, unlucky, last = (gate.admit() for _ in range(3))
@@ -80,7 +81,7 @@ async def test_a_slot_granted_to_a_cancelled_waiter_is_passed_on():
     assert last.inside
 
 
-async def test_leaving_twice_frees_one_slot():
+async def test_leaving_twice_frees_one_slot() -> None:
     """`leave` is idempotent."""
     gate = Gate(1, 0, "test")
     ticket = gate.admit()

@@ -1,6 +1,7 @@
 """The registry: sharing, retention, ownership, drain."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -14,26 +15,35 @@ from .test_run import finished, silent
 class Witness:
     """An observer that remembers."""
 
-    def __init__(self):
-        self.seen = []
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
 
-    def run_started(self, run):
+    def run_started(self, run: Any) -> None:
         self.seen.append(("started", run.id))
 
-    def run_finished(self, run):
+    def run_finished(self, run: Any) -> None:
         self.seen.append((run.state, run.id))
 
 
 @pytest.fixture
-def registry(clock):
+def registry(clock: Any) -> Any:
     """Keeps runs 60 s and 1 MB."""
     return RunRegistry(retention_seconds=60, retention_bytes=1_000_000, clock=clock)
 
 
-def launch(registry, make_run, run_id="run_1", source=None, *, key="k", share=True, **info):
+def launch(
+    registry: Any,
+    make_run: Any,
+    run_id: Any = "run_1",
+    source: Any = None,
+    *,
+    key: Any = "k",
+    share: Any = True,
+    **info: Any,
+) -> Any:
     """Start or join through the registry."""
 
-    def create():
+    def create() -> Any:
         run = make_run(run_id, key, **info)
         run.start(source if source is not None else say("x"))
         return run
@@ -41,7 +51,7 @@ def launch(registry, make_run, run_id="run_1", source=None, *, key="k", share=Tr
     return registry.start_or_join(key, create, share=share)
 
 
-async def test_equal_calls_share_the_live_run(registry, make_run):
+async def test_equal_calls_share_the_live_run(registry: Any, make_run: Any) -> None:
     """The second equal call joins; after the end the third starts anew."""
     run, joined = launch(registry, make_run)
     again, rejoined = launch(registry, make_run, "run_2")
@@ -57,7 +67,7 @@ async def test_equal_calls_share_the_live_run(registry, make_run):
     await finished(third)
 
 
-async def test_a_run_that_was_told_to_end_is_not_joined(registry, make_run):
+async def test_a_run_that_was_told_to_end_is_not_joined(registry: Any, make_run: Any) -> None:
     """Between a cancel and its end an equal call starts anew instead of being cancelled along."""
     dying, _ = launch(registry, make_run, source=silent())
     dying.cancel("requested")
@@ -69,7 +79,7 @@ async def test_a_run_that_was_told_to_end_is_not_joined(registry, make_run):
     assert fresh.state == "completed"
 
 
-async def test_who_must_not_share_is_not_joined(registry, make_run):
+async def test_who_must_not_share_is_not_joined(registry: Any, make_run: Any) -> None:
     """A call that must not be shared neither joins nor is joined."""
     first, _ = launch(registry, make_run, share=False)
     second, joined = launch(registry, make_run, "run_2")
@@ -80,7 +90,9 @@ async def test_who_must_not_share_is_not_joined(registry, make_run):
     await finished(second)
 
 
-async def test_finished_runs_stay_until_their_time(registry, make_run, clock):
+async def test_finished_runs_stay_until_their_time(
+    registry: Any, make_run: Any, clock: Any
+) -> None:
     """A finished run is found for 60 s; then it is expired, not unknown."""
     run, _ = launch(registry, make_run)
     await finished(run)
@@ -97,7 +109,7 @@ async def test_finished_runs_stay_until_their_time(registry, make_run, clock):
         registry.find("run_2")
 
 
-async def test_the_oldest_finished_runs_go_when_bytes_run_out(make_run, clock):
+async def test_the_oldest_finished_runs_go_when_bytes_run_out(make_run: Any, clock: Any) -> None:
     """Over the byte bound the oldest go first and the sum stays below it."""
     registry = RunRegistry(retention_seconds=60, retention_bytes=3000, clock=clock)
     for number in range(20):
@@ -110,7 +122,7 @@ async def test_the_oldest_finished_runs_go_when_bytes_run_out(make_run, clock):
     assert 0 < registry.log_bytes <= 3000
 
 
-async def test_another_owners_run_is_unknown(registry, make_run):
+async def test_another_owners_run_is_unknown(registry: Any, make_run: Any) -> None:
     """Whose run it is not, for them it does not exist, also when it has expired."""
     run, _ = launch(registry, make_run, owner="ann")
 
@@ -121,7 +133,7 @@ async def test_another_owners_run_is_unknown(registry, make_run):
     await finished(run)
 
 
-async def test_inner_runs_are_hidden(registry, make_run):
+async def test_inner_runs_are_hidden(registry: Any, make_run: Any) -> None:
     """Runs asked for by a recipe are listed only on request."""
     run, _ = launch(registry, make_run, parent="run_0")
 
@@ -130,7 +142,7 @@ async def test_inner_runs_are_hidden(registry, make_run):
     await finished(run)
 
 
-async def test_observers_hear_of_beginning_and_end(make_run, clock):
+async def test_observers_hear_of_beginning_and_end(make_run: Any, clock: Any) -> None:
     """Each run is reported once as started and once as ended."""
     witness = Witness()
     registry = RunRegistry(
@@ -142,7 +154,9 @@ async def test_observers_hear_of_beginning_and_end(make_run, clock):
     assert witness.seen == [("started", "run_1"), ("completed", "run_1")]
 
 
-async def test_a_drain_refuses_new_runs_and_waits_for_live_ones(registry, make_run):
+async def test_a_drain_refuses_new_runs_and_waits_for_live_ones(
+    registry: Any, make_run: Any
+) -> None:
     """While draining, starting raises, joining works, and the wait ends with the last run."""
     reached = asyncio.Event()
     run, _ = launch(registry, make_run, source=silent(reached))
@@ -158,7 +172,7 @@ async def test_a_drain_refuses_new_runs_and_waits_for_live_ones(registry, make_r
     assert await draining
 
 
-async def test_a_drain_gives_up_at_its_time(registry, make_run):
+async def test_a_drain_gives_up_at_its_time(registry: Any, make_run: Any) -> None:
     """A run that does not end makes the drain say so; closing then cancels it."""
     run, _ = launch(registry, make_run, source=silent())
 
@@ -169,7 +183,7 @@ async def test_a_drain_gives_up_at_its_time(registry, make_run):
     assert registry.live == 0
 
 
-async def test_a_thousand_cancels_leave_one_end_each(registry, make_run):
+async def test_a_thousand_cancels_leave_one_end_each(registry: Any, make_run: Any) -> None:
     """1,000 runs cancelled at different turns of the loop: one terminal each, nobody left."""
     runs = []
     for number in range(1000):

@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -12,24 +14,24 @@ from llm_stream.errors import InvalidCursor, UpstreamFailed
 from .conftest import say
 
 
-def types(run):
+def types(run: Any) -> Any:
     """Types of all events, in order."""
     return [event.type for event in run.events()]
 
 
-def terminal(run):
+def terminal(run: Any) -> Any:
     """The last event, decoded."""
     return run.events()[-1].decode()
 
 
-async def finished(run):
+async def finished(run: Any) -> None:
     """Wait for the run's end through a reader."""
     with run.subscribe("now") as reader:
         async for _ in reader.batches():
             pass
 
 
-async def silent(reached=None):
+async def silent(reached: Any = None) -> AsyncGenerator[Any]:
     """A source that says nothing until it is cancelled."""
     if reached is not None:
         reached.set()
@@ -37,7 +39,7 @@ async def silent(reached=None):
     yield Outcome("stop")
 
 
-async def test_the_first_event_is_there_at_creation(make_run):
+async def test_the_first_event_is_there_at_creation(make_run: Any) -> None:
     """`run.started` is in the log before anything runs."""
     run = make_run(template="t@1")
 
@@ -47,7 +49,7 @@ async def test_the_first_event_is_there_at_creation(make_run):
     }  # fmt: skip
 
 
-async def test_a_completed_run_carries_the_hash_of_its_text(make_run):
+async def test_a_completed_run_carries_the_hash_of_its_text(make_run: Any) -> None:
     """text_sha256 and text_chars are those of the concatenated deltas."""
     run = make_run()
     run.start(say("Zür", "ich 🙂"))
@@ -60,10 +62,10 @@ async def test_a_completed_run_carries_the_hash_of_its_text(make_run):
     assert run.state == "completed"
 
 
-async def test_usage_is_summed_and_attempts_counted(make_run):
+async def test_usage_is_summed_and_attempts_counted(make_run: Any) -> None:
     """Usage adds up over model calls; null stays null where none reported."""
 
-    async def source():
+    async def source() -> AsyncGenerator[Any]:
         for tokens in (3, None, 4):
             yield {"type": "usage", "model": "m", "input_tokens": tokens, "output_tokens": None,
                    "details": {}, "estimated": False}  # fmt: skip
@@ -78,10 +80,10 @@ async def test_usage_is_summed_and_attempts_counted(make_run):
     assert terminal(run)["attempts"] == 2
 
 
-async def test_a_restart_clears_the_hash(make_run):
+async def test_a_restart_clears_the_hash(make_run: Any) -> None:
     """After `run.restarted` only what follows counts as the answer."""
 
-    async def source():
+    async def source() -> AsyncGenerator[Any]:
         yield {"type": "text.delta", "text": "wrong"}
         yield {"type": "run.restarted", "reason": "upstream_failed"}
         yield {"type": "text.delta", "text": "right"}
@@ -94,7 +96,7 @@ async def test_a_restart_clears_the_hash(make_run):
     assert terminal(run)["text_sha256"] == hashlib.sha256(b"right").hexdigest()
 
 
-async def test_cancelled_before_its_first_step_it_still_ends(make_run):
+async def test_cancelled_before_its_first_step_it_still_ends(make_run: Any) -> None:
     """A run cancelled at once has started and cancelled events, no more."""
     run = make_run()
     run.start(silent())
@@ -106,12 +108,12 @@ async def test_cancelled_before_its_first_step_it_still_ends(make_run):
     assert terminal(run)["reason"] == "requested"
 
 
-async def test_only_the_first_cancel_counts(make_run):
+async def test_only_the_first_cancel_counts(make_run: Any) -> None:
     """A second cancel neither changes the reason nor interrupts the closing."""
     run = make_run()
     closed = []
 
-    async def source():
+    async def source() -> AsyncGenerator[Any]:
         try:
             await asyncio.get_running_loop().create_future()
             yield Outcome("stop")
@@ -130,10 +132,10 @@ async def test_only_the_first_cancel_counts(make_run):
     assert not run.cancel("requested")
 
 
-async def test_our_errors_are_described_and_bugs_are_not(make_run):
+async def test_our_errors_are_described_and_bugs_are_not(make_run: Any) -> None:
     """A failure of ours shows its code; any other becomes `internal_error` and is kept."""
 
-    async def breaks(error):
+    async def breaks(error: Any) -> AsyncGenerator[Any]:
         yield {"type": "text.delta", "text": "par"}
         raise error
 
@@ -150,10 +152,10 @@ async def test_our_errors_are_described_and_bugs_are_not(make_run):
     assert isinstance(bug.error, KeyError)
 
 
-async def test_a_source_without_an_outcome_is_a_bug(make_run):
+async def test_a_source_without_an_outcome_is_a_bug(make_run: Any) -> None:
     """A recipe that just stops never looks completed."""
 
-    async def source():
+    async def source() -> AsyncGenerator[Any]:
         yield {"type": "text.delta", "text": "half"}
 
     run = make_run()
@@ -163,11 +165,11 @@ async def test_a_source_without_an_outcome_is_a_bug(make_run):
     assert terminal(run)["error"]["code"] == "internal_error"
 
 
-async def test_too_much_output_fails_the_run_and_closes_the_source(make_run):
+async def test_too_much_output_fails_the_run_and_closes_the_source(make_run: Any) -> None:
     """A run over its log's bound fails with `output_too_large`, its source closed."""
     closed = []
 
-    async def endless():
+    async def endless() -> AsyncGenerator[Any]:
         try:
             while True:
                 yield {"type": "text.delta", "text": "x" * 100}
@@ -183,7 +185,7 @@ async def test_too_much_output_fails_the_run_and_closes_the_source(make_run):
     assert run.log.bytes < 6000
 
 
-async def test_text_that_json_cannot_say_fails_the_run(make_run):
+async def test_text_that_json_cannot_say_fails_the_run(make_run: Any) -> None:
     """A lone surrogate from a model is `invalid_output`, not a crash."""
     run = make_run()
     run.start(say("ok", "\ud800"))
@@ -192,7 +194,7 @@ async def test_text_that_json_cannot_say_fails_the_run(make_run):
     assert terminal(run)["error"]["code"] == "invalid_output"
 
 
-async def test_waiting_for_a_slot_is_an_event(make_run):
+async def test_waiting_for_a_slot_is_an_event(make_run: Any) -> None:
     """A run behind a busy gate says its position, and runs when the slot is free."""
     gate = Gate(1, 3, "test")
     first, second = make_run("run_1"), make_run("run_2")
@@ -211,7 +213,7 @@ async def test_waiting_for_a_slot_is_an_event(make_run):
     assert gate.waiting == 0
 
 
-async def test_the_last_reader_leaving_abandons_the_run_after_its_grace(make_run):
+async def test_the_last_reader_leaving_abandons_the_run_after_its_grace(make_run: Any) -> None:
     """With a grace of 0 s the run is cancelled as abandoned when nobody reads it."""
     run = make_run(abandon_seconds=0.0)
     run.start(silent())
@@ -226,7 +228,7 @@ async def test_the_last_reader_leaving_abandons_the_run_after_its_grace(make_run
     assert terminal(run)["reason"] == "abandoned"
 
 
-async def test_a_reader_that_comes_back_in_time_keeps_the_run(make_run):
+async def test_a_reader_that_comes_back_in_time_keeps_the_run(make_run: Any) -> None:
     """A new subscription within the grace takes the abandonment back."""
     run = make_run(abandon_seconds=0.0)
     reached = asyncio.Event()
@@ -241,7 +243,7 @@ async def test_a_reader_that_comes_back_in_time_keeps_the_run(make_run):
     assert terminal(run)["reason"] == "abandoned"
 
 
-async def test_a_run_to_be_continued_outlives_its_readers(make_run):
+async def test_a_run_to_be_continued_outlives_its_readers(make_run: Any) -> None:
     """Without a grace nobody's leaving ends the run."""
     run = make_run(abandon_seconds=None)
     reached = asyncio.Event()
@@ -254,7 +256,7 @@ async def test_a_run_to_be_continued_outlives_its_readers(make_run):
     await finished(run)
 
 
-async def test_explicit_cancel_ends_a_shared_run_with_its_last_claim(make_run):
+async def test_explicit_cancel_ends_a_shared_run_with_its_last_claim(make_run: Any) -> None:
     """Two clients share a run; it ends when the second one cancels."""
     run = make_run()
     run.start(silent())
@@ -269,7 +271,9 @@ async def test_explicit_cancel_ends_a_shared_run_with_its_last_claim(make_run):
     ("first", "second", "both"), [(0.0, 30.0, 30.0), (30.0, 0.0, 30.0), (0.0, None, None),
                                   (None, 0.0, None)],
 )  # fmt: skip
-async def test_the_most_patient_client_decides(make_run, first, second, both):
+async def test_the_most_patient_client_decides(
+    make_run: Any, first: Any, second: Any, both: Any
+) -> None:
     """A run that is joined lives as long without readers as its most patient client wants."""
     run = make_run(abandon_seconds=first)
     run.join(second)
@@ -278,14 +282,11 @@ async def test_the_most_patient_client_decides(make_run, first, second, both):
     assert run.claims == 2
 
 
-async def test_a_failed_run_keeps_no_frames(make_run):
+async def test_a_failed_run_keeps_no_frames(make_run: Any) -> None:
     """The error of a retained run does not hold on to the call it came from."""
 
-    async def breaks():
-        try:
-            raise ConnectionError("reset")
-        except ConnectionError as error:
-            raise UpstreamFailed("down") from error
+    async def breaks() -> AsyncGenerator[Any]:
+        raise UpstreamFailed("down") from ConnectionError("reset")
         yield
 
     run = make_run()
@@ -296,7 +297,7 @@ async def test_a_failed_run_keeps_no_frames(make_run):
     assert run.error.__cause__.__traceback__ is None
 
 
-async def test_a_bad_cursor_opens_no_reader(make_run):
+async def test_a_bad_cursor_opens_no_reader(make_run: Any) -> None:
     """`subscribe` with a cursor never issued raises and counts nobody."""
     run = make_run()
 

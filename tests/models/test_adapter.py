@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncGenerator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from typing import Any
 
 import llm
 import pytest
@@ -23,26 +25,26 @@ BOTH = pytest.mark.parametrize("kind", [ScriptedModel, ScriptedSyncModel])
 
 
 @pytest.fixture
-def threads():
+def threads() -> Iterator[Any]:
     """A pool of two threads; a thread that outlives its test fails it."""
     pool = ThreadPoolExecutor(2)
     yield pool
     pool.shutdown(wait=True)
 
 
-def ask(prompt="hi", **kwargs):
+def ask(prompt: Any = "hi", **kwargs: Any) -> Any:
     """A call with one user turn."""
     return ModelCall((Message("user", prompt),), **kwargs)
 
 
-async def collect(adapter, call=None):
+async def collect(adapter: Any, call: Any = None) -> Any:
     """All chunks of an answer."""
     async with aclosing(adapter.stream(call or ask())) as chunks:
         return [chunk async for chunk in chunks]
 
 
 @BOTH
-async def test_an_answer_is_its_chunks_and_then_a_finish(kind, threads):
+async def test_an_answer_is_its_chunks_and_then_a_finish(kind: Any, threads: Any) -> None:
     """Text comes as plain strings in order; the last chunk says how it ended."""
     model = kind("m", Script(chunks=words(50), usage=(7, 50), finish_reason="length"))
 
@@ -53,7 +55,7 @@ async def test_an_answer_is_its_chunks_and_then_a_finish(kind, threads):
 
 
 @BOTH
-async def test_reasoning_and_tool_calls_are_told_apart(kind, threads):
+async def test_reasoning_and_tool_calls_are_told_apart(kind: Any, threads: Any) -> None:
     """Reasoning pieces and whole tool calls are chunks of their own."""
     script = Script(
         chunks=("a",), reasoning=("hm", ""), tool_calls=(("t1", "search", '{"q":"shop"}'),)
@@ -65,7 +67,7 @@ async def test_reasoning_and_tool_calls_are_told_apart(kind, threads):
 
 
 @BOTH
-async def test_empty_chunks_are_skipped(kind, threads):
+async def test_empty_chunks_are_skipped(kind: Any, threads: Any) -> None:
     """An empty piece of text is not a chunk."""
     chunks = await collect(ModelAdapter(kind("m", Script(chunks=("", "a", ""))), threads))
 
@@ -73,7 +75,7 @@ async def test_empty_chunks_are_skipped(kind, threads):
 
 
 @BOTH
-async def test_tool_arguments_that_are_no_json_are_invalid_output(kind, threads):
+async def test_tool_arguments_that_are_no_json_are_invalid_output(kind: Any, threads: Any) -> None:
     """A model that calls a tool with broken arguments has failed."""
     script = Script(tool_calls=(("t1", "search", "{broken"),))
 
@@ -83,7 +85,9 @@ async def test_tool_arguments_that_are_no_json_are_invalid_output(kind, threads)
 
 @BOTH
 @pytest.mark.parametrize("at", [0, 2, 4])
-async def test_a_failure_is_ours_whatever_the_plugin_raised(kind, at, threads):
+async def test_a_failure_is_ours_whatever_the_plugin_raised(
+    kind: Any, at: Any, threads: Any
+) -> None:
     """At any chunk, a foreign exception becomes `upstream_failed` and keeps its cause."""
     model = kind("m", Script(fault=Fault(at=at, error=ConnectionError("reset"))))
 
@@ -98,13 +102,13 @@ async def test_a_failure_is_ours_whatever_the_plugin_raised(kind, at, threads):
     assert model.calls[0].closed.is_set()
 
 
-async def test_a_missing_key_is_missing_key(threads):
+async def test_a_missing_key_is_missing_key(threads: Any) -> None:
     """A model without its key fails before anything is sent, and says whose key."""
 
     class Keyed(ScriptedModel, llm.AsyncKeyModel):
         needs_key = "shop"
 
-        async def execute(self, *args, **kwargs):
+        async def execute(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
             raise llm.NeedsKeyException("No key found")
             yield
 
@@ -112,7 +116,7 @@ async def test_a_missing_key_is_missing_key(threads):
         await collect(ModelAdapter(Keyed("m"), threads))
 
 
-async def test_leaving_closes_an_async_upstream_before_it_returns(threads):
+async def test_leaving_closes_an_async_upstream_before_it_returns(threads: Any) -> None:
     """After the closing of the iterator the model's own clean-up has run."""
     model = ScriptedModel("m", Script(chunks=words(9)))
     async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
@@ -122,12 +126,12 @@ async def test_leaving_closes_an_async_upstream_before_it_returns(threads):
     assert model.calls[0].said < 9
 
 
-async def test_cancelling_the_reader_closes_the_upstream(threads):
+async def test_cancelling_the_reader_closes_the_upstream(threads: Any) -> None:
     """A cancellation while waiting for a chunk reaches the model."""
     model = ScriptedModel("m", Script(fault=Fault(at=1, stall=True)))
     first = asyncio.Event()
 
-    async def read():
+    async def read() -> None:
         async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
             async for _ in chunks:
                 first.set()
@@ -149,11 +153,11 @@ class Leaky(llm.AsyncModel):
     model_id = "leaky"
     can_stream = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.connected = False
-        self.never = None
+        self.never = asyncio.Event()
 
-    async def _stream(self):
+    async def _stream(self) -> AsyncGenerator[Any]:
         self.connected = True
         try:
             yield "a"
@@ -163,15 +167,16 @@ class Leaky(llm.AsyncModel):
             self.connected = False
             raise
 
-    async def execute(self, prompt, stream, response, conversation=None):
+    async def execute(
+        self, prompt: Any, stream: Any, response: Any, conversation: Any = None
+    ) -> AsyncGenerator[Any]:
         """Iterate without closing."""
-        self.never = asyncio.Event()
         self.stream = self._stream()
         while True:
             yield await anext(self.stream)
 
 
-async def test_a_plugin_that_leaks_on_aclose_is_closed_all_the_same(threads):
+async def test_a_plugin_that_leaks_on_aclose_is_closed_all_the_same(threads: Any) -> None:
     """Leaving from elsewhere cancels inside the plugin's own wait, so the connection goes."""
     model = Leaky()
     async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
@@ -181,14 +186,16 @@ async def test_a_plugin_that_leaks_on_aclose_is_closed_all_the_same(threads):
     assert not model.connected
 
 
-async def test_leaving_an_endless_burst_returns(threads):
+async def test_leaving_an_endless_burst_returns(threads: Any) -> None:
     """A model that never waits cannot hold up the one who leaves."""
 
     class Endless(llm.AsyncModel):
         model_id = "endless"
         can_stream = True
 
-        async def execute(self, prompt, stream, response, conversation=None):
+        async def execute(
+            self, prompt: Any, stream: Any, response: Any, conversation: Any = None
+        ) -> AsyncGenerator[Any]:
             while True:
                 yield "x"
 
@@ -196,7 +203,7 @@ async def test_leaving_an_endless_burst_returns(threads):
         await anext(chunks)
 
 
-async def test_leaving_a_sync_model_does_not_wait_for_its_thread(threads):
+async def test_leaving_a_sync_model_does_not_wait_for_its_thread(threads: Any) -> None:
     """The iterator closes at once; the thread stops at the model's next chunk."""
     model = ScriptedSyncModel("m", Script(chunks=words(9), fault=Fault(at=2, stall=True)))
     async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
@@ -210,7 +217,7 @@ async def test_leaving_a_sync_model_does_not_wait_for_its_thread(threads):
     assert model.calls[0].said == 3
 
 
-async def test_sync_models_share_a_bounded_pool(threads):
+async def test_sync_models_share_a_bounded_pool(threads: Any) -> None:
     """Two threads serve five sync calls; those that left before their turn never run."""
     model = ScriptedSyncModel("m", Script(fault=Fault(at=0, stall=True)))
     adapter = ModelAdapter(model, threads)
@@ -226,7 +233,7 @@ async def test_sync_models_share_a_bounded_pool(threads):
     assert len(model.calls) == 4
 
 
-async def test_a_slow_reader_holds_a_sync_model_back(threads):
+async def test_a_slow_reader_holds_a_sync_model_back(threads: Any) -> None:
     """A thread is at most a buffer ahead of its reader."""
     model = ScriptedSyncModel("m", Script(chunks=words(2000)))
     async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
@@ -241,7 +248,9 @@ async def test_a_slow_reader_holds_a_sync_model_back(threads):
     [({"temperature": 3}, "options.temperature"), ({"nonsense": 1}, "options.nonsense"),
      ({"max_tokens": "many"}, "options.max_tokens")],
 )  # fmt: skip
-async def test_options_a_model_refuses_name_their_field(options, field, threads):
+async def test_options_a_model_refuses_name_their_field(
+    options: Any, field: Any, threads: Any
+) -> None:
     """Unknown or bad options are the caller's, before anything is sent."""
     model = ScriptedModel("m")
 
@@ -252,7 +261,7 @@ async def test_options_a_model_refuses_name_their_field(options, field, threads)
     assert model.calls == []
 
 
-async def test_what_a_model_cannot_do_is_refused(threads):
+async def test_what_a_model_cannot_do_is_refused(threads: Any) -> None:
     """Schemas and attachments go only to models that take them, in a conversation too."""
     model = ScriptedModel("m")
     model.supports_schema = False
@@ -267,7 +276,7 @@ async def test_what_a_model_cannot_do_is_refused(threads):
         adapter.check(ModelCall((movie, Message("assistant", "ok"), Message("user", "and?"))))
 
 
-async def test_conversation_system_and_attachments_reach_the_model(threads):
+async def test_conversation_system_and_attachments_reach_the_model(threads: Any) -> None:
     """The model sees every turn, the system prompt, the bytes and the options."""
     model = ScriptedModel("m")
     picture = Attachment("image/png", b"png")

@@ -1,6 +1,7 @@
 """The catalog: ids, aliases, and who wins when names clash."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,9 @@ from llm_stream.models.plugins import Loaded, PluginFault, Registered
 from llm_stream.testing import ScriptedModel, ScriptedSyncModel
 
 
-def catalog(*models, default="a", aliases=None, own=(), faults=()):
+def catalog(
+    *models: Any, default: Any = "a", aliases: Any = None, own: Any = (), faults: Any = ()
+) -> Any:
     """A catalog of (model, aliases) pairs."""
     loaded = Loaded([Registered(m, names, "plugin") for m, names in models], list(faults))
     return ModelCatalog(
@@ -21,7 +24,7 @@ def catalog(*models, default="a", aliases=None, own=(), faults=()):
 A, B = ScriptedModel("a"), ScriptedSyncModel("b")
 
 
-def test_ids_aliases_and_the_default_are_found():
+def test_ids_aliases_and_the_default_are_found() -> None:
     """An id, a plugin's alias, a configured alias and nothing at all each name a model."""
     models = catalog((A, ("first",)), (B, ()), aliases={"fast": "b", "best": "first"})
 
@@ -31,12 +34,12 @@ def test_ids_aliases_and_the_default_are_found():
     assert models.aliases_of("a") == ["best", "default", "first"]
 
 
-def test_the_default_may_be_an_alias():
+def test_the_default_may_be_an_alias() -> None:
     """`models.default = "fast"` means what `fast` means."""
     assert catalog((A, ()), (B, ()), default="fast", aliases={"fast": "b"}).find(None).id == "b"
 
 
-def test_an_unknown_name_is_the_callers():
+def test_an_unknown_name_is_the_callers() -> None:
     """A name nobody has raises, with the field it stood in."""
     with pytest.raises(UnknownModel) as caught:
         catalog((A, ())).find("nope", field="fallback_models.0")
@@ -44,12 +47,12 @@ def test_an_unknown_name_is_the_callers():
     assert caught.value.field == "fallback_models.0"
 
 
-def test_an_alias_cannot_take_an_id_over():
+def test_an_alias_cannot_take_an_id_over() -> None:
     """A plugin that claims another model's id as alias does not get it."""
     assert catalog((A, ()), (B, ("a",))).find("a").id == "a"
 
 
-def test_the_services_own_models_win():
+def test_the_services_own_models_win() -> None:
     """A model of the service replaces a plugin's of the same id."""
     own = ScriptedModel("a")
 
@@ -57,7 +60,7 @@ def test_the_services_own_models_win():
     assert len(catalog((A, ()), own=[own])) == 1
 
 
-def test_broken_aliases_and_plugins_are_reported_not_fatal():
+def test_broken_aliases_and_plugins_are_reported_not_fatal() -> None:
     """An alias of nothing is listed as broken; a failed plugin by its name."""
     models = catalog((A, ()), aliases={"fast": "gone"}, faults=[PluginFault("bad", "boom")])
 
@@ -67,13 +70,13 @@ def test_broken_aliases_and_plugins_are_reported_not_fatal():
         models.find("fast")
 
 
-def test_without_a_default_model_asking_for_none_says_so():
+def test_without_a_default_model_asking_for_none_says_so() -> None:
     """A catalog whose default does not exist explains what to set."""
     with pytest.raises(UnknownModel, match="models.default"):
         catalog((A, ()), default="gone").find(None)
 
 
-def test_the_list_describes_every_model():
+def test_the_list_describes_every_model() -> None:
     """Each entry has OpenAI's fields and ours, options as a JSON Schema."""
     entry, other = catalog((A, ("first",)), (B, ())).describe()
 

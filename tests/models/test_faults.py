@@ -1,5 +1,7 @@
 """Foreign exceptions become ours; secrets do not come along."""
 
+from typing import Any
+
 import llm
 import pytest
 
@@ -16,7 +18,7 @@ from llm_stream.models.faults import from_model, from_refused_call, scrub
 class ApiError(Exception):
     """What an SDK raises."""
 
-    def __init__(self, status):
+    def __init__(self, status: Any) -> None:
         super().__init__("Authorization: Bearer sk-abcdefgh12345678 was refused")
         self.status_code = status
 
@@ -38,12 +40,12 @@ class ApiError(Exception):
         (OutputTooLarge("x"), OutputTooLarge),
     ],
 )
-def test_each_failure_has_its_class(error, kind):
+def test_each_failure_has_its_class(error: Any, kind: Any) -> None:
     """The class says whose doing it was and whether trying again can help."""
     assert type(from_model(error, "m")) is kind
 
 
-def test_a_refusal_before_sending_is_the_callers():
+def test_a_refusal_before_sending_is_the_callers() -> None:
     """What a model refuses as a value is `unsupported_by_model`."""
     assert isinstance(from_refused_call(ValueError("no schema"), "m"), UnsupportedByModel)
     assert isinstance(from_refused_call(RuntimeError("x"), "m"), UpstreamFailed)
@@ -54,7 +56,7 @@ def test_a_refusal_before_sending_is_the_callers():
     ["sk-abcdefgh12345678", "AIzaSyA1234567890abcdef", "api_key=hunter2hunter2",
      "Bearer abc.def.ghi", "lls_abcd1234_xyz"],
 )  # fmt: skip
-def test_nothing_shaped_like_a_key_is_shown(secret):
+def test_nothing_shaped_like_a_key_is_shown(secret: Any) -> None:
     """Scrubbed text has no key in it, is one line and at most 300 characters."""
     shown = scrub(f"failed\nwith {secret} " + "x" * 500)
 

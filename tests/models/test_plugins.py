@@ -47,7 +47,7 @@ def load(folder: Path, names: str = "all") -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_plugin_that_breaks_is_named_and_the_others_work(tmp_path):
+def test_a_plugin_that_breaks_is_named_and_the_others_work(tmp_path: Path) -> None:
     """One fails to import, one to register: both are reported, all other models are there."""
     install(tmp_path, "badimport", "raise RuntimeError('sk-secret12345678 import')")
     install(
@@ -65,7 +65,7 @@ def test_a_plugin_that_breaks_is_named_and_the_others_work(tmp_path):
     assert "badregister | ValueError: cannot register" in faults
 
 
-def test_only_named_plugins_are_loaded(tmp_path):
+def test_only_named_plugins_are_loaded(tmp_path: Path) -> None:
     """A list of plugins loads those, and says which of them are not installed."""
     install(tmp_path, "goodplugin", GOOD)
     install(tmp_path, "otherplugin", GOOD.replace("test-good", "test-other"))
@@ -76,7 +76,7 @@ def test_only_named_plugins_are_loaded(tmp_path):
     assert load(tmp_path, "")[0] == "[]"
 
 
-def test_a_broken_alias_file_is_reported(tmp_path):
+def test_a_broken_alias_file_is_reported(tmp_path: Path) -> None:
     """llm's aliases.json adds names; one that is no JSON is a fault, not a crash."""
     install(tmp_path, "goodplugin", GOOD)
     (tmp_path / "user").mkdir()

@@ -1,5 +1,8 @@
 """Templates: loaded and hashed once, values are data, files that are dangerous are refused."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from llm_stream.errors import EmptyPrompt, MissingVariable, UnknownTemplate, UnknownVariable
@@ -22,7 +25,7 @@ model: powerful
 )
 
 
-def test_values_defaults_and_input_are_filled_in():
+def test_values_defaults_and_input_are_filled_in() -> None:
     """Variables take the request's value, else the default; $$ is a dollar sign."""
     rendered = STAGE.render({"stage": "design"}, "The documents.")
 
@@ -32,14 +35,14 @@ def test_values_defaults_and_input_are_filled_in():
     assert STAGE.model == "powerful"
 
 
-def test_values_are_data():
+def test_values_are_data() -> None:
     """A value that looks like a variable is not expanded."""
     rendered = STAGE.render({"stage": "$budget", "budget": "${stage}"}, "$stage")
 
     assert rendered.prompt == "Stage $budget, budget $${stage}:\n$stage\n"
 
 
-def test_a_missing_value_is_named():
+def test_a_missing_value_is_named() -> None:
     """The first variable without a value is the field."""
     with pytest.raises(MissingVariable) as caught:
         STAGE.render({}, "x")
@@ -50,7 +53,7 @@ def test_a_missing_value_is_named():
     assert caught.value.field == "params.input"
 
 
-def test_an_unknown_value_is_named():
+def test_an_unknown_value_is_named() -> None:
     """A value for no variable is a slip of the caller and says what there is."""
     with pytest.raises(UnknownVariable, match="budget, input, stage") as caught:
         STAGE.render({"stage": "x", "stag": "y"}, "x")
@@ -58,19 +61,19 @@ def test_an_unknown_value_is_named():
     assert caught.value.field == "params.stag"
 
 
-def test_input_may_be_a_parameter():
+def test_input_may_be_a_parameter() -> None:
     """`params.input` is the same as the request's prompt."""
     assert STAGE.render({"stage": "a", "input": "b"}) == STAGE.render({"stage": "a"}, "b")
 
 
-def test_a_prompt_goes_behind_a_template_without_input():
+def test_a_prompt_goes_behind_a_template_without_input() -> None:
     """As on llm's command line, user input is never silently dropped."""
     template = parse("t", b"prompt: Answer in one word.")
 
     assert template.render({}, "Is 7 prime?").prompt == "Answer in one word.\nIs 7 prime?"
 
 
-def test_a_system_only_template_takes_the_prompt():
+def test_a_system_only_template_takes_the_prompt() -> None:
     """Without a prompt of its own the input is the prompt, and needed."""
     template = parse("t", b"system: Be brief.")
 
@@ -79,7 +82,7 @@ def test_a_system_only_template_takes_the_prompt():
         template.render({})
 
 
-def test_rendering_to_nothing_is_refused():
+def test_rendering_to_nothing_is_refused() -> None:
     """A template whose values leave no prompt asks no model."""
     with pytest.raises(EmptyPrompt):
         parse("t", b"prompt: $input").render({}, "  \n")
@@ -102,7 +105,7 @@ def test_rendering_to_nothing_is_refused():
         (b"options: {}", "neither prompt nor system"),
     ],
 )
-def test_a_file_that_cannot_be_used_says_why(content, says):
+def test_a_file_that_cannot_be_used_says_why(content: Any, says: Any) -> None:
     """Code, files, URLs, slips and broken YAML are faults that name the file."""
     with pytest.raises(TemplateFault, match=says) as caught:
         parse("bad", content)
@@ -111,24 +114,24 @@ def test_a_file_that_cannot_be_used_says_why(content, says):
 
 
 @pytest.mark.parametrize("name", ["../secret", "Upper", "-x", "", "a b", "x" * 65])
-def test_names_are_plain(name):
+def test_names_are_plain(name: Any) -> None:
     """A template's name has only lower-case letters, digits, _ and -."""
     with pytest.raises(TemplateFault):
         parse(name, b"prompt: x")
 
 
-def test_the_hash_is_that_of_the_file():
+def test_the_hash_is_that_of_the_file() -> None:
     """Any edit, and nothing else, makes a new identity."""
     assert parse("t", b"prompt: x").ref == parse("t", b"prompt: x").ref
     assert parse("t", b"prompt: x").ref != parse("t", b"prompt: x ").ref
 
 
-def test_a_bare_text_is_a_prompt():
+def test_a_bare_text_is_a_prompt() -> None:
     """llm's shortest format, a single string, works."""
     assert parse("t", b"Say hello to $input.").render({}, "Ann").prompt == "Say hello to Ann."
 
 
-def test_a_library_finds_by_name_only(tmp_path):
+def test_a_library_finds_by_name_only(tmp_path: Path) -> None:
     """A name is looked up, never opened; every bad file is reported."""
     (tmp_path / "good.yaml").write_text("prompt: x $input")
     (tmp_path / "bad.yaml").write_text("prompt: $5")
@@ -145,13 +148,13 @@ def test_a_library_finds_by_name_only(tmp_path):
             library.find(name)
 
 
-def test_a_missing_folder_is_a_fault(tmp_path):
+def test_a_missing_folder_is_a_fault(tmp_path: Path) -> None:
     """A configured folder that does not exist stops the start."""
     with pytest.raises(TemplateFault, match="no such folder"):
         PromptLibrary.load(tmp_path / "none")
 
 
-def test_the_shipped_templates_load():
+def test_the_shipped_templates_load() -> None:
     """Every template in `templates/` is usable."""
     library = PromptLibrary.load(resource("templates"))
 

@@ -1,5 +1,7 @@
 """Schemas: checked early, never fetched, held against answers."""
 
+from typing import Any
+
 import pytest
 
 from llm_stream.errors import InvalidField, InvalidOutput
@@ -20,7 +22,7 @@ TREE = {
 }
 
 
-def test_a_schema_may_refer_to_itself():
+def test_a_schema_may_refer_to_itself() -> None:
     """Recursive shapes are fine, and faults name their place."""
     check_schema(TREE)
     hold_against(TREE, {"title": "shop", "parts": [{"title": "cart"}]})
@@ -38,7 +40,7 @@ def test_a_schema_may_refer_to_itself():
         ({"$ref": "#/$defs/none"}, "does not have"),
     ],
 )
-def test_what_cannot_be_used_is_refused_before_a_run(schema, says):
+def test_what_cannot_be_used_is_refused_before_a_run(schema: Any, says: Any) -> None:
     """Not a schema, a foreign reference, a dangling one: the caller's doing."""
     with pytest.raises(InvalidField, match=says) as caught:
         check_schema(schema)
@@ -46,7 +48,7 @@ def test_what_cannot_be_used_is_refused_before_a_run(schema, says):
     assert caught.value.field == "schema"
 
 
-def test_an_endless_reference_is_told_apart_from_a_bug():
+def test_an_endless_reference_is_told_apart_from_a_bug() -> None:
     """A schema that is only itself ends as the caller's fault, not as a crash."""
     with pytest.raises(InvalidField, match="without end"):
         hold_against({"$ref": "#"}, 1)

@@ -1,6 +1,7 @@
 """The spec: its fingerprint is the identity of a request."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,14 +17,14 @@ SPEC = RunSpec(
 )
 
 
-def test_the_fingerprint_is_golden():
+def test_the_fingerprint_is_golden() -> None:
     """It never changes between processes and releases, unless its version does."""
     assert SPEC.fingerprint() == (
         "2b78923d21c67bcbf1b164451e0079f3191d3d42869fdfb1994843f5f88bd399"
     )
 
 
-def test_the_order_of_options_does_not_matter():
+def test_the_order_of_options_does_not_matter() -> None:
     """Equal options in another order are the same request."""
     assert (
         replace(SPEC, options={"max_tokens": 100, "temperature": 0.2}).fingerprint()
@@ -44,7 +45,7 @@ def test_the_order_of_options_does_not_matter():
         {"owner": "ann"},
     ],
 )
-def test_what_changes_the_answer_changes_the_fingerprint(change):
+def test_what_changes_the_answer_changes_the_fingerprint(change: Any) -> None:
     """Recipe, model, messages, attachments, options, schema, template and owner count."""
     assert replace(SPEC, **change).fingerprint() != SPEC.fingerprint()
 
@@ -61,12 +62,12 @@ def test_what_changes_the_answer_changes_the_fingerprint(change):
         {"request": "req_1"},
     ],
 )
-def test_what_does_not_change_the_answer_does_not_count(change):
+def test_what_does_not_change_the_answer_does_not_count(change: Any) -> None:
     """Cache control, timers, fallbacks, policy, tags and ids are no part of it."""
     assert replace(SPEC, **change).fingerprint() == SPEC.fingerprint()
 
 
-def test_attachments_count_by_content():
+def test_attachments_count_by_content() -> None:
     """Two different files of one type are two requests."""
     one, two = (
         replace(SPEC, messages=(Message("user", "Look", (Attachment("image/png", data),)),))
@@ -76,7 +77,7 @@ def test_attachments_count_by_content():
     assert one.fingerprint() != two.fingerprint()
 
 
-def test_the_title_is_the_prompts_first_words():
+def test_the_title_is_the_prompts_first_words() -> None:
     """At most 80 characters of the last user turn, on one line."""
     spec = replace(SPEC, messages=(Message("user", "Plan\n\n  a shop " + "x" * 200),))
 

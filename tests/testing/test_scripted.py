@@ -1,18 +1,19 @@
 """The scripted models themselves: they do what their script says, repeatably."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from llm_stream.testing import Fault, Script, ScriptedModel, ScriptedSyncModel, words
 
 
-async def say(model):
+async def say(model: ScriptedModel) -> Any:
     """Text of one answer."""
     return [chunk async for chunk in model.prompt("hi")]
 
 
-async def test_an_answer_is_its_script():
+async def test_an_answer_is_its_script() -> None:
     """Chunks, usage, reason and version are those of the script."""
     model = ScriptedModel("m", Script(chunks=("a", "b"), usage=(1, 2), finish_reason="length"))
     response = model.prompt("Plan a shop.", system="Be brief.", temperature=0.5)
@@ -27,14 +28,14 @@ async def test_an_answer_is_its_script():
     assert call.closed.is_set()
 
 
-async def test_scripts_are_used_in_order_and_the_last_repeats():
+async def test_scripts_are_used_in_order_and_the_last_repeats() -> None:
     """One script a prompt, then the last again and again."""
     model = ScriptedModel("m", Script(chunks=("1",)), Script(chunks=("2",)))
 
     assert [await say(model) for _ in range(3)] == [["1"], ["2"], ["2"]]
 
 
-async def test_faults_happen_where_they_are_scripted():
+async def test_faults_happen_where_they_are_scripted() -> None:
     """An error after two chunks, an early end after one, a stall until cancelled."""
     model = ScriptedModel("m", Script(fault=Fault(at=2, error=OSError("cut"))))
     with pytest.raises(OSError, match="cut"):
@@ -53,7 +54,7 @@ async def test_faults_happen_where_they_are_scripted():
     assert model.calls[2].closed.is_set()
 
 
-def test_the_sync_model_does_the_same():
+def test_the_sync_model_does_the_same() -> None:
     """The sync variant follows the same scripts and faults."""
     model = ScriptedSyncModel("m", Script(), Script(fault=Fault(at=1, error=OSError("cut"))))
     assert list(model.prompt("hi")) == ["Hello", ", ", "world", "."]
@@ -63,7 +64,7 @@ def test_the_sync_model_does_the_same():
     assert all(call.closed.is_set() for call in model.calls)
 
 
-def test_jitter_is_seeded():
+def test_jitter_is_seeded() -> None:
     """Equal seeds draw equal delays, around the one asked for."""
     script = Script(delay_seconds=1.0, jitter=0.5, seed=3)
     one, two = script.delays(), Script(delay_seconds=1.0, jitter=0.5, seed=3).delays()
@@ -74,7 +75,7 @@ def test_jitter_is_seeded():
     assert len(set(drawn)) > 40
 
 
-def test_words_are_seeded_and_different():
+def test_words_are_seeded_and_different() -> None:
     """`words` repeats for a seed, and holds more than ASCII."""
     assert words(100) == words(100)
     assert words(100, seed=1) != words(100)

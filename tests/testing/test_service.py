@@ -9,7 +9,7 @@ from llm_stream.testing.service import running_service
 from ..conftest import settings
 
 
-async def test_it_listens_on_a_free_port_and_stops(http):
+async def test_it_listens_on_a_free_port_and_stops(http: aiohttp.ClientSession) -> None:
     """Inside the block it answers; after it the port is closed and live runs are cancelled."""
     model = ScriptedModel("scripted", Script(fault=Fault(stall=True)))
     async with running_service(settings(), [model]) as service:

@@ -1,5 +1,8 @@
 """The composition root: what is configured is what is served."""
 
+from pathlib import Path
+
+import aiohttp
 import pytest
 
 from llm_stream.config import TemplatesSection
@@ -12,7 +15,7 @@ from llm_stream.web.service import SERVICE
 from ..conftest import settings
 
 
-async def test_a_broken_template_stops_the_start(tmp_path):
+async def test_a_broken_template_stops_the_start(tmp_path: Path) -> None:
     """A service with a template it cannot use does not begin to serve."""
     (tmp_path / "bad.yaml").write_text("functions: |\n  import os\nprompt: x\n")
     broken = settings().model_copy(update={"templates": TemplatesSection(folder=str(tmp_path))})
@@ -21,7 +24,9 @@ async def test_a_broken_template_stops_the_start(tmp_path):
         await create_app(broken)
 
 
-async def test_a_folder_of_templates_replaces_the_shipped_ones(tmp_path, http):
+async def test_a_folder_of_templates_replaces_the_shipped_ones(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
     """Configured templates are the ones that are served."""
     (tmp_path / "mine.yaml").write_text("Say $input twice.")
     own = settings().model_copy(update={"templates": TemplatesSection(folder=str(tmp_path))})
@@ -32,12 +37,12 @@ async def test_a_folder_of_templates_replaces_the_shipped_ones(tmp_path, http):
     assert template_folder(settings()) == resource("templates")
 
 
-async def test_without_the_embedded_model_there_is_none():
+async def test_without_the_embedded_model_there_is_none() -> None:
     """`local.enabled = false` builds no engine."""
     assert make_local(settings()) is None
 
 
-async def test_every_route_is_documented():
+async def test_every_route_is_documented() -> None:
     """docs/protocol.md names every path the router knows, files of the page apart."""
     app = await create_app(settings(), [ScriptedModel("scripted")])
     text = resource("docs").joinpath("protocol.md").read_text()

@@ -1,5 +1,7 @@
 """Idempotency keys."""
 
+from typing import Any
+
 import pytest
 
 from llm_stream.errors import IdempotencyConflict, InvalidField
@@ -9,26 +11,29 @@ from ..engine.conftest import Clock
 
 
 @pytest.fixture
-def keys():
+def clock() -> Clock:
+    """Stands still until moved."""
+    return Clock()
+
+
+@pytest.fixture
+def keys(clock: Clock) -> IdempotencyKeys:
     """Keys that are remembered for 60 s."""
-    clock = Clock()
-    made = IdempotencyKeys(60, clock)
-    made.clock = clock
-    return made
+    return IdempotencyKeys(60, clock)
 
 
-def test_the_same_key_and_body_find_the_run(keys):
+def test_the_same_key_and_body_find_the_run(keys: IdempotencyKeys, clock: Clock) -> None:
     """A key leads to its run until its time is over."""
     assert keys.find("ann", "/v1/generate", "k", b"{}") is None
     keys.remember("ann", "/v1/generate", "k", b"{}", "run_1")
     assert keys.find("ann", "/v1/generate", "k", b"{}") == "run_1"
 
-    keys.clock.now += 61
+    clock.now += 61
 
     assert keys.find("ann", "/v1/generate", "k", b"{}") is None
 
 
-def test_another_body_conflicts(keys):
+def test_another_body_conflicts(keys: Any) -> None:
     """One key, one request."""
     keys.remember("ann", "/v1/generate", "k", b"{}", "run_1")
 
@@ -36,7 +41,7 @@ def test_another_body_conflicts(keys):
         keys.find("ann", "/v1/generate", "k", b"{ }")
 
 
-def test_keys_belong_to_an_owner_and_a_path(keys):
+def test_keys_belong_to_an_owner_and_a_path(keys: Any) -> None:
     """Another owner or call with the same key is another key."""
     keys.remember("ann", "/v1/generate", "k", b"{}", "run_1")
 
@@ -44,7 +49,7 @@ def test_keys_belong_to_an_owner_and_a_path(keys):
     assert keys.find("ann", "/v1/reason", "k", b"[]") is None
 
 
-def test_memory_is_bounded(keys):
+def test_memory_is_bounded(keys: Any) -> None:
     """The oldest keys are forgotten first; overlong ones are refused."""
     for number in range(MAX_KEYS + 1):
         keys.remember("", "/", str(number), b"", "run")

@@ -1,19 +1,25 @@
 """Models, templates, health."""
 
+from typing import Any
+
+import aiohttp
 import pytest
 
-from llm_stream.testing import Fault, Script
+from llm_stream.testing import Fault, Script, ScriptedModel
+from llm_stream.testing.service import RunningService
 
 from ..wire import start_async
 
 
-async def get(http, service, path):
+async def get(http: aiohttp.ClientSession, service: RunningService, path: Any) -> Any:
     """GET: status and decoded body."""
     async with http.get(f"{service.url}{path}") as response:
         return response.status, await response.json()
 
 
-async def test_models_are_listed_with_what_they_can(service, http):
+async def test_models_are_listed_with_what_they_can(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """OpenAI's list shape, our extra fields, the aliases."""
     _, body = await get(http, service, "/v1/models")
     entry = next(model for model in body["data"] if model["id"] == "scripted")
@@ -25,7 +31,9 @@ async def test_models_are_listed_with_what_they_can(service, http):
     assert entry["options"]["properties"]["temperature"]
 
 
-async def test_templates_are_listed_and_shown(service, http):
+async def test_templates_are_listed_and_shown(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """Each with name, hash, variables and text; one alone is the same."""
     _, body = await get(http, service, "/v1/templates")
     listed = next(t for t in body["templates"] if t["name"] == "summarize")
@@ -36,7 +44,9 @@ async def test_templates_are_listed_and_shown(service, http):
     assert listed["recipe"] == "generate"
 
 
-async def test_rendering_calls_no_model(service, http, model):
+async def test_rendering_calls_no_model(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """The preview is what a model would see."""
     async with http.post(
         f"{service.url}/v1/templates/summarize/render",
@@ -55,21 +65,25 @@ async def test_rendering_calls_no_model(service, http, model):
     [({}, "missing_variable"), ({"params": {"x": "y"}, "prompt": "p"}, "unknown_variable"),
      ({"nope": 1}, "unknown_field")],
 )  # fmt: skip
-async def test_rendering_refuses_like_running(service, http, body, code):
+async def test_rendering_refuses_like_running(
+    service: RunningService, http: aiohttp.ClientSession, body: Any, code: Any
+) -> None:
     """The same faults as in a run, before there is one."""
     async with http.post(f"{service.url}/v1/templates/summarize/render", json=body) as response:
         assert response.status == 400
         assert (await response.json())["code"] == code
 
 
-async def test_alive_and_ready(service, http):
+async def test_alive_and_ready(service: RunningService, http: aiohttp.ClientSession) -> None:
     """Both are 200 on a healthy service."""
     async with http.get(f"{service.url}/livez") as response:
         assert (response.status, await response.text()) == (200, "ok\n")
     assert await get(http, service, "/readyz") == (200, {"ready": True, "missing": []})
 
 
-async def test_a_draining_service_is_alive_but_not_ready(service, http):
+async def test_a_draining_service_is_alive_but_not_ready(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """At a drain new traffic has to go elsewhere; the process is fine."""
     service.parts.draining.set()
 
@@ -79,7 +93,9 @@ async def test_a_draining_service_is_alive_but_not_ready(service, http):
     assert (await get(http, service, "/health"))[1]["status"] == "draining"
 
 
-async def test_health_tells_details(service, http, model):
+async def test_health_tells_details(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Runs, sockets, models and templates, with what is broken by name."""
     model.scripts = [Script(fault=Fault(stall=True))]
     await start_async(http, service.url, prompt="x")

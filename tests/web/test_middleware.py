@@ -1,10 +1,19 @@
 """Around every request: ids, origins, headers."""
 
+from typing import Any
+
+import aiohttp
 import pytest
+
+from llm_stream.testing.service import RunningService
+
+from ..conftest import StartService
 
 
 @pytest.mark.parametrize("path", ["/livez", "/v1/models", "/nothing", "/docs"])
-async def test_every_response_has_an_id_and_security_headers(service, http, path):
+async def test_every_response_has_an_id_and_security_headers(
+    service: RunningService, http: aiohttp.ClientSession, path: Any
+) -> None:
     """Good or bad, page or API: each response names its request and binds the browser."""
     async with http.get(f"{service.url}{path}") as response:
         headers = response.headers
@@ -20,7 +29,9 @@ async def test_every_response_has_an_id_and_security_headers(service, http, path
     [("http://shop.example", 200), ("https://shop.example", 403), ("null", 403),
      ("http://evil.example", 403)],
 )  # fmt: skip
-async def test_origins_are_allowed_by_name(start_service, http, origin, status):
+async def test_origins_are_allowed_by_name(
+    start_service: StartService, http: aiohttp.ClientSession, origin: Any, status: Any
+) -> None:
     """Only listed origins, and the service's own, may change anything."""
     service = await start_service(server={"allowed_origins": ("http://shop.example",)})
     async with http.post(
@@ -29,7 +40,9 @@ async def test_origins_are_allowed_by_name(start_service, http, origin, status):
         assert response.status == status
 
 
-async def test_reading_is_not_bound_to_an_origin(service, http):
+async def test_reading_is_not_bound_to_an_origin(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """A GET changes nothing, and without CORS headers a foreign page cannot read it anyway."""
     async with http.get(
         f"{service.url}/v1/models", headers={"Origin": "http://evil.example"}
@@ -38,7 +51,9 @@ async def test_reading_is_not_bound_to_an_origin(service, http):
         assert "Access-Control-Allow-Origin" not in response.headers
 
 
-async def test_a_wrong_method_lists_the_right_ones(service, http):
+async def test_a_wrong_method_lists_the_right_ones(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """405 comes with Allow."""
     async with http.delete(f"{service.url}/v1/generate") as response:
         assert response.status == 405

@@ -1,12 +1,13 @@
 """The outbox: replies first, streams in turn, cursors instead of queues."""
 
 import asyncio
+from typing import Any
 
 from llm_stream.engine.eventlog import EventLog, Subscription
 from llm_stream.web.outbox import MAX_REPLIES, TURN_BYTES, Outbox, Stream
 
 
-def stream(outbox, name, count, size=10, ended=False):
+def stream(outbox: Any, name: Any, count: Any, size: Any = 10, ended: Any = False) -> Any:
     """A stream over a log with so many events of so many characters."""
     log = EventLog("run_1", max_bytes=1 << 30)
     for _ in range(count):
@@ -16,7 +17,7 @@ def stream(outbox, name, count, size=10, ended=False):
     return Stream(name, "run_1", Subscription(log, 0), outbox)
 
 
-def test_replies_go_before_events():
+def test_replies_go_before_events() -> None:
     """A reply made after events were ready is still sent first."""
     outbox = Outbox(lambda _: None)
     stream(outbox, "a", 3).wake()
@@ -26,7 +27,7 @@ def test_replies_go_before_events():
     assert len(list(outbox.next_frames())) == 3
 
 
-def test_streams_take_turns():
+def test_streams_take_turns() -> None:
     """A stream with much to say does not keep another waiting for more than one turn."""
     outbox = Outbox(lambda _: None)
     large, small = stream(outbox, "large", 100, 1000), stream(outbox, "small", 1)
@@ -39,9 +40,9 @@ def test_streams_take_turns():
     assert second[0].startswith(b'{"stream":"small","event":{"id":"1-1"')
 
 
-def test_an_ended_stream_is_told_once_all_is_out():
+def test_an_ended_stream_is_told_once_all_is_out() -> None:
     """The end comes behind the terminal event."""
-    ended = []
+    ended: list[Stream] = []
     outbox = Outbox(ended.append)
     done = stream(outbox, "a", 2, ended=True)
     done.wake()
@@ -51,7 +52,7 @@ def test_an_ended_stream_is_told_once_all_is_out():
     assert outbox.empty
 
 
-def test_a_stream_that_caught_up_is_woken_by_its_log():
+def test_a_stream_that_caught_up_is_woken_by_its_log() -> None:
     """Nothing to send means no turn, until the log has more."""
     outbox = Outbox(lambda _: None)
     live = stream(outbox, "a", 1)
@@ -65,7 +66,7 @@ def test_a_stream_that_caught_up_is_woken_by_its_log():
     assert b"more" in next(outbox.next_frames())
 
 
-def test_a_closed_stream_sends_nothing():
+def test_a_closed_stream_sends_nothing() -> None:
     """Closing takes the turn and the registration back."""
     outbox = Outbox(lambda _: None)
     gone = stream(outbox, "a", 2)
@@ -75,7 +76,7 @@ def test_a_closed_stream_sends_nothing():
     assert list(outbox.next_frames()) == []
 
 
-async def test_commands_wait_when_replies_are_not_read():
+async def test_commands_wait_when_replies_are_not_read() -> None:
     """With 256 replies waiting there is no room until they are sent."""
     outbox = Outbox(lambda _: None)
     for _ in range(MAX_REPLIES):
@@ -89,7 +90,7 @@ async def test_commands_wait_when_replies_are_not_read():
     await waiting
 
 
-async def test_waiting_ends_with_the_first_thing_to_send():
+async def test_waiting_ends_with_the_first_thing_to_send() -> None:
     """A reply made while the writer waits wakes it."""
     outbox = Outbox(lambda _: None)
     waiting = asyncio.create_task(outbox.wait())

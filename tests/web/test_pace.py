@@ -1,15 +1,16 @@
 """The pace: a burst goes out at once, a flood is joined."""
 
 import asyncio
+from typing import Any
 
 from llm_stream.web.pace import CREDIT, INTERVAL_SECONDS, Pace
 
 
-async def rests(pace, writes):
+async def rests(pace: Any, writes: Any) -> Any:
     """Which of so many writes in a row were made to wait."""
     waited = []
     for number in range(writes):
-        turned = []
+        turned: list[int] = []
         asyncio.get_running_loop().call_soon(turned.append, 1)
         await pace.rest()
         if turned:
@@ -17,12 +18,12 @@ async def rests(pace, writes):
     return waited
 
 
-async def test_the_first_writes_go_out_at_once():
+async def test_the_first_writes_go_out_at_once() -> None:
     """Up to the credit nobody waits."""
     assert await rests(Pace(), int(CREDIT)) == []
 
 
-async def test_beyond_the_credit_writes_wait_an_interval():
+async def test_beyond_the_credit_writes_wait_an_interval() -> None:
     """A reader that is written to without end gets at most one write an interval."""
     pace = Pace()
     await rests(pace, int(CREDIT))

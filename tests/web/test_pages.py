@@ -1,12 +1,17 @@
 """The page and the documents: from memory, with the headers a browser needs."""
 
+from pathlib import Path
+from typing import Any
+
+import aiohttp
 import pytest
 
+from llm_stream.testing.service import RunningService
 from llm_stream.web.pages import Pages
 
 
 @pytest.fixture
-def folders(tmp_path):
+def folders(tmp_path: Path) -> Any:
     """A page and a document."""
     static, docs = tmp_path / "static", tmp_path / "docs"
     (static / "views").mkdir(parents=True)
@@ -17,13 +22,17 @@ def folders(tmp_path):
     return static, docs
 
 
-async def get(http, service, path, **headers):
+async def get(
+    http: aiohttp.ClientSession, service: RunningService, path: Any, **headers: Any
+) -> Any:
     """GET: response and text."""
     async with http.get(f"{service.url}{path}", headers=headers) as response:
         return response, await response.text()
 
 
-async def test_the_page_and_its_security_headers(service, http):
+async def test_the_page_and_its_security_headers(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """`/` is HTML with the strict CSP; scripts have their own type."""
     response, text = await get(http, service, "/")
 
@@ -38,7 +47,9 @@ async def test_the_page_and_its_security_headers(service, http):
     assert response.headers["Referrer-Policy"] == "no-referrer"
 
 
-async def test_an_unchanged_file_is_304(service, http):
+async def test_an_unchanged_file_is_304(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """A browser that has the file gets no body again."""
     first, _ = await get(http, service, "/docs")
     second, text = await get(http, service, "/docs", **{"If-None-Match": first.headers["ETag"]})
@@ -47,7 +58,9 @@ async def test_an_unchanged_file_is_304(service, http):
     assert text == ""
 
 
-async def test_documents_are_rendered_with_anchors(service, http):
+async def test_documents_are_rendered_with_anchors(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """A problem's `type` leads to its heading in the documents."""
     _, text = await get(http, service, "/docs/errors")
 
@@ -55,7 +68,7 @@ async def test_documents_are_rendered_with_anchors(service, http):
     assert "<table>" in (await get(http, service, "/docs/protocol"))[1]
 
 
-def test_html_in_documents_is_text(folders):
+def test_html_in_documents_is_text(folders: Any) -> None:
     """Markdown may not smuggle HTML into a page."""
     pages = Pages(*folders)
     page = pages.files["/docs/errors"].content.decode()

@@ -6,21 +6,27 @@ from llm_stream.errors import InvalidField, StreamError, TooManyRuns, concrete_e
 from llm_stream.resources import resource
 from llm_stream.web.problems import TABLE, problem, problem_response
 
-ALL = sorted(concrete_errors(), key=lambda cls: cls.code)
+
+def code_of(cls: type[StreamError]) -> str:
+    """The stable code."""
+    return cls.code
 
 
-def test_every_concrete_error_has_a_row():
+ALL = sorted(concrete_errors(), key=code_of)
+
+
+def test_every_concrete_error_has_a_row() -> None:
     """No error can be raised that the wires cannot say, and no row is left over."""
     assert set(TABLE) == concrete_errors()
 
 
-def test_codes_are_unique():
+def test_codes_are_unique() -> None:
     """A code names one error."""
     assert len({cls.code for cls in ALL}) == len(ALL)
 
 
 @pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.code)
-def test_each_error_makes_a_problem_object(cls):
+def test_each_error_makes_a_problem_object(cls: type[StreamError]) -> None:
     """RFC 9457 fields, our code, and a status that fits whether it may be tried again."""
     body = problem(cls("What is wrong."), request="req_1")
 
@@ -31,7 +37,7 @@ def test_each_error_makes_a_problem_object(cls):
     assert not (cls.retryable and 4400 <= TABLE[cls].close_code < 4429)
 
 
-def test_optional_fields_appear_when_they_are_known():
+def test_optional_fields_appear_when_they_are_known() -> None:
     """field, run and retry_after_ms are there only with a value; Retry-After rounds up."""
     body = problem(TooManyRuns("full", field="x", retry_after_ms=1200, run="run_1"))
     response = problem_response(body)
@@ -42,13 +48,13 @@ def test_optional_fields_appear_when_they_are_known():
     assert response.content_type == "application/problem+json"
 
 
-def test_a_run_known_to_the_caller_is_named():
+def test_a_run_known_to_the_caller_is_named() -> None:
     """`run` comes from the error, else from whoever describes it."""
     assert problem(InvalidField("x"), run="run_2")["run"] == "run_2"
 
 
 @pytest.mark.parametrize("cls", ALL, ids=lambda cls: cls.code)
-def test_every_code_is_documented(cls: type[StreamError]):
+def test_every_code_is_documented(cls: type[StreamError]) -> None:
     """docs/errors.md has a heading and a status for each code, as the problem's type says."""
     text = resource("docs").joinpath("errors.md").read_text()
 

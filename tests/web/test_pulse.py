@@ -1,6 +1,7 @@
 """The pulse: heartbeats in silence, an end for those who do not read."""
 
 import asyncio
+from typing import Any
 
 from llm_stream.web.pulse import Pulse
 
@@ -8,22 +9,22 @@ from llm_stream.web.pulse import Pulse
 class Transport:
     """A transport with a buffer a test fills."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.size = 0
         self.aborted = asyncio.Event()
 
-    def get_write_buffer_size(self):
+    def get_write_buffer_size(self) -> Any:
         return self.size
 
-    def abort(self):
+    def abort(self) -> None:
         self.aborted.set()
 
 
-def make(transport, heartbeat=0.02, stall=0.04):
+def make(transport: Any, heartbeat: Any = 0.02, stall: Any = 0.04) -> Any:
     """A pulse and what it has done."""
     beats, stalls = [], []
 
-    async def beat():
+    async def beat() -> None:
         beats.append(1)
         if len(beats) == 3:
             transport.aborted.set()
@@ -35,7 +36,7 @@ def make(transport, heartbeat=0.02, stall=0.04):
     return pulse, beats, stalls
 
 
-async def test_silence_beats():
+async def test_silence_beats() -> None:
     """While nothing is written a heartbeat goes out each period."""
     transport = Transport()
     pulse, beats, stalls = make(transport)
@@ -47,7 +48,7 @@ async def test_silence_beats():
     assert stalls == []
 
 
-async def test_a_write_without_progress_is_cut():
+async def test_a_write_without_progress_is_cut() -> None:
     """A write that waits while the buffer stays full aborts the connection, once."""
     transport = Transport()
     transport.size = 70_000
@@ -60,7 +61,7 @@ async def test_a_write_without_progress_is_cut():
     assert (beats, stalls) == ([], [1])
 
 
-async def test_slow_progress_is_progress():
+async def test_slow_progress_is_progress() -> None:
     """As long as bytes leave the buffer, a waiting write is left alone."""
     transport = Transport()
     pulse, _, stalls = make(transport, stall=0.04)
@@ -75,7 +76,7 @@ async def test_slow_progress_is_progress():
     assert stalls == []
 
 
-async def test_a_finished_write_is_no_stall():
+async def test_a_finished_write_is_no_stall() -> None:
     """A full buffer without a waiting write is the kernel's business."""
     transport = Transport()
     transport.size = 70_000

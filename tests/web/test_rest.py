@@ -2,27 +2,37 @@
 
 import asyncio
 import json
+from typing import Any
 
+import aiohttp
 import pytest
 
 from llm_stream.testing import Fault, Script, ScriptedModel, words
+from llm_stream.testing.service import RunningService
 
-from ..wire import JSON, SSE, follow, start_async, turns
+from ..conftest import StartService
+from ..wire import JSON, SSE, ended, follow, start_async, turns
 
 
-async def post(http, service, body, **headers):
+async def post(
+    http: aiohttp.ClientSession, service: RunningService, body: Any, **headers: Any
+) -> Any:
     """POST /v1/generate: status, headers, decoded body."""
     async with http.post(f"{service.url}/v1/generate", json=body, headers=headers) as response:
         return response.status, response.headers, await response.json()
 
 
-async def get(http, service, path, **kwargs):
+async def get(
+    http: aiohttp.ClientSession, service: RunningService, path: Any, **kwargs: Any
+) -> Any:
     """GET a path: status and decoded body."""
     async with http.get(f"{service.url}{path}", **kwargs) as response:
         return response.status, await response.json()
 
 
-async def test_a_prompt_is_answered(service, http, model):
+async def test_a_prompt_is_answered(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """JSON in, one JSON object out, with usage, timings, cache state and ids."""
     status, headers, body = await post(http, service, {"prompt": "Plan a shop."})
 
@@ -40,7 +50,9 @@ async def test_a_prompt_is_answered(service, http, model):
     assert model.calls[0].prompt == "Plan a shop."
 
 
-async def test_messages_system_options_schema_reach_the_model(service, http, model):
+async def test_messages_system_options_schema_reach_the_model(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Every field of a request arrives where it belongs."""
     model.scripts = [Script(chunks=('{"ok":true}',), reasoning=("hm",))]
     status, _, body = await post(
@@ -69,7 +81,9 @@ async def test_messages_system_options_schema_reach_the_model(service, http, mod
     assert call.schema == {"type": "object"}
 
 
-async def test_a_template_makes_the_prompt(service, http, model):
+async def test_a_template_makes_the_prompt(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Name a template, give values: the rendered prompt is what the model sees."""
     status, _, body = await post(
         http, service, {"template": "summarize", "params": {"sentences": 2}, "prompt": "The shop."}
@@ -82,7 +96,9 @@ async def test_a_template_makes_the_prompt(service, http, model):
     assert run["template"].startswith("summarize@")
 
 
-async def test_a_failed_run_is_a_problem_with_a_status(service, http, model):
+async def test_a_failed_run_is_a_problem_with_a_status(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """The JSON caller gets the same problem object that the log's last event carries."""
     model.scripts = [Script(fault=Fault(at=2, error=ConnectionError("reset")))]
     status, headers, body = await post(http, service, {"prompt": "x"})
@@ -95,7 +111,9 @@ async def test_a_failed_run_is_a_problem_with_a_status(service, http, model):
     assert events[-1].payload["error"] == body
 
 
-async def test_a_detached_run_goes_on_without_readers(service, http, model):
+async def test_a_detached_run_goes_on_without_readers(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """202, Location, and the run completes although nobody ever reads it."""
     run, body = await start_async(http, service.url, prompt="x")
     assert body["state"] in {"queued", "running"}
@@ -110,7 +128,9 @@ async def test_a_detached_run_goes_on_without_readers(service, http, model):
     assert snapshot["cursor"] == "1-7"
 
 
-async def test_runs_are_listed_newest_first(service, http):
+async def test_runs_are_listed_newest_first(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """The list has the newest first, can be limited, and filtered by state."""
     ids = [(await post(http, service, {"prompt": f"{n}"}))[2]["id"] for n in range(3)]
 
@@ -124,7 +144,7 @@ async def test_runs_are_listed_newest_first(service, http):
     assert none["runs"] == []
 
 
-async def test_events_can_be_paged(service, http):
+async def test_events_can_be_paged(service: RunningService, http: aiohttp.ClientSession) -> None:
     """JSON pages of the log, each going on behind the cursor of the one before."""
     _, _, body = await post(http, service, {"prompt": "x"})
     path = f"/v1/runs/{body['id']}/events"
@@ -139,7 +159,9 @@ async def test_events_can_be_paged(service, http):
     assert ids == [f"1-{n}" for n in range(1, 8)]
 
 
-async def test_cancel_ends_a_run_and_is_idempotent(service, http, model):
+async def test_cancel_ends_a_run_and_is_idempotent(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """The first cancel ends it; the second says the same; the upstream is closed."""
     model.scripts = [Script(fault=Fault(at=1, stall=True))]
     run, _ = await start_async(http, service.url, prompt="x")
@@ -154,7 +176,9 @@ async def test_cancel_ends_a_run_and_is_idempotent(service, http, model):
     assert model.calls[0].closed.is_set()
 
 
-async def test_waiting_for_a_run_that_is_cancelled_is_a_problem(service, http, model):
+async def test_waiting_for_a_run_that_is_cancelled_is_a_problem(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """A JSON caller learns that somebody ended the run."""
     model.scripts = [Script(fault=Fault(at=1, stall=True))]
     waiting = asyncio.create_task(post(http, service, {"prompt": "x"}))
@@ -170,7 +194,9 @@ async def test_waiting_for_a_run_that_is_cancelled_is_a_problem(service, http, m
     assert body["run"] == run.id
 
 
-async def test_a_client_that_leaves_its_json_call_abandons_the_run(service, http, model):
+async def test_a_client_that_leaves_its_json_call_abandons_the_run(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Only that connection could have had the answer, so the model is closed at once."""
     model.scripts = [Script(fault=Fault(at=1, stall=True))]
     waiting = asyncio.create_task(post(http, service, {"prompt": "x"}))
@@ -179,13 +205,15 @@ async def test_a_client_that_leaves_its_json_call_abandons_the_run(service, http
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     run = next(service.parts.registry.newest())
-    await asyncio.wait([run.task])
+    await ended(run)
 
     assert run.events()[-1].decode()["reason"] == "abandoned"
     assert model.calls[0].closed.is_set()
 
 
-async def test_fifty_equal_idempotent_requests_are_one_run(service, http, model):
+async def test_fifty_equal_idempotent_requests_are_one_run(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """The same key and body, 50 times at once, even where runs are not shared."""
     body = {"prompt": "x", "cache": {"mode": "bypass"}}
     answers = await asyncio.gather(
@@ -196,7 +224,9 @@ async def test_fifty_equal_idempotent_requests_are_one_run(service, http, model)
     assert len(model.calls) == 1
 
 
-async def test_a_lost_call_can_be_asked_again_by_its_key(service, http, model):
+async def test_a_lost_call_can_be_asked_again_by_its_key(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """With a key the run outlives its connection, and the repeated call gets its answer."""
     model.scripts = [Script(chunks=words(50), delay_seconds=0.001)]
     key = {"Idempotency-Key": "k1"}
@@ -213,7 +243,9 @@ async def test_a_lost_call_can_be_asked_again_by_its_key(service, http, model):
     assert len(model.calls) == 1
 
 
-async def test_a_cancelled_run_is_started_anew_by_its_key(service, http, model):
+async def test_a_cancelled_run_is_started_anew_by_its_key(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """A key whose run was cancelled does not answer with the cancellation for ever."""
     model.scripts = [Script(fault=Fault(at=1, stall=True)), Script()]
     key = {"Idempotency-Key": "k1"}
@@ -232,7 +264,9 @@ async def test_a_cancelled_run_is_started_anew_by_its_key(service, http, model):
     assert body["id"] != run
 
 
-async def test_an_idempotency_key_with_another_body_conflicts(service, http):
+async def test_an_idempotency_key_with_another_body_conflicts(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """The same key for something else is 422."""
     await post(http, service, {"prompt": "x"}, **{"Idempotency-Key": "k1"})
     status, _, body = await post(http, service, {"prompt": "y"}, **{"Idempotency-Key": "k1"})
@@ -241,7 +275,9 @@ async def test_an_idempotency_key_with_another_body_conflicts(service, http):
     assert body["code"] == "idempotency_conflict"
 
 
-async def test_two_hundred_equal_requests_are_one_call(start_service, http, model):
+async def test_two_hundred_equal_requests_are_one_call(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Equal requests in flight share one run: one upstream call, 200 equal answers."""
     service = await start_service()
     model.scripts = [Script(chunks=words(20))]
@@ -253,7 +289,9 @@ async def test_two_hundred_equal_requests_are_one_call(start_service, http, mode
     assert joined
 
 
-async def test_bypass_runs_are_not_shared(service, http, model):
+async def test_bypass_runs_are_not_shared(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Cache mode `bypass` always asks the model."""
     body = {"prompt": "x", "cache": {"mode": "bypass"}}
     await asyncio.gather(*(post(http, service, body) for _ in range(3)))
@@ -261,7 +299,9 @@ async def test_bypass_runs_are_not_shared(service, http, model):
     assert len(model.calls) == 3
 
 
-async def test_too_many_runs_are_refused_with_advice(start_service, http, model):
+async def test_too_many_runs_are_refused_with_advice(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Beyond slots and queue: 429, retryable, Retry-After."""
     service = await start_service(limits={"concurrent_runs": 1, "queued_runs": 1})
     model.scripts = [Script(fault=Fault(stall=True))]
@@ -274,7 +314,9 @@ async def test_too_many_runs_are_refused_with_advice(start_service, http, model)
     assert headers["Retry-After"] == "1"
 
 
-async def test_a_queued_run_says_its_position(start_service, http, model):
+async def test_a_queued_run_says_its_position(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """A run behind a busy service is queued, visibly, and goes on when there is room."""
     service = await start_service(limits={"concurrent_runs": 1})
     model.scripts = [Script(fault=Fault(stall=True)), Script()]
@@ -343,8 +385,14 @@ BAD = [
 
 @pytest.mark.parametrize(("body", "status", "code", "field"), BAD, ids=lambda v: str(v)[:40])
 async def test_bad_input_is_a_problem_with_its_field(
-    service, http, model, body, status, code, field
-):
+    service: RunningService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+    body: Any,
+    status: Any,
+    code: Any,
+    field: Any,
+) -> None:
     """A stable code, the field at fault, a sentence; no run exists and no model was asked."""
     got, headers, problem = await post(http, service, body)
 
@@ -363,7 +411,9 @@ async def test_bad_input_is_a_problem_with_its_field(
      b"[" * 100_000],
     ids=lambda data: repr(data[:20]),
 )  # fmt: skip
-async def test_what_is_not_a_json_object_is_malformed(service, http, data):
+async def test_what_is_not_a_json_object_is_malformed(
+    service: RunningService, http: aiohttp.ClientSession, data: Any
+) -> None:
     """NaN, broken UTF-8, a BOM, surrogates, deep nesting and non-objects are 400."""
     async with http.post(f"{service.url}/v1/generate", data=data, headers=JSON) as response:
         assert response.status == 400
@@ -382,7 +432,9 @@ async def test_what_is_not_a_json_object_is_malformed(service, http, data):
         ({"Content-Type": "application/json", "Idempotency-Key": "k" * 256}, 400, "invalid_field"),
     ],
 )  # fmt: skip
-async def test_headers_that_do_not_fit_are_refused(service, http, headers, status, code):
+async def test_headers_that_do_not_fit_are_refused(
+    service: RunningService, http: aiohttp.ClientSession, headers: Any, status: Any, code: Any
+) -> None:
     """Wrong content type, compression, Accept, origin and key are told apart."""
     async with http.post(
         f"{service.url}/v1/generate", data=b'{"prompt":"x"}', headers=headers
@@ -390,14 +442,18 @@ async def test_headers_that_do_not_fit_are_refused(service, http, headers, statu
         assert (response.status, (await response.json())["code"]) == (status, code)
 
 
-async def test_a_page_of_the_same_host_may_call(service, http):
+async def test_a_page_of_the_same_host_may_call(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """An Origin that is this very host is welcome."""
     status, _, _ = await post(http, service, {"prompt": "x"}, Origin=service.url)
 
     assert status == 200
 
 
-async def test_a_body_over_the_limit_is_413(start_service, http):
+async def test_a_body_over_the_limit_is_413(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
     """The limit holds before anything is parsed."""
     service = await start_service(server={"body_bytes": 2000})
     status, _, body = await post(http, service, {"prompt": "x" * 3000})
@@ -420,7 +476,9 @@ async def test_a_body_over_the_limit_is_413(start_service, http):
         ("/v1/ws", 400, "invalid_field"),
     ],
 )
-async def test_wrong_paths_are_problems(service, http, path, status, code):
+async def test_wrong_paths_are_problems(
+    service: RunningService, http: aiohttp.ClientSession, path: Any, status: Any, code: Any
+) -> None:
     """Unknown runs, templates, paths and methods each have their code."""
     got, body = await get(http, service, path)
 
@@ -428,7 +486,9 @@ async def test_wrong_paths_are_problems(service, http, path, status, code):
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
-async def test_a_bad_cursor_is_400_on_both_forms(service, http, accept):
+async def test_a_bad_cursor_is_400_on_both_forms(
+    service: RunningService, http: aiohttp.ClientSession, accept: Any
+) -> None:
     """A cursor never issued is refused, streamed or paged."""
     _, _, body = await post(http, service, {"prompt": "x"})
     status, problem = await get(
@@ -438,7 +498,9 @@ async def test_a_bad_cursor_is_400_on_both_forms(service, http, accept):
     assert (status, problem["code"], problem["field"]) == (400, "invalid_cursor", "after")
 
 
-async def test_an_expired_run_is_410(start_service, http):
+async def test_an_expired_run_is_410(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
     """A run whose events are no longer kept is told apart from one that never was."""
     service = await start_service(runs={"retention_bytes": 1})
     _, _, body = await post(http, service, {"prompt": "x"})
@@ -447,20 +509,27 @@ async def test_an_expired_run_is_410(start_service, http):
     assert (status, problem["code"]) == (410, "run_expired")
 
 
-async def test_a_bug_is_a_problem_without_a_traceback(service, http, model, monkeypatch):
+async def test_a_bug_is_a_problem_without_a_traceback(
+    service: RunningService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """An unforeseen exception is `internal_error`; nothing of it is shown."""
 
-    def explode(*_args, **_kwargs):
+    def explode(*_args: Any, **_kwargs: Any) -> None:
         raise RuntimeError("secret detail")
 
-    service.parts.intake.generate = explode
+    monkeypatch.setattr(service.parts.intake, "generate", explode)
     status, _, body = await post(http, service, {"prompt": "x"})
 
     assert (status, body["code"]) == (500, "internal_error")
     assert "secret" not in json.dumps(body)
 
 
-async def test_a_request_id_of_the_client_is_kept(service, http):
+async def test_a_request_id_of_the_client_is_kept(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """A plain X-Request-Id is echoed; anything else is replaced."""
     _, kept, _ = await post(http, service, {"prompt": "x"}, **{"X-Request-Id": "abc-1"})
     _, replaced, _ = await post(http, service, {"prompt": "x"}, **{"X-Request-Id": "a b"})
@@ -469,7 +538,9 @@ async def test_a_request_id_of_the_client_is_kept(service, http):
     assert replaced["X-Request-Id"].startswith("req_")
 
 
-async def test_the_model_that_answered_is_named(start_service, http, model):
+async def test_the_model_that_answered_is_named(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """After a fallback the answer names the fallback and counts both attempts."""
     model.scripts = [Script(fault=Fault(error=ConnectionError("down")))]
     service = await start_service(ScriptedModel("other"))

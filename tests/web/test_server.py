@@ -5,8 +5,11 @@ import json
 import signal
 import socket
 import sys
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import aiohttp
 import pytest
 
 from llm_stream.web.server import listen
@@ -32,13 +35,15 @@ sys.exit(asyncio.run(run(settings, lambda address, _: print(address, flush=True)
 
 
 @asynccontextmanager
-async def process(drain_seconds):
+async def process(drain_seconds: Any) -> AsyncGenerator[Any]:
     """A service in a process of its own, its address, and a way to end it."""
     started = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PROGRAM, str(drain_seconds),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
+        assert started.stdout
+        assert started.stderr
         url = (await started.stdout.readline()).decode().strip()
         assert url.startswith("http://"), (await started.stderr.read()).decode()
         yield started, url
@@ -49,7 +54,7 @@ async def process(drain_seconds):
 
 
 @pytest.mark.slow
-async def test_sigterm_lets_runs_finish(http):
+async def test_sigterm_lets_runs_finish(http: aiohttp.ClientSession) -> None:
     """Readers get goaway and all their events; new runs are refused; exit 0."""
     async with process(20) as (service, url):
         ws = await WsClient.connect(http, url)
@@ -79,7 +84,7 @@ async def test_sigterm_lets_runs_finish(http):
 
 
 @pytest.mark.slow
-async def test_at_the_end_of_the_drain_runs_are_cancelled(http):
+async def test_at_the_end_of_the_drain_runs_are_cancelled(http: aiohttp.ClientSession) -> None:
     """What does not end in time ends as cancelled by shutdown, and its reader is told."""
     async with process(0) as (service, url):
         async with http.post(f"{url}/v1/generate", json={"prompt": "y"}, headers=SSE) as response:
@@ -91,12 +96,13 @@ async def test_at_the_end_of_the_drain_runs_are_cancelled(http):
 
         assert await asyncio.wait_for(service.wait(), 10) == 0
 
+    assert last is not None
     assert last.payload["type"] == "run.cancelled"
     assert last.payload["reason"] == "shutdown"
 
 
 @pytest.mark.slow
-async def test_a_second_signal_ends_the_process_at_once(http):
+async def test_a_second_signal_ends_the_process_at_once(http: aiohttp.ClientSession) -> None:
     """Who cannot wait sends SIGTERM twice."""
     async with process(600) as (service, url):
         response = await http.post(f"{url}/v1/generate", json={"prompt": "y"}, headers=SSE)
@@ -109,7 +115,7 @@ async def test_a_second_signal_ends_the_process_at_once(http):
         assert await asyncio.wait_for(service.wait(), 1) == 0
 
 
-def test_accepted_connections_have_a_small_send_buffer():
+def test_accepted_connections_have_a_small_send_buffer() -> None:
     """The buffer of the listening socket is what connections inherit."""
     bound = listen("127.0.0.1", 0, 16_384)
     bound.listen()
@@ -120,7 +126,7 @@ def test_accepted_connections_have_a_small_send_buffer():
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 32_768
 
 
-def test_a_taken_address_raises():
+def test_a_taken_address_raises() -> None:
     """Two services on one port: the second says so."""
     with listen("127.0.0.1", 0, 16_384) as bound:
         bound.listen()

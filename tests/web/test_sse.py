@@ -2,17 +2,21 @@
 
 import asyncio
 import socket
+from typing import Any
 
+import aiohttp
 import pytest
 
-from llm_stream.testing import Fault, Script, words
+from llm_stream.testing import Fault, Script, ScriptedModel, words
+from llm_stream.testing.service import RunningService
 
-from ..wire import SSE, follow, sse_events, start_async
+from ..conftest import StartService
+from ..wire import SSE, ended, follow, sse_events, start_async
 
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 
 
-async def test_a_post_can_be_streamed(service, http):
+async def test_a_post_can_be_streamed(service: RunningService, http: aiohttp.ClientSession) -> None:
     """Accept: text/event-stream streams the run in the reply, from its first event to its last."""
     async with http.post(
         f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE
@@ -29,7 +33,9 @@ async def test_a_post_can_be_streamed(service, http):
     assert events[-1].payload["type"] == "run.completed"
 
 
-async def test_a_failure_before_anything_was_sent_has_a_status(service, http, model):
+async def test_a_failure_before_anything_was_sent_has_a_status(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """A model that fails in its first step is a problem with a status, not a 200."""
     model.scripts = [Script(fault=Fault(error=ConnectionError("refused")))]
     async with http.post(
@@ -39,7 +45,9 @@ async def test_a_failure_before_anything_was_sent_has_a_status(service, http, mo
         assert (await response.json())["code"] == "upstream_failed"
 
 
-async def test_a_failure_in_mid_stream_is_the_last_event(service, http, model):
+async def test_a_failure_in_mid_stream_is_the_last_event(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """After the first byte the stream ends with `run.failed`, never just so."""
     model.scripts = [Script(fault=Fault(at=2, error=ConnectionError("reset")))]
     async with http.post(
@@ -51,7 +59,9 @@ async def test_a_failure_in_mid_stream_is_the_last_event(service, http, model):
     assert events[-1].payload["type"] == "run.failed"
 
 
-async def test_last_event_id_wins_over_after(service, http):
+async def test_last_event_id_wins_over_after(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """Both given, the header decides; it is exclusive."""
     run, _ = await start_async(http, service.url, prompt="x")
     async with http.get(
@@ -62,18 +72,22 @@ async def test_last_event_id_wins_over_after(service, http):
     assert [event.id for event in events] == ["1-5", "1-6", "1-7"]
 
 
-async def test_after_the_end_there_is_204(service, http):
+async def test_after_the_end_there_is_204(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """A reconnect with the terminal id is told to stop, the only way EventSource understands."""
     run, _ = await start_async(http, service.url, prompt="x")
     events = await follow(http, service.url, run)
 
     async with http.get(
-        f"{service.url}/v1/runs/{run}/events", headers={**SSE, "Last-Event-ID": events[-1].id}
+        f"{service.url}/v1/runs/{run}/events", headers={**SSE, "Last-Event-ID": events[-1].id or ""}
     ) as response:
         assert response.status == 204
 
 
-async def test_now_means_only_what_comes(service, http, model):
+async def test_now_means_only_what_comes(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """`after=now` skips what is there and goes on live."""
     model.scripts = [STALL]
     run, _ = await start_async(http, service.url, prompt="x")
@@ -86,7 +100,9 @@ async def test_now_means_only_what_comes(service, http, model):
     assert [event.payload["type"] for event in events] == ["run.cancelled"]
 
 
-async def test_silence_is_filled_with_heartbeats(start_service, http, model):
+async def test_silence_is_filled_with_heartbeats(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """A named event without id comes while the model is silent."""
     service = await start_service(server={"heartbeat_seconds": 0.05})
     model.scripts = [STALL]
@@ -99,7 +115,9 @@ async def test_silence_is_filled_with_heartbeats(start_service, http, model):
     assert event.id is None
 
 
-async def test_a_drain_is_announced(service, http, model):
+async def test_a_drain_is_announced(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Readers get a goaway with a time to come back; their stream goes on to its end."""
     model.scripts = [STALL]
     run, _ = await start_async(http, service.url, prompt="x")
@@ -115,7 +133,9 @@ async def test_a_drain_is_announced(service, http, model):
     assert names[-2:] == ["goaway", "run.cancelled"]
 
 
-async def test_a_reader_that_leaves_is_noticed_at_once(start_service, http, model):
+async def test_a_reader_that_leaves_is_noticed_at_once(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Leaving is not a cancel: the run goes on, and is abandoned after its grace."""
     service = await start_service(runs={"abandon_grace_seconds": 0.0})
     model.scripts = [STALL]
@@ -124,13 +144,15 @@ async def test_a_reader_that_leaves_is_noticed_at_once(start_service, http, mode
     assert run.readers == 1
 
     response.close()
-    await asyncio.wait([run.task])
+    await ended(run)
 
     assert run.events()[-1].decode()["reason"] == "abandoned"
     assert model.calls[0].closed.is_set()
 
 
-async def test_the_callers_policy_decides_about_leaving(start_service, http, model):
+async def test_the_callers_policy_decides_about_leaving(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """With on_disconnect `continue` the run outlives its last reader."""
     service = await start_service(runs={"abandon_grace_seconds": 0.0})
     model.scripts = [STALL]
@@ -145,7 +167,9 @@ async def test_the_callers_policy_decides_about_leaving(start_service, http, mod
     assert not run.done
 
 
-async def test_a_reader_that_never_reads_is_cut(start_service, model):
+async def test_a_reader_that_never_reads_is_cut(
+    start_service: StartService, model: ScriptedModel
+) -> None:
     """After `stall_seconds` without a byte of progress the connection is gone, the run is not."""
     service = await start_service(server={"stall_seconds": 0.2, "send_buffer_bytes": 4096})
     model.scripts = [Script(chunks=("x" * 1000,) * 3000, burst=True)]
@@ -170,7 +194,9 @@ async def test_a_reader_that_never_reads_is_cut(start_service, model):
 
 
 @pytest.mark.parametrize("text", ["line\nbreak", "cr\r\nlf", "\u2028", "data: x\n\nid: 9", "\x00"])
-async def test_text_cannot_break_the_framing(service, http, model, text):
+async def test_text_cannot_break_the_framing(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel, text: Any
+) -> None:
     """Whatever a model says stays inside its event."""
     model.scripts = [Script(chunks=(text,))]
     run, _ = await start_async(http, service.url, prompt="x")

@@ -1,5 +1,7 @@
 """How a run is shown."""
 
+from typing import Any
+
 from llm_stream.engine.fold import Fold
 from llm_stream.web.views import answer, run_headers, snapshot, summary
 
@@ -9,7 +11,7 @@ from ..engine.test_run import finished
 __all__ = ["make_run"]
 
 
-async def test_the_three_forms_agree(make_run):
+async def test_the_three_forms_agree(make_run: Any) -> None:
     """Answer, snapshot and summary tell the same run the same way."""
     run = make_run(title="Plan a shop", tags=("a",))
     run.start(say("a", "b"))
@@ -25,7 +27,7 @@ async def test_the_three_forms_agree(make_run):
     assert "error" not in full
 
 
-async def test_cache_status_says_how_it_came(make_run):
+async def test_cache_status_says_how_it_came(make_run: Any) -> None:
     """RFC 9211: missed, collapsed into one under way, or bypassed."""
     run, private = make_run(), make_run(cache="bypass")
 

@@ -2,27 +2,33 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
+from typing import Any
 
 import aiohttp
 import pytest
 
-from llm_stream.testing import Fault, Script, words
+from llm_stream.testing import Fault, Script, ScriptedModel, words
+from llm_stream.testing.service import RunningService
 
-from ..wire import WsClient, follow, start_async, turns
+from ..conftest import StartService
+from ..wire import WsClient, ended, follow, start_async, turns
 
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 HI = {"prompt": "hi"}
 
 
 @pytest.fixture
-async def ws(service, http):
+async def ws(service: RunningService, http: aiohttp.ClientSession) -> AsyncGenerator[Any]:
     """An open socket."""
     client = await WsClient.connect(http, service.url)
     yield client
     await client.ws.close()
 
 
-async def test_the_welcome_says_what_the_socket_may_do(service, ws):
+async def test_the_welcome_says_what_the_socket_may_do(
+    service: RunningService, ws: WsClient
+) -> None:
     """The first frame names the connection, the heartbeat and the limits."""
     welcome = ws.others[0]
 
@@ -32,7 +38,7 @@ async def test_the_welcome_says_what_the_socket_may_do(service, ws):
     assert welcome["limits"]["message_bytes"] == 1_048_576
 
 
-async def test_start_replies_then_streams_then_ends(ws):
+async def test_start_replies_then_streams_then_ends(ws: WsClient) -> None:
     """One reply with status 202, all events, one end."""
     reply = await ws.ask(type="start", id="1", stream="a", recipe="generate", input=HI)
     events = await ws.end_of("a")
@@ -42,14 +48,16 @@ async def test_start_replies_then_streams_then_ends(ws):
     assert json.loads(events[-1])["type"] == "run.completed"
 
 
-async def test_a_stream_is_named_after_its_start_by_default(ws):
+async def test_a_stream_is_named_after_its_start_by_default(ws: WsClient) -> None:
     """Without `stream` the command's id names it."""
     await ws.ask(type="start", id="7", input=HI)
 
     assert await ws.end_of("7")
 
 
-async def test_many_streams_run_at_once(service, ws, model):
+async def test_many_streams_run_at_once(
+    service: RunningService, ws: WsClient, model: ScriptedModel
+) -> None:
     """Eight runs of one socket are under way together."""
     model.scripts = [STALL]
     for number in range(8):
@@ -60,7 +68,9 @@ async def test_many_streams_run_at_once(service, ws, model):
     assert len(model.calls) == 8
 
 
-async def test_further_starts_wait_in_order(start_service, http, model):
+async def test_further_starts_wait_in_order(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """Beyond the connection's slots runs queue visibly; beyond the queue they are refused."""
     service = await start_service(
         limits={"connection_concurrent_runs": 1, "connection_queued_runs": 2}
@@ -82,7 +92,9 @@ async def test_further_starts_wait_in_order(start_service, http, model):
     await ws.ws.close()
 
 
-async def test_one_frame_resumes_many_streams(service, http, ws):
+async def test_one_frame_resumes_many_streams(
+    service: RunningService, http: aiohttp.ClientSession, ws: WsClient
+) -> None:
     """A subscribe names runs and cursors; each has its own status and goes on behind its cursor."""
     runs = [(await start_async(http, service.url, prompt=str(n)))[0] for n in range(3)]
     reply = await ws.ask(
@@ -104,7 +116,9 @@ async def test_one_frame_resumes_many_streams(service, http, ws):
     assert len(await ws.end_of("b")) == 7
 
 
-async def test_subscribing_behind_the_end_ends(service, http, ws):
+async def test_subscribing_behind_the_end_ends(
+    service: RunningService, http: aiohttp.ClientSession, ws: WsClient
+) -> None:
     """With the terminal cursor there is nothing but the end, after the reply."""
     run, _ = await start_async(http, service.url, prompt="x")
     events = await follow(http, service.url, run)
@@ -115,7 +129,9 @@ async def test_subscribing_behind_the_end_ends(service, http, ws):
     assert await ws.end_of("a") == []
 
 
-async def test_unsubscribe_leaves_the_stream_not_the_run(service, http, ws, model):
+async def test_unsubscribe_leaves_the_stream_not_the_run(
+    service: RunningService, http: aiohttp.ClientSession, ws: WsClient, model: ScriptedModel
+) -> None:
     """After it nothing more of the stream comes; the run goes on for others."""
     model.scripts = [STALL]
     run, _ = await start_async(http, service.url, prompt="x")
@@ -129,7 +145,9 @@ async def test_unsubscribe_leaves_the_stream_not_the_run(service, http, ws, mode
     assert held.readers == 0
 
 
-async def test_cancel_ends_the_run_and_closes_the_model(service, ws, model):
+async def test_cancel_ends_the_run_and_closes_the_model(
+    service: RunningService, ws: WsClient, model: ScriptedModel
+) -> None:
     """The stream's last event is the cancellation; asking again changes nothing."""
     model.scripts = [STALL]
     reply = await ws.ask(type="start", id="1", stream="a", input=HI)
@@ -142,7 +160,9 @@ async def test_cancel_ends_the_run_and_closes_the_model(service, ws, model):
     assert model.calls[0].closed.is_set()
 
 
-async def test_a_shared_run_survives_one_cancel(service, http, ws, model):
+async def test_a_shared_run_survives_one_cancel(
+    service: RunningService, http: aiohttp.ClientSession, ws: WsClient, model: ScriptedModel
+) -> None:
     """Two sockets started equal runs: the first cancel releases, the second ends."""
     model.scripts = [STALL]
     other = await WsClient.connect(http, service.url)
@@ -158,7 +178,7 @@ async def test_a_shared_run_survives_one_cancel(service, http, ws, model):
     await other.ws.close()
 
 
-async def test_ping_is_answered(ws):
+async def test_ping_is_answered(ws: WsClient) -> None:
     """A ping comes back as a pong with its id."""
     await ws.send(type="ping", id="p")
     await ws.until(lambda: "p" in ws.replies)
@@ -166,7 +186,9 @@ async def test_ping_is_answered(ws):
     assert ws.replies["p"]["type"] == "pong"
 
 
-async def test_silence_is_filled_with_heartbeats(start_service, http):
+async def test_silence_is_filled_with_heartbeats(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
     """A socket without traffic gets heartbeat frames."""
     service = await start_service(server={"heartbeat_seconds": 0.05})
     ws = await WsClient.connect(http, service.url)
@@ -195,7 +217,9 @@ BAD_FRAMES = [
 
 
 @pytest.mark.parametrize(("frame", "code", "field"), BAD_FRAMES, ids=lambda v: str(v)[:50])
-async def test_a_bad_frame_is_an_error_reply_and_touches_nothing(ws, model, frame, code, field):
+async def test_a_bad_frame_is_an_error_reply_and_touches_nothing(
+    ws: WsClient, model: ScriptedModel, frame: Any, code: Any, field: Any
+) -> None:
     """Each bad frame gets one problem; a stream running beside it is not disturbed."""
     model.scripts = [Script(chunks=words(30))]
     await ws.ask(type="start", id="good", stream="g", input=HI)
@@ -210,7 +234,7 @@ async def test_a_bad_frame_is_an_error_reply_and_touches_nothing(ws, model, fram
     assert len(await ws.end_of("g")) == 33
 
 
-async def test_binary_frames_are_refused_politely(ws):
+async def test_binary_frames_are_refused_politely(ws: WsClient) -> None:
     """A binary frame is an error reply."""
     await ws.ws.send_bytes(b"\x00")
     await ws.until(lambda: None in ws.replies)
@@ -218,7 +242,7 @@ async def test_binary_frames_are_refused_politely(ws):
     assert ws.replies[None]["error"]["code"] == "malformed_request"
 
 
-async def test_twenty_malformed_frames_close_the_socket(ws):
+async def test_twenty_malformed_frames_close_the_socket(ws: WsClient) -> None:
     """Who does not speak the protocol is closed with 4400."""
     for _ in range(20):
         await ws.ws.send_str("nope")
@@ -228,7 +252,7 @@ async def test_twenty_malformed_frames_close_the_socket(ws):
     assert ws.ws.close_code == 4400
 
 
-async def test_ids_and_stream_names_are_used_once(ws, model):
+async def test_ids_and_stream_names_are_used_once(ws: WsClient, model: ScriptedModel) -> None:
     """A duplicate id or stream is an error reply, not a close."""
     model.scripts = [STALL]
     await ws.ask(type="start", id="1", stream="a", input=HI)
@@ -241,7 +265,9 @@ async def test_ids_and_stream_names_are_used_once(ws, model):
     assert duplicate_id["error"]["field"] == "id"
 
 
-async def test_streams_of_a_socket_are_limited(start_service, http, model):
+async def test_streams_of_a_socket_are_limited(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """One subscription too many is refused; the others stay."""
     service = await start_service(limits={"connection_streams": 2})
     model.scripts = [STALL]
@@ -256,7 +282,9 @@ async def test_streams_of_a_socket_are_limited(start_service, http, model):
     await ws.ws.close()
 
 
-async def test_an_oversized_frame_closes_only_its_socket(start_service, http):
+async def test_an_oversized_frame_closes_only_its_socket(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
     """Over the message limit: 1009; a socket beside it works on."""
     service = await start_service(limits={"message_bytes": 2048})
     big, other = [await WsClient.connect(http, service.url) for _ in range(2)]
@@ -270,7 +298,9 @@ async def test_an_oversized_frame_closes_only_its_socket(start_service, http):
 
 
 @pytest.mark.parametrize("protocols", [(), ("llm-stream.v1",), ("other", "llm-stream.v1")])
-async def test_the_subprotocol_is_optional(service, http, protocols):
+async def test_the_subprotocol_is_optional(
+    service: RunningService, http: aiohttp.ClientSession, protocols: Any
+) -> None:
     """Absent means v1; offered, v1 is chosen."""
     ws = await WsClient.connect(http, service.url, protocols=protocols)
 
@@ -278,7 +308,9 @@ async def test_the_subprotocol_is_optional(service, http, protocols):
     await ws.ws.close()
 
 
-async def test_an_unknown_subprotocol_is_refused(service, http):
+async def test_an_unknown_subprotocol_is_refused(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """A client that speaks only something else does not get a socket."""
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await http.ws_connect(f"{service.url}/v1/ws", protocols=("graphql-ws",))
@@ -286,7 +318,9 @@ async def test_an_unknown_subprotocol_is_refused(service, http):
     assert caught.value.status == 400
 
 
-async def test_a_foreign_page_is_refused(service, http):
+async def test_a_foreign_page_is_refused(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
     """An Origin of another host does not get a socket."""
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await http.ws_connect(f"{service.url}/v1/ws", origin="http://evil.example")
@@ -294,7 +328,9 @@ async def test_a_foreign_page_is_refused(service, http):
     assert caught.value.status == 403
 
 
-async def test_a_drain_closes_when_the_streams_have_ended(service, http, ws, model):
+async def test_a_drain_closes_when_the_streams_have_ended(
+    service: RunningService, http: aiohttp.ClientSession, ws: WsClient, model: ScriptedModel
+) -> None:
     """goaway at once, streams to their end, then close 4512; no new runs meanwhile."""
     model.scripts = [STALL]
     reply = await ws.ask(type="start", id="1", stream="a", input=HI)
@@ -312,7 +348,9 @@ async def test_a_drain_closes_when_the_streams_have_ended(service, http, ws, mod
     assert ws.ws.close_code == 4512
 
 
-async def test_a_client_that_goes_leaves_its_runs_to_their_policy(start_service, http, model):
+async def test_a_client_that_goes_leaves_its_runs_to_their_policy(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """A closed socket leaves every stream; with no grace the run is abandoned."""
     service = await start_service(runs={"abandon_grace_seconds": 0.0})
     model.scripts = [STALL]
@@ -320,13 +358,15 @@ async def test_a_client_that_goes_leaves_its_runs_to_their_policy(start_service,
     reply = await ws.ask(type="start", id="1", input=HI)
     run = service.parts.registry.find(reply["run"])
     await ws.ws.close()
-    await asyncio.wait([run.task])
+    await ended(run)
 
     assert run.events()[-1].decode()["reason"] == "abandoned"
     assert len(service.parts.sockets) == 0
 
 
-async def test_a_socket_that_never_reads_is_cut(start_service, http, model):
+async def test_a_socket_that_never_reads_is_cut(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
     """After `stall_seconds` without progress the connection is aborted; the run completes."""
     service = await start_service(server={"stall_seconds": 0.2, "send_buffer_bytes": 4096})
     model.scripts = [Script(chunks=("x" * 1000,) * 3000, burst=True)]
