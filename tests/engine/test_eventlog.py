@@ -65,8 +65,8 @@ def test_a_cursor_is_exclusive(after: Any, index: Any) -> None:
 
 @pytest.mark.parametrize(
     "after",
-    ["1-4", "2-1", "1-0", "0-1", "", "1", "-1", "1-", "01-1", "1-01", "1-1 ", "1-1\n", "x", "\u0663-1",
-     "1-99999999999999999999", "NOW", "1-1-1"],
+    ["1-4", "2-1", "1-0", "0-1", "", "1", "-1", "1-", "01-1", "1-01", "1-1 ", "1-1\n", "x",
+     "\u0663-1", "1-99999999999999999999", "NOW", "1-1-1"],
 )  # fmt: skip
 def test_a_cursor_that_was_never_issued_is_refused(after: Any) -> None:
     """Anything but "0", "now" and issued cursors raises, naming the field."""
