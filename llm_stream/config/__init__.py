@@ -1,6 +1,9 @@
-"""`config.toml` and the environment, as frozen sections (docs/configuration.md)."""
+"""`config.toml`, environment and command line, as frozen sections.
 
-from llm_stream.config.loading import ConfigError, Settings, load
+Read once, by the command line; everything below `web/` is handed its section or plain values.
+"""
+
+from llm_stream.config.loading import ConfigError, load
 from llm_stream.config.sections import (
     LimitsSection,
     LocalSection,
@@ -12,6 +15,7 @@ from llm_stream.config.sections import (
     TemplatesSection,
     TimeoutsSection,
 )
+from llm_stream.config.settings import Settings
 
 __all__ = [
     "ConfigError",

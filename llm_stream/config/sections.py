@@ -1,63 +1,125 @@
-"""The frozen sections of the configuration; every key is documented in `config.toml` too."""
+"""The frozen sections of the configuration. `config.toml` shows them to people, word for word.
+
+Reads neither files nor the environment; `config/loading` does. What needs more than one section
+to be judged is in `config/settings`.
+"""
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
-PositiveInt = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
 
 
 class Section(BaseModel):
-    """Base of all sections: frozen, unknown keys are refused."""
+    """Base of all sections: frozen; a key that is not there is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ServerSection(Section):
-    """[server]: the listener and its connections."""
+    """The listener and its connections."""
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
-    allow_open: bool = False
-    allowed_origins: tuple[str, ...] = ()
-    body_bytes: Annotated[int, Field(ge=1024)] = 8_388_608
-    send_buffer_bytes: Annotated[int, Field(ge=4096)] = 65_536
-    drain_seconds: Annotated[float, Field(ge=0)] = 30.0
-    heartbeat_seconds: Seconds = 15.0
-    stall_seconds: Seconds = 30.0
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="TCP port; 0 = any free one.")
+    allow_open: bool = Field(
+        default=False,
+        description="Listen on an address that other machines reach, although whoever reaches it"
+        " may use every model. Without it, only loopback addresses are accepted.",
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Browser pages of other hosts that may call the service, as"
+        ' "https://host[:port]". The page that the service itself shows is always allowed.',
+    )
+    body_bytes: int = Field(default=8_388_608, ge=1024, description="Largest request body.")
+    send_buffer_bytes: int = Field(
+        default=65_536,
+        ge=4096,
+        description="The kernel's send buffer for one connection; a small one lets a slow reader be"
+        " noticed early.",
+    )
+    drain_seconds: float = Field(
+        default=30.0, ge=0, description="How long live runs may go on after SIGTERM."
+    )
+    heartbeat_seconds: float = Field(
+        default=15.0, gt=0, description="Silence on a stream after which a heartbeat is sent."
+    )
+    stall_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="A reader that takes nothing for so long is cut off; it can resume.",
+    )
 
 
 class RunsSection(Section):
-    """[runs]: how long runs are kept, how large they grow, and who still wants them."""
+    """How long runs are kept, how large they grow, and what a reader's leaving means."""
 
-    retention_seconds: Seconds = 3600.0
-    retention_bytes: PositiveInt = 268_435_456
-    max_log_bytes: Annotated[int, Field(ge=4096)] = 8_388_608
-    on_disconnect: Literal["cancel", "continue"] = "cancel"
-    abandon_grace_seconds: Annotated[float, Field(ge=0)] = 30.0
+    retention_seconds: float = Field(
+        default=3600.0, gt=0, description="How long a run's events can be read after its end."
+    )
+    retention_bytes: int = Field(
+        default=268_435_456,
+        ge=1,
+        description="Events of ended runs kept at most, all together; the oldest go first.",
+    )
+    max_log_bytes: int = Field(
+        default=8_388_608, ge=4096, description="Events of one run; beyond, the run fails."
+    )
+    on_disconnect: Literal["cancel", "continue"] = Field(
+        default="cancel",
+        description='What happens to a run that its last reader has left: "cancel" ends it after'
+        ' the grace period, "continue" lets it finish. A request may say otherwise.',
+    )
+    abandon_grace_seconds: float = Field(
+        default=30.0, ge=0, description="How long a run without readers waits for one to come back."
+    )
 
 
 class LimitsSection(Section):
-    """[limits]: how much at once, and how large."""
+    """How much at once, and how large."""
 
-    concurrent_runs: PositiveInt = 64
-    queued_runs: Annotated[int, Field(ge=0)] = 256
-    connection_concurrent_runs: PositiveInt = 8
-    connection_queued_runs: Annotated[int, Field(ge=0)] = 32
-    connection_streams: PositiveInt = 64
-    message_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
-    prompt_chars: PositiveInt = 1_000_000
-    attachments: Annotated[int, Field(ge=0)] = 16
-    schema_bytes: PositiveInt = 65_536
+    concurrent_runs: int = Field(
+        default=64, ge=1, description="Runs that call a model at the same time."
+    )
+    queued_runs: int = Field(
+        default=256, ge=0, description="Runs that wait for a slot; further ones get 429."
+    )
+    connection_concurrent_runs: int = Field(
+        default=8, ge=1, description="Runs of one WebSocket at the same time."
+    )
+    connection_queued_runs: int = Field(
+        default=32, ge=0, description="Runs of one WebSocket that wait; further ones get 429."
+    )
+    connection_streams: int = Field(
+        default=64, ge=1, description="Subscriptions of one WebSocket at the same time."
+    )
+    message_bytes: int = Field(
+        default=1_048_576, ge=1024, description="Largest WebSocket message a client may send."
+    )
+    prompt_chars: int = Field(
+        default=1_000_000, ge=1, description="Longest prompt, conversation and values included."
+    )
+    attachments: int = Field(default=16, ge=0, description="Attachments of one request.")
+    schema_bytes: int = Field(default=65_536, ge=1, description="Largest JSON Schema of a request.")
 
 
 class TimeoutsSection(Section):
-    """[models.timeouts]: limits of one model call in seconds."""
+    """Timers of one model call."""
 
-    first_token_seconds: Seconds = 60.0
-    idle_seconds: Seconds = 60.0
-    total_seconds: Seconds = 600.0
+    first_token_seconds: float = Field(
+        default=60.0, gt=0, description="From the call to the first output."
+    )
+    idle_seconds: float = Field(default=60.0, gt=0, description="From one output to the next.")
+    total_seconds: float = Field(default=600.0, gt=0, description="The whole call.")
 
 
 def _tiers() -> dict[str, str]:
@@ -65,43 +127,90 @@ def _tiers() -> dict[str, str]:
 
 
 class ModelsSection(Section):
-    """[models]: which models, under which names, with which limits."""
+    """Which models there are, under which names, with which timers."""
 
-    default: str = "smollm2"
-    plugins: tuple[str, ...] | None = None
-    sync_threads: PositiveInt = 8
-    aliases: dict[str, str] = Field(default_factory=_tiers)
-    fallbacks: dict[str, list[str]] = Field(default_factory=dict)
+    default: Name = Field(
+        default="smollm2", description="Id or alias of the model used when a request names none."
+    )
+    plugins: tuple[Name, ...] | None = Field(
+        default=None,
+        description="Plugins of llm to load, by distribution or entry point name; [] = none."
+        " Without this key all that are installed are loaded.",
+    )
+    sync_threads: int = Field(
+        default=8,
+        ge=1,
+        description="Threads for models that cannot stream asynchronously; each call holds one.",
+    )
+    aliases: dict[Name, Name] = Field(
+        default_factory=_tiers,
+        description="Further names of models. Directors ask for the tiers fast, balanced and"
+        " powerful. What is set here is added to these three.",
+    )
+    fallbacks: dict[Name, tuple[Name, ...]] = Field(
+        default_factory=dict,
+        description="Models to try in order when one fails before its first output, by model id.",
+    )
     timeouts: TimeoutsSection = TimeoutsSection()
-    per_model_timeouts: dict[str, TimeoutsSection] = Field(default_factory=dict)
+    per_model_timeouts: dict[Name, TimeoutsSection] = Field(
+        default_factory=dict,
+        description="Other timers for single models, by model id; a timer not named here is that of"
+        " models.timeouts.",
+    )
+
+    @field_validator("per_model_timeouts")
+    @classmethod
+    def _inherit(
+        cls, own: dict[str, TimeoutsSection], info: ValidationInfo
+    ) -> dict[str, TimeoutsSection]:
+        base: TimeoutsSection = info.data.get("timeouts", TimeoutsSection())
+        return {
+            name: base.model_copy(update=timers.model_dump(exclude_unset=True))
+            for name, timers in own.items()
+        }
 
 
 class LocalSection(Section):
-    """[local]: the embedded model."""
+    """The embedded model."""
 
-    enabled: bool = True
-    model_id: str = "smollm2"
-    weights: str = ""
-    context_tokens: Annotated[int, Field(ge=256)] = 8192
-    parallel: PositiveInt = 4
-    threads: Annotated[int, Field(ge=0)] = 0
+    enabled: bool = Field(default=True, description="Whether it is offered.")
+    model_id: Name = Field(default="smollm2", description="The name it is offered under.")
+    weights: str = Field(
+        default="",
+        description='A GGUF file; "" = the one that `llm-stream pull` has fetched.',
+    )
+    context_tokens: int = Field(
+        default=8192, ge=256, description="Context of all answers at once, shared among them."
+    )
+    parallel: int = Field(default=4, ge=1, description="Answers generated at the same time.")
+    threads: int = Field(default=0, ge=0, description="Threads that compute; 0 = by the cores.")
 
 
 class TemplatesSection(Section):
-    """[templates]: where prompt templates are."""
+    """Prompt templates."""
 
-    folder: str = ""
+    folder: str = Field(
+        default="", description='Folder of *.yaml files in llm\'s format; "" = those shipped.'
+    )
 
 
 class LoggingSection(Section):
-    """[logging]: what is logged, and how it looks."""
+    """The log, on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lowest level that is written: debug, info, warning or error."
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto",
+        description='"json", one object a line; "console", for people; "auto" = console on a'
+        " terminal, else json.",
+    )
 
 
 class TelemetrySection(Section):
-    """[telemetry]: what the service measures of itself."""
+    """What the service measures of itself."""
 
-    metrics: bool = True
-    loop_lag_seconds: Seconds = 0.5
+    metrics: bool = Field(default=True, description="Whether GET /metrics answers.")
+    loop_lag_seconds: float = Field(
+        default=0.5, gt=0, description="How often the event loop's lag is measured."
+    )

@@ -1,0 +1,69 @@
+# The words people and CI use. `make serve` and `make test` need only Python >= 3.11, make and a
+# package index that pip reaches; nothing is installed again until pyproject.toml or
+# constraints.txt change.
+
+PYTHON ?= python3
+VENV   ?= .venv
+CONFIG ?= config.toml
+BROWSER ?= 1
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CODE := llm_stream tests benchmarks
+
+.PHONY: help serve test check bench dist pin clean weights chromium
+.DELETE_ON_ERROR:
+
+help: ## these lines
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
+
+serve: $(VENV)/.serve-installed weights ## install what is needed, fetch the model, serve on 127.0.0.1:8080
+	@exec $(BIN)/llm-stream serve --config $(CONFIG)
+
+test: $(VENV)/.test-installed weights chromium ## all tests; BROWSER=0 leaves out those of the page
+	$(BIN)/python -m pytest $(if $(filter 0,$(BROWSER)),-m "not browser") $(PYTEST_ARGS)
+
+check: $(VENV)/.check-installed ## style, types, spelling, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/interrogate --quiet tests
+	$(BIN)/codespell
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(VENV)/.test-installed ## what an event costs, measured
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+dist: $(VENV)/.test-installed ## wheel and source archive in dist/
+	$(BIN)/python -m build --no-isolation
+
+pin: ## resolve constraints.txt anew, for every supported Python
+	PYTHON=$(PYTHON) scripts/pin
+
+clean: ## everything made here except the environment
+	rm -rf artifacts build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
+
+weights: $(VENV)/.serve-installed
+	@$(BIN)/llm-stream pull
+
+chromium:
+	@$(if $(filter 0,$(BROWSER)),true,scripts/ensure-chromium)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "llm-stream needs Python 3.11, 3.12 or 3.13; try: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.serve-installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) -e '.[local]'
+	@touch $@
+
+$(VENV)/.test-installed: pyproject.toml constraints.txt | $(VENV)/.serve-installed
+	$(PIP_INSTALL) -e '.[local,test]'
+	@touch $@ $(VENV)/.serve-installed
+
+$(VENV)/.check-installed: pyproject.toml constraints.txt | $(VENV)/.test-installed
+	$(PIP_INSTALL) -e '.[local,test,dev]'
+	@touch $@ $(VENV)/.serve-installed $(VENV)/.test-installed

@@ -1,0 +1,5 @@
+"""The command line: `llm-stream serve`, `pull`, `models`, `check`."""
+
+from llm_stream.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,56 @@
+"""All sections together, and what only all of them can tell."""
+
+from ipaddress import ip_address
+from typing import Self
+
+from pydantic import model_validator
+from pydantic_core import PydanticCustomError
+
+from llm_stream.config.sections import (
+    LimitsSection,
+    LocalSection,
+    LoggingSection,
+    ModelsSection,
+    RunsSection,
+    Section,
+    ServerSection,
+    TelemetrySection,
+    TemplatesSection,
+)
+
+
+class Sections(Section):
+    """All sections, each checked on its own."""
+
+    server: ServerSection = ServerSection()
+    runs: RunsSection = RunsSection()
+    limits: LimitsSection = LimitsSection()
+    models: ModelsSection = ModelsSection()
+    local: LocalSection = LocalSection()
+    templates: TemplatesSection = TemplatesSection()
+    logging: LoggingSection = LoggingSection()
+    telemetry: TelemetrySection = TelemetrySection()
+
+
+class Settings(Sections):
+    """The whole configuration, frozen, with the checks that need more than one section."""
+
+    @model_validator(mode="after")
+    def _refuse_open(self) -> Self:
+        if not self.server.allow_open and not is_loopback(self.server.host):
+            raise PydanticCustomError(
+                "open_binding",
+                "server.host: {host} is reached from other machines, and there are no client keys:"
+                " whoever reaches it may use every model. Listen on 127.0.0.1, or set"
+                " server.allow_open = true if something in front of the service decides who may.",
+                {"host": self.server.host},
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address; names other than localhost count as open."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
