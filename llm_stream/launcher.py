@@ -1,6 +1,9 @@
 """The one door: a spec becomes a live or a joined `Run`, whichever wire it came by."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from ulid import ULID
@@ -10,6 +13,7 @@ from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import DescribeError, Outcome, RunInfo
 from llm_stream.events import Payload
+from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.spec import RunSpec
 
 
@@ -18,7 +22,7 @@ class Recipe(Protocol):
 
     name: str
 
-    def run(self, spec: RunSpec) -> AsyncGenerator[Payload | Outcome]:
+    def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
         """Payloads, then one `Outcome`; closed by the run."""
 
 
@@ -73,7 +77,8 @@ class Launcher:
         def create() -> Run:
             passes: list[Pass] = []
             try:
-                passes.extend(gate.admit() for gate in (*gates, self._gate))
+                if spec.parent is None:
+                    passes.extend(gate.admit() for gate in (*gates, self._gate))
             except BaseException:
                 for ticket in passes:
                     ticket.leave()
@@ -84,16 +89,36 @@ class Launcher:
                 describe_error=self._describe_error,
                 abandon_seconds=spec.abandon_seconds,
             )
-            run.start(self.recipes[spec.recipe].run(spec), passes)
+            run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run)), passes)
             return run
 
         key = spec.fingerprint()
         share = spec.cache_mode == "use"
         return Launch(
             *self._registry.start_or_join(
-                key, create, share=share, abandon_seconds=spec.abandon_seconds
+                key,
+                create,
+                share=share,
+                abandon_seconds=spec.abandon_seconds,
+                inner=spec.parent is not None,
             )
         )
+
+    @asynccontextmanager
+    async def _ask(self, parent: Run, spec: RunSpec) -> AsyncIterator[Inner]:
+        """An inner run of `parent`: hidden, past every gate, released when left.
+
+        The parent holds a slot already; were its children to wait for others, parents could
+        wait for each other for ever.
+        """
+        spec = replace(spec, parent=parent.id, request=parent.info.request)
+        run, _ = self.launch(spec)
+        subscription = run.subscribe()
+        try:
+            yield Inner(run, subscription)
+        finally:
+            subscription.close()
+            run.release()
 
     @staticmethod
     def _describe(spec: RunSpec, key: str) -> RunInfo:

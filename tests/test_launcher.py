@@ -19,7 +19,7 @@ class Echo:
 
     name = "generate"
 
-    async def run(self, spec: Any) -> AsyncGenerator[Any]:
+    async def run(self, spec: Any, ask: Any) -> AsyncGenerator[Any]:
         yield {"type": "text.delta", "text": spec.messages[-1].content}
         yield Outcome("stop")
 

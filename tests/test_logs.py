@@ -74,7 +74,7 @@ async def test_a_bug_in_a_recipe_is_logged_with_its_traceback(
     class Broken:
         name = "generate"
 
-        async def run(self, spec: Any) -> AsyncGenerator[Any]:
+        async def run(self, spec: Any, ask: Any) -> AsyncGenerator[Any]:
             raise KeyError("the bug")
             yield
 

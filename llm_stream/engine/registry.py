@@ -63,6 +63,7 @@ class RunRegistry:
         *,
         share: bool,
         abandon_seconds: float | None = None,
+        inner: bool = False,
     ) -> tuple[Run, bool]:
         """The live run of this fingerprint, or a new one; says whether it was joined.
 
@@ -70,6 +71,7 @@ class RunRegistry:
             key: the fingerprint.
             create: makes and starts the run; called at most once, before this returns.
             share: whether this caller may join, and be joined by, equal calls.
+            inner: whether a run that is under way asks; it may, also while draining.
             abandon_seconds: how long a joiner wants the run to go on without readers.
 
         Raises:
@@ -79,7 +81,7 @@ class RunRegistry:
         if share and (run := self._shared.get(key)) is not None and not run.ending:
             run.join(abandon_seconds)
             return run, True
-        if self.draining:
+        if self.draining and not inner:
             raise Draining(
                 "The service is shutting down. Send the request again; another instance answers.",
                 retry_after_ms=2000,

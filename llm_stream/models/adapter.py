@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 import llm
 import orjson
 
-from llm_stream.errors import InvalidOutput, UnsupportedByModel
+from llm_stream.errors import InvalidOutput
 from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning, ToolCall
 from llm_stream.models.faults import from_model, from_refused_call
 from llm_stream.models.syncbridge import pump
@@ -65,18 +65,12 @@ class ModelAdapter:
 
         Raises:
             InvalidOption: an option the model does not have, or a bad value (caller's doing).
-            UnsupportedByModel: schema, attachment or conversation it cannot do (caller's doing).
+            UnsupportedByModel: attachment or conversation it cannot do (caller's doing).
         """
         self._open(call)
 
     def _open(self, call: ModelCall) -> AnyResponse:
         """An unstarted response: validates, does no I/O."""
-        if call.schema is not None and not self.supports_schema:
-            raise UnsupportedByModel(
-                f"{self.id} cannot keep to a schema. Choose a model with supports_schema in "
-                "GET /v1/models, or leave the schema out.",
-                field="schema",
-            )
         turns = [message for message in call.messages if message.role != "system"]
         kwargs: dict[str, Any] = {
             "system": call.system,
@@ -128,11 +122,15 @@ class ModelAdapter:
                     elif event.type == "reasoning":
                         if event.chunk:
                             yield Reasoning(event.chunk)
+                    elif event.type == "tool_call_args" and call.schema is not None:
+                        # Some models answer a schema by a forced tool: that is the text then.
+                        if event.chunk:
+                            yield event.chunk
                     elif event.type in {"tool_call_name", "tool_call_args"}:
                         _collect(tools, event)
         except Exception as error:  # plugins share no base class; see models/faults
             raise from_model(error, self.id) from error
-        for call_id, (name, *arguments) in tools.items():
+        for call_id, (name, *arguments) in ({} if call.schema else tools).items():
             yield _tool_call(call_id, name, "".join(arguments))
         yield _finish(response)
 

@@ -34,13 +34,16 @@ class RunSpec:
     """What is to be run. Names are resolved, templates rendered, options checked.
 
     `model` and `fallback_models` are ids of the catalog. `owner` is the scope in which equal
-    runs may be shared. `abandon_seconds` is how long the run goes on without a reader, None =
+    runs may be shared. `input` is what recipes other than generate work on, as validated JSON;
+    `sample` tells apart calls that are meant to differ though all else is equal.
+    `abandon_seconds` is how long the run goes on without a reader, None =
     for ever. `parent` is the run whose recipe asks for this one.
     """
 
     recipe: str
     model: str
-    messages: tuple[Message, ...]
+    messages: tuple[Message, ...] = ()
+    input: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
     template: TemplateRef | None = None
@@ -50,16 +53,18 @@ class RunSpec:
     abandon_seconds: float | None = None
     tags: tuple[str, ...] = ()
     owner: str = ""
+    sample: int = 0
+    children: "tuple[RunSpec, ...]" = ()
     parent: str | None = None
     request: str = ""
 
     @property
     def title(self) -> str:
         """First words of the last user turn, at most 80 characters, on one line."""
-        for message in reversed(self.messages):
-            if message.role == "user":
-                return " ".join(message.content[: TITLE_CHARS * 4].split())[:TITLE_CHARS]
-        return ""
+        text = next((m.content for m in reversed(self.messages) if m.role == "user"), "")
+        for name in ("stage_name", "task", "question"):
+            text = text or str((self.input or {}).get(name, ""))
+        return " ".join(text[: TITLE_CHARS * 4].split())[:TITLE_CHARS]
 
     @property
     def call(self) -> ModelCall:
@@ -76,7 +81,7 @@ class RunSpec:
         Covers recipe, model, messages with attachments, options, schema, template hash and
         owner; not cache control, timeouts, fallbacks, tags or policy.
         """
-        identity = {
+        identity: dict[str, Any] = {
             "v": FINGERPRINT_VERSION,
             "recipe": self.recipe,
             "model": self.model,
@@ -89,6 +94,13 @@ class RunSpec:
             "template": None if self.template is None else self.template.hash,
             "owner": self.owner,
         }
+        # Added only where used, so that a generate request keeps its fingerprint.
+        if self.input is not None:
+            identity["input"] = dict(self.input)
+        if self.sample:
+            identity["sample"] = self.sample
+        if self.children:
+            identity["children"] = [child.fingerprint() for child in self.children]
         return _digest(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS))
 
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
@@ -127,21 +127,27 @@ class _Scripted:
     Attributes:
         calls: every prompt received, oldest first.
         scripts: answers, one a prompt; the last one repeats.
+        respond: if set, makes the script of each prompt instead.
     """
 
     def __init__(self, model_id: str = "scripted", *scripts: Script) -> None:
         self.model_id = model_id
         self.scripts = list(scripts) or [Script()]
         self.calls: list[Call] = []
+        self.respond: Callable[[Call], Script] | None = None
 
     def _begin(self, prompt: Any) -> tuple[Script, Call]:
-        script = self.scripts[min(len(self.calls), len(self.scripts) - 1)]
         call = Call(
             prompt.prompt or "",
             prompt.system,
             prompt.options.model_dump(exclude_none=True),
             list(prompt.messages),
             prompt.schema,
+        )
+        script = (
+            self.respond(call)
+            if self.respond is not None
+            else self.scripts[min(len(self.calls), len(self.scripts) - 1)]
         )
         self.calls.append(call)
         return script, call

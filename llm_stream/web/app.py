@@ -12,7 +12,7 @@ from llm_stream.config import Settings
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
-from llm_stream.launcher import Launcher
+from llm_stream.launcher import Launcher, Recipe
 from llm_stream.logs import RunLog
 from llm_stream.metrics import Metrics
 from llm_stream.models.adapter import AnyModel
@@ -20,8 +20,12 @@ from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.local import LocalModel
 from llm_stream.models.plugins import load_plugins
 from llm_stream.models.weights import weights_path
+from llm_stream.recipes.batch import Batch
+from llm_stream.recipes.breakdown import Breakdown
+from llm_stream.recipes.evaluate import Evaluate
 from llm_stream.recipes.generate import Generate
 from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.recipes.reason import Reason
 from llm_stream.resources import resource
 from llm_stream.web import info, rest, ws
 from llm_stream.web.idempotency import IdempotencyKeys
@@ -29,7 +33,9 @@ from llm_stream.web.intake import Intake
 from llm_stream.web.middleware import add_headers, identify_and_log, problems
 from llm_stream.web.pages import Pages
 from llm_stream.web.problems import problem
+from llm_stream.web.recipes import RECIPES
 from llm_stream.web.service import SERVICE, Service
+from llm_stream.web.views import answer
 
 log = structlog.get_logger("llm_stream.app")
 
@@ -65,14 +71,20 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         retention_bytes=settings.runs.retention_bytes,
         observers=(metrics, RunLog()),
     )
-    generate = Generate(catalog, problem)
+    recipes: list[Recipe] = [
+        Generate(catalog, prompts, problem),
+        Evaluate(prompts),
+        Breakdown(prompts),
+        Reason(prompts),
+        Batch(answer, problem),
+    ]
     service = Service(
         settings=settings,
         catalog=catalog,
         prompts=prompts,
         registry=registry,
         launcher=Launcher(
-            {generate.name: generate},
+            {each.name: each for each in recipes},
             registry,
             Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service"),
             max_log_bytes=settings.runs.max_log_bytes,
@@ -95,6 +107,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     )
     app[SERVICE] = service
     app.on_response_prepare.append(add_headers)
+    for recipe in RECIPES:
+        app.router.add_post(f"/v1/{recipe}", rest.start)
     for routes in (rest.routes, ws.routes, info.routes):
         app.add_routes(routes)
     if settings.telemetry.metrics:

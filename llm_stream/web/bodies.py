@@ -56,23 +56,28 @@ class TimeoutsBody(Body):
     total_seconds: Seconds | None = None
 
 
-class GenerateBody(Body):
-    """POST /v1/generate: `prompt`, or `messages`, or `template` with `params`."""
+class CommonBody(Body):
+    """What every call that starts a run understands."""
 
-    prompt: str | None = None
-    messages: Annotated[list[MessageBody], Field(min_length=1, max_length=1000)] | None = None
-    template: Name | None = None
-    params: dict[str, Scalar] = {}
-    attachments: list[AttachmentBody] = []
     model: Name | None = None
-    system: str | None = None
+    template: Name | None = None
     options: dict[str, Any] = {}
-    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
     cache: CacheBody = CacheBody()
     timeouts: TimeoutsBody = TimeoutsBody()
     fallback_models: Annotated[list[Name], Field(max_length=10)] = []
     on_disconnect: Literal["continue", "cancel"] | None = None
     tags: Annotated[list[Name], Field(max_length=32)] = []
+
+
+class GenerateBody(CommonBody):
+    """POST /v1/generate: `prompt`, or `messages`, or `template` with `params`."""
+
+    prompt: str | None = None
+    messages: Annotated[list[MessageBody], Field(min_length=1, max_length=1000)] | None = None
+    params: dict[str, Scalar] = {}
+    attachments: list[AttachmentBody] = []
+    system: str | None = None
+    schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
 
 
 class RenderBody(Body):

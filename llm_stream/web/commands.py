@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from llm_stream.errors import InvalidField, MalformedRequest, StreamError, UnknownStream
+from llm_stream.errors import MalformedRequest, StreamError, UnknownStream
 from llm_stream.web.bodies import (
     FRAMES,
     Body,
     CancelFrame,
-    GenerateBody,
     PingFrame,
     StartFrame,
     StreamRequest,
@@ -17,8 +16,9 @@ from llm_stream.web.bodies import (
     read_object,
     validate,
 )
-from llm_stream.web.intake import RECIPES, Caller
+from llm_stream.web.intake import Caller
 from llm_stream.web.problems import problem
+from llm_stream.web.recipes import spec_of
 from llm_stream.web.socket import Socket
 
 
@@ -57,15 +57,11 @@ def refusal(frame_id: str | None, error: StreamError, socket: Socket) -> dict[st
 
 def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     """Start a run, or join an equal one, and follow it from its beginning."""
-    if frame.recipe not in RECIPES:
-        known = ", ".join(sorted(RECIPES))
-        raise InvalidField(f"Field 'recipe' has to be one of {known}.", field="recipe")
     name = frame.stream or frame.id
     socket.check_name(name)
     service = socket.service
-    spec = service.intake.generate(
-        validate(GenerateBody, frame.input, "input."), Caller(socket.request)
-    )
+    caller = Caller(socket.request)
+    spec = spec_of(service.intake, frame.recipe, frame.input, caller, "input.")
     launch = service.launcher.launch(spec, (socket.gate,))
     if launch.joined:
         service.metrics.joins.inc()

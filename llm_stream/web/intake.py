@@ -3,8 +3,8 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -17,14 +17,12 @@ from llm_stream.errors import (
 )
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
-from llm_stream.models.chunks import Attachment, Message
+from llm_stream.models.chunks import Attachment, Message, ModelCall
 from llm_stream.models.timers import Timeouts
 from llm_stream.recipes.prompts import PromptLibrary, PromptTemplate
 from llm_stream.recipes.schemas import check_schema
 from llm_stream.recipes.spec import RunSpec
-from llm_stream.web.bodies import AttachmentBody, GenerateBody, MessageBody
-
-RECIPES: Final = frozenset({"generate"})
+from llm_stream.web.bodies import AttachmentBody, CommonBody, GenerateBody, MessageBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +64,37 @@ class Intake:
             CallerError: a name, a size, a combination or an option is wrong; nothing was
                 sent to a model.
         """
-        template = None if body.template is None else self._prompts.find(body.template)
+        template = self.template(body.template)
         if template is None and body.params:
             raise InvalidField("'params' go with a 'template'; name one.", field="params")
-        asked = body.model or (template.model if template else None)
-        adapter = self._catalog.find(asked)
-        fallbacks = body.fallback_models or self._models.fallbacks.get(adapter.id, [])
-        spec = RunSpec(
-            recipe="generate",
-            model=adapter.id,
+        spec = replace(
+            self.common(body, caller, template),
             messages=self._messages(body, template),
-            options={**(template.options if template else {}), **body.options},
             schema=self._schema(body, template),
+        )
+        for model_id in (spec.model, *spec.fallback_models):
+            self._catalog.find(model_id).check(spec.call)
+        return spec
+
+    def common(
+        self,
+        body: CommonBody,
+        caller: Caller,
+        template: PromptTemplate | None,
+        *,
+        recipe: str = "generate",
+    ) -> RunSpec:
+        """The part of a spec that every recipe has: model, options, timers, policy, tags.
+
+        Raises:
+            CallerError: a model or an option does not exist.
+        """
+        adapter = self._catalog.find(body.model or (template.model if template else None))
+        fallbacks = body.fallback_models or self._models.fallbacks.get(adapter.id, [])
+        return RunSpec(
+            recipe=recipe,
+            model=adapter.id,
+            options={**(template.options if template else {}), **body.options},
             template=template.ref if template else None,
             cache_mode=body.cache.mode,
             timeouts=self._timeouts(body, adapter),
@@ -90,9 +107,20 @@ class Intake:
             owner=caller.owner,
             request=caller.request,
         )
+
+    def template(self, name: str | None) -> PromptTemplate | None:
+        """The template of that name, None for None.
+
+        Raises:
+            UnknownTemplate: there is none (the caller's doing).
+        """
+        return None if name is None else self._prompts.find(name)
+
+    def check_options(self, spec: RunSpec) -> None:
+        """Raise what its models would say of a spec's options, before a run exists."""
+        probe = ModelCall((Message("user", "x"),), dict(spec.options))
         for model_id in (spec.model, *spec.fallback_models):
-            self._catalog.find(model_id).check(spec.call)
-        return spec
+            self._catalog.find(model_id).check(probe)
 
     def _messages(self, body: GenerateBody, template: PromptTemplate | None) -> tuple[Message, ...]:
         given = [name for name in ("prompt", "messages") if getattr(body, name) is not None]
@@ -182,7 +210,7 @@ class Intake:
         check_schema(schema)
         return schema
 
-    def _timeouts(self, body: GenerateBody, adapter: ModelAdapter) -> Timeouts:
+    def _timeouts(self, body: CommonBody, adapter: ModelAdapter) -> Timeouts:
         limits = self._models.per_model_timeouts.get(adapter.id, self._models.timeouts)
         asked = body.timeouts
         return Timeouts(
@@ -191,7 +219,7 @@ class Intake:
             asked.total_seconds or limits.total_seconds,
         )
 
-    def _abandon_seconds(self, body: GenerateBody, caller: Caller) -> float | None:
+    def _abandon_seconds(self, body: CommonBody, caller: Caller) -> float | None:
         policy = body.on_disconnect or ("continue" if caller.detached else self._runs.on_disconnect)
         if policy == "continue":
             return None

@@ -18,15 +18,17 @@ from llm_stream.errors import (
     UnsupportedMediaType,
 )
 from llm_stream.launcher import Launch
-from llm_stream.web import sse
-from llm_stream.web.bodies import GenerateBody, read_object, validate
+from llm_stream.web import ndjson, sse
+from llm_stream.web.bodies import read_object
 from llm_stream.web.intake import Caller
 from llm_stream.web.problems import problem_response
+from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
 from llm_stream.web.views import answer, run_headers, snapshot, summary
 
 SSE_TYPE: Final = "text/event-stream"
 JSON_TYPE: Final = "application/json"
+NDJSON_TYPE: Final = "application/x-ndjson"
 PAGE_EVENTS: Final = 1000
 """Most events in one page of GET /v1/runs/{id}/events, and most runs in one list."""
 
@@ -86,12 +88,13 @@ def owned(request: web.Request) -> Run:
     return request.config_dict[SERVICE].registry.find(request.match_info["run"])
 
 
-@routes.post("/v1/generate")
-async def generate(request: web.Request) -> web.StreamResponse:
-    """Start a run: wait and fold, stream, or 202."""
+async def start(request: web.Request) -> web.StreamResponse:
+    """Start a run of the recipe that is the path's last word: wait and fold, stream, or 202."""
     service = request.config_dict[SERVICE]
+    recipe = request.path.rpartition("/")[2]
     body = await read_body(request)
-    kind = chosen_type(request, JSON_TYPE, SSE_TYPE)
+    offers = (JSON_TYPE, SSE_TYPE) if recipe != "batch" else (JSON_TYPE, SSE_TYPE, NDJSON_TYPE)
+    kind = chosen_type(request, *offers)
     detached = "respond-async" in request.headers.get("Prefer", "")
     # With an idempotency key a lost JSON call can be asked again, so its run gets the grace.
     waits = kind == JSON_TYPE and not detached and "Idempotency-Key" not in request.headers
@@ -111,6 +114,8 @@ async def generate(request: web.Request) -> web.StreamResponse:
             await asyncio.sleep(0)
             if launch.run.state != "failed":
                 return await sse.stream(request, subscription, headers)
+        if kind == NDJSON_TYPE:
+            return await ndjson.stream(request, subscription, headers)
         return await _fold(launch, subscription, headers)
 
 
@@ -124,7 +129,7 @@ def _launch(request: web.Request, service: Service, body: bytes, caller: Caller)
                 return Launch(run, joined=True)
         except RunExpired:
             pass  # the answer is gone; the key starts it anew
-    spec = service.intake.generate(validate(GenerateBody, read_object(body)), caller)
+    spec = spec_of(service.intake, request.path.rpartition("/")[2], read_object(body), caller)
     launch = service.launcher.launch(spec)
     if launch.joined:
         service.metrics.joins.inc()

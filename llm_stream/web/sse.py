@@ -1,6 +1,5 @@
 """Server-Sent Events: a reader of one run, the pre-encoded bytes in WHATWG framing."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -9,9 +8,8 @@ from aiohttp_sse import EventSourceResponse
 
 from llm_stream.engine.eventlog import Subscription
 from llm_stream.events import Event
-from llm_stream.web.pace import Pace
-from llm_stream.web.pulse import Pulse
-from llm_stream.web.service import SERVICE, Service
+from llm_stream.web.service import SERVICE
+from llm_stream.web.streaming import Framing, send
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -30,9 +28,12 @@ def frames(events: Sequence[Event]) -> bytes:
     return b"".join([frame(event) for event in events])
 
 
-def notice(name: str, data: object) -> bytes:
+def notice(name: str, data: dict[str, object]) -> bytes:
     """Something about the stream, not of it: named, without an id."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
+
+
+FRAMING = Framing(frames, notice)
 
 
 def cursor_of(request: web.Request) -> str:
@@ -66,49 +67,5 @@ async def stream(
         async with response:
             transport = request.transport
             if transport is not None:
-                await _send(service, response, transport, subscription)
+                await send(service, response, transport, subscription, FRAMING)
     return response
-
-
-async def _send(
-    service: Service,
-    response: EventSourceResponse,
-    transport: asyncio.Transport,
-    subscription: Subscription,
-) -> None:
-    async def write(data: bytes) -> None:
-        pulse.begin()
-        await response.write(data)
-        pulse.end()
-
-    async def say_goaway() -> None:
-        await service.draining.wait()
-        await write(notice("goaway", service.goaway()))
-
-    server = service.settings.server
-    pulse = Pulse(
-        transport,
-        heartbeat_seconds=server.heartbeat_seconds,
-        stall_seconds=server.stall_seconds,
-        beat=lambda: write(notice("heartbeat", {})),
-        on_stall=service.metrics.slow_readers.inc,
-    )
-    pace = Pace()
-    helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(say_goaway())]
-    try:
-        while not subscription.ended:
-            if events := subscription.take():
-                await write(frames(events))
-                await pace.rest()
-            else:
-                await subscription.wait()
-    except ConnectionResetError:
-        pass  # the client left
-    except Exception:
-        # A clean end of the body would look like the stream's end.
-        transport.abort()
-        raise
-    finally:
-        for helper in helpers:
-            helper.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)

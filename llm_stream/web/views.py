@@ -9,16 +9,22 @@ from llm_stream.engine.run import Run
 
 
 def answer(run: Run, fold: Fold, *, joined: bool) -> dict[str, Any]:
-    """The plain JSON answer of a completed generate run."""
+    """The plain JSON answer of a completed run: text, or the recipe's own result."""
     terminal = fold.terminal or {}
     body: dict[str, Any] = {
         "id": run.id,
         "recipe": run.info.recipe,
         "model": _model(run, fold),
-        "text": "".join(fold.text),
     }
-    if terminal.get("result") is not None:
-        body["data"] = terminal["result"]
+    if run.info.recipe == "generate":
+        body["text"] = "".join(fold.text)
+        if terminal.get("result") is not None:
+            body["data"] = terminal["result"]
+    else:
+        body |= terminal["result"]
+    if run.info.recipe == "batch":
+        places = {int(item["path"].partition("/")[2]): item["value"] for item in fold.items}
+        body["results"] = [places[place] for place in sorted(places)]
     if fold.reasoning:
         body["reasoning"] = "".join(fold.reasoning)
     if fold.tool_calls:

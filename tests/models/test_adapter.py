@@ -262,14 +262,10 @@ async def test_options_a_model_refuses_name_their_field(
 
 
 async def test_what_a_model_cannot_do_is_refused(threads: Any) -> None:
-    """Schemas and attachments go only to models that take them, in a conversation too."""
-    model = ScriptedModel("m")
-    model.supports_schema = False
-    adapter = ModelAdapter(model, threads)
+    """Attachments go only to models that take them, in a conversation too."""
+    adapter = ModelAdapter(ScriptedModel("m"), threads)
     movie = Message("user", "look", (Attachment("video/mp4", b"x"),))
 
-    with pytest.raises(UnsupportedByModel):
-        adapter.check(ask(schema={"type": "object"}))
     with pytest.raises(UnsupportedByModel, match="video/mp4"):
         adapter.check(ModelCall((movie,)))
     with pytest.raises(UnsupportedByModel, match="video/mp4"):

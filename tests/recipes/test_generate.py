@@ -1,7 +1,7 @@
 """The recipe: deltas, fallbacks before anything visible, schemas checked at the end."""
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 import pytest
@@ -12,9 +12,18 @@ from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Message
 from llm_stream.models.plugins import Loaded
 from llm_stream.models.timers import Timeouts
+from llm_stream.recipes.ask import Inner
 from llm_stream.recipes.generate import Generate
+from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.spec import RunSpec
+from llm_stream.resources import resource
 from llm_stream.testing import Fault, Script, ScriptedModel
+
+
+def never(spec: RunSpec) -> AbstractAsyncContextManager[Inner]:
+    """Generate asks no other run."""
+    raise AssertionError(spec)
+
 
 DOWN = ConnectionError("down")
 
@@ -29,9 +38,11 @@ async def run(spec: Any, *models: Any, into: list[Any] | None = None) -> list[An
     catalog = ModelCatalog(
         Loaded(), ThreadPoolExecutor(1), default="a", aliases={}, own_models=models
     )
-    recipe = Generate(catalog, lambda error, **_: {"code": error.code})
+    recipe = Generate(
+        catalog, PromptLibrary.load(resource("templates")), lambda error, **_: {"code": error.code}
+    )
     seen: list[Any] = [] if into is None else into
-    async with aclosing(recipe.run(spec)) as payloads:
+    async with aclosing(recipe.run(spec, never)) as payloads:
         async for payload in payloads:
             seen.append(payload)
     return seen
@@ -118,11 +129,11 @@ async def test_a_schema_makes_the_result() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "says"),
-    [('{"name":', "not the JSON"), ('{"name": 3}', r"at \$.name"), ('{"nam": "x"}', "name"),
-     ("[NaN]", "not the JSON")],
+    [('{"name":', "not JSON"), ('{"name": 3}', r"at \$.name"), ('{"nam": "x"}', "name"),
+     ("[NaN]", "NaN is not JSON")],
 )  # fmt: skip
-async def test_an_answer_that_fails_its_schema_fails_the_run(answer: Any, says: Any) -> None:
-    """Bad JSON and wrong shapes are `invalid_output`, never a result."""
+async def test_an_answer_that_fails_its_schema_twice_fails_the_run(answer: Any, says: Any) -> None:
+    """Bad JSON and wrong shapes are `invalid_output` after one repair, never a result."""
     with pytest.raises(InvalidOutput, match=says):
         await run(spec(schema=SCHEMA), ScriptedModel("a", Script(chunks=(answer,))))
 

@@ -520,7 +520,7 @@ async def test_a_bug_is_a_problem_without_a_traceback(
     def explode(*_args: Any, **_kwargs: Any) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(service.parts.intake, "generate", explode)
+    monkeypatch.setattr(service.parts.launcher, "launch", explode)
     status, _, body = await post(http, service, {"prompt": "x"})
 
     assert (status, body["code"]) == (500, "internal_error")

@@ -1,0 +1,66 @@
+"""What recipes make model calls of: the caller's material as data, and the spec of one call."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from llm_stream.models.chunks import Message
+from llm_stream.recipes.prompts import PromptTemplate
+from llm_stream.recipes.spec import RunSpec
+
+
+def model_call(
+    spec: RunSpec,
+    template: PromptTemplate,
+    values: Mapping[str, str],
+    *,
+    schema: Mapping[str, Any] | None = None,
+    sample: int = 0,
+) -> RunSpec:
+    """The spec of one model call of a recipe; what is not given here is as its caller asked.
+
+    Samples differ in their seed, where there is one, and in their fingerprint always.
+    """
+    rendered = template.render(values)
+    messages = [Message("user", rendered.prompt)]
+    if rendered.system:
+        messages.insert(0, Message("system", rendered.system))
+    options = {**template.options, **spec.options}
+    if sample and isinstance(options.get("seed"), int):
+        options["seed"] += sample
+    return replace(
+        spec,
+        recipe="generate",
+        messages=tuple(messages),
+        options=options,
+        schema=schema,
+        template=template.ref,
+        input=None,
+        children=(),
+        sample=sample,
+        abandon_seconds=0.0,
+    )
+
+
+def sources(asked: Mapping[str, Any]) -> dict[str, str]:
+    """Everything the model is given, by id: stage data, project state, documents."""
+    texts = {
+        name: orjson.dumps(asked[name], option=orjson.OPT_INDENT_2).decode()
+        for name in ("stage_data", "project_state")
+        if asked.get(name)
+    }
+    return texts | {document["id"]: document["text"] for document in asked.get("documents", ())}
+
+
+def delimited(texts: Mapping[str, str]) -> str:
+    """The sources as data: each between lines that name it, which no source can forge.
+
+    The mark is a hash of all texts, so a text that holds it would have to hold its own hash.
+    """
+    mark = hashlib.sha256(orjson.dumps(dict(texts))).hexdigest()[:12]
+    return "\n\n".join(
+        f"<<<{mark} source={name}\n{text}\n>>>{mark} end of {name}" for name, text in texts.items()
+    )

@@ -1,0 +1,87 @@
+"""The shape of a plan as a model writes it: bounded, so that a small model ends."""
+
+from typing import Any, Final
+
+_ID: Final = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"}
+_LINES: Final = {"type": "array", "maxItems": 5, "items": {"type": "string", "maxLength": 160}}
+_LEVEL: Final = {"enum": ["low", "medium", "high"]}
+
+TASK_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": [
+        "id", "title", "description", "type", "depends_on", "acceptance_criteria",
+        "deliverables", "effort", "complexity", "priority", "risk", "expand", "covers",
+    ],
+    "properties": {
+        "id": _ID,
+        "title": {"type": "string", "minLength": 1, "maxLength": 100},
+        "description": {"type": "string", "maxLength": 400},
+        "type": {"enum": ["task", "checkpoint", "decision"]},
+        "depends_on": {"type": "array", "maxItems": 10, "items": _ID},
+        "acceptance_criteria": _LINES,
+        "deliverables": _LINES,
+        "effort": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["low", "likely", "high", "unit"],
+            "properties": {
+                "low": {"type": "number", "minimum": 0},
+                "likely": {"type": "number", "minimum": 0},
+                "high": {"type": "number", "minimum": 0},
+                "unit": {"enum": ["hours"]},
+            },
+        },
+        "complexity": _LEVEL,
+        "priority": _LEVEL,
+        "risk": {"type": "string", "maxLength": 200},
+        "expand": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["recommended", "hint"],
+            "properties": {
+                "recommended": {"type": "boolean"},
+                "hint": {"type": "string", "maxLength": 160},
+            },
+        },
+        "covers": {"type": "array", "maxItems": 20, "items": {"type": "string", "maxLength": 64}},
+    },
+}  # fmt: skip
+
+FIXES_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["fixes"],
+    "properties": {
+        "fixes": {
+            "type": "array",
+            "maxItems": 50,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["id", "depends_on"],
+                "properties": {
+                    "id": _ID,
+                    "depends_on": {"type": "array", "maxItems": 10, "items": _ID},
+                },
+            },
+        }
+    },
+}
+
+
+def plan_schema(max_tasks: int) -> dict[str, Any]:
+    """The schema of a whole answer with at most so many tasks."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["tasks", "open_questions"],
+        "properties": {
+            "tasks": {"type": "array", "minItems": 1, "maxItems": max_tasks, "items": TASK_SCHEMA},
+            "open_questions": {
+                "type": "array",
+                "maxItems": 5,
+                "items": {"type": "string", "maxLength": 200},
+            },
+        },
+    }

@@ -1,0 +1,72 @@
+"""The loop that sends one run to one HTTP client, whatever the framing."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from aiohttp import web
+
+from llm_stream.engine.eventlog import Subscription
+from llm_stream.events import Event
+from llm_stream.web.pace import Pace
+from llm_stream.web.pulse import Pulse
+from llm_stream.web.service import Service
+
+
+class Framing(NamedTuple):
+    """How events, and notices about the stream, become bytes; empty bytes are not sent."""
+
+    events: Callable[[Sequence[Event]], bytes]
+    notice: Callable[[str, dict[str, object]], bytes]
+
+
+async def send(
+    service: Service,
+    response: web.StreamResponse,
+    transport: asyncio.Transport,
+    subscription: Subscription,
+    framing: Framing,
+) -> None:
+    """Send events to their end, heartbeats in silence, a goaway at a drain.
+
+    A client that leaves ends this coroutine (cancellation or a reset), never the run: that is
+    the run's own policy. A client that does not read is cut after `server.stall_seconds`.
+    """
+
+    async def write(data: bytes) -> None:
+        if data:
+            pulse.begin()
+            await response.write(data)
+            pulse.end()
+
+    async def say_goaway() -> None:
+        await service.draining.wait()
+        await write(framing.notice("goaway", service.goaway()))
+
+    server = service.settings.server
+    pulse = Pulse(
+        transport,
+        heartbeat_seconds=server.heartbeat_seconds,
+        stall_seconds=server.stall_seconds,
+        beat=lambda: write(framing.notice("heartbeat", {})),
+        on_stall=service.metrics.slow_readers.inc,
+    )
+    pace = Pace()
+    helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(say_goaway())]
+    try:
+        while not subscription.ended:
+            if events := subscription.take():
+                await write(framing.events(events))
+                await pace.rest()
+            else:
+                await subscription.wait()
+    except ConnectionResetError:
+        pass  # the client left
+    except Exception:
+        # A clean end of the body would look like the stream's end.
+        transport.abort()
+        raise
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
