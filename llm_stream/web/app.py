@@ -1,8 +1,8 @@
 """The composition root: settings in, one `aiohttp` application out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -49,16 +49,10 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     """
     local = await asyncio.to_thread(make_local, settings)
     threads = ThreadPoolExecutor(settings.models.sync_threads, "sync-model")
-    loaded = await asyncio.to_thread(load_plugins, settings.models.plugins)
+    own = [*([local] if local else []), *own_models]
+    catalog = await asyncio.to_thread(make_catalog, settings, threads, own)
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
-    catalog = ModelCatalog(
-        loaded,
-        threads,
-        default=settings.models.default,
-        aliases=settings.models.aliases,
-        own_models=[*([local] if local else []), *own_models],
-    )
     metrics = Metrics()
     registry = RunRegistry(
         retention_seconds=settings.runs.retention_seconds,
@@ -122,6 +116,19 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
 
     app.cleanup_ctx.append(lifetime)
     return app
+
+
+def make_catalog(
+    settings: Settings, threads: Executor, own_models: Iterable[AnyModel]
+) -> ModelCatalog:
+    """Load the configured plugins and resolve every name. Blocking; up to some seconds."""
+    return ModelCatalog(
+        load_plugins(settings.models.plugins),
+        threads,
+        default=settings.models.default,
+        aliases=settings.models.aliases,
+        own_models=own_models,
+    )
 
 
 def make_local(settings: Settings) -> LocalModel | None:
