@@ -55,7 +55,7 @@ class Launcher:
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
 
-    def launch(self, spec: RunSpec, gates: Sequence[Gate] = ()) -> Launch:
+    def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
         """Start the run, or join an equal one that is under way. Never waits.
 
         Equal runs are shared with cache mode `use` only.
@@ -64,6 +64,7 @@ class Launcher:
             spec: what to run.
             gates: gates to pass before the service's own, the connection's say. A joined run
                 passes none.
+            claim: names the client, so that its cancel is its own (`Run.release`).
 
         Raises:
             TooManyRuns: a gate and its queue are full.
@@ -83,6 +84,7 @@ class Launcher:
                 max_log_bytes=self._max_log_bytes,
                 describe_error=self._describe_error,
                 abandon_seconds=spec.abandon_seconds,
+                claim=claim,
             )
             run.start(self.recipes[spec.recipe].run(spec), passes)
             return run
@@ -91,7 +93,7 @@ class Launcher:
         share = spec.cache_mode == "use"
         return Launch(
             *self._registry.start_or_join(
-                key, create, share=share, abandon_seconds=spec.abandon_seconds
+                key, create, share=share, abandon_seconds=spec.abandon_seconds, claim=claim
             )
         )
 
@@ -109,4 +111,5 @@ class Launcher:
             parent=spec.parent,
             request=spec.request,
             tags=spec.tags,
+            structured=spec.schema is not None,
         )

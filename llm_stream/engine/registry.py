@@ -1,13 +1,16 @@
 """Every run of this process: start or join by fingerprint, find, retire, drain."""
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from llm_stream.engine.run import Run
 from llm_stream.errors import Draining, RunExpired, UnknownRun
+
+log = logging.getLogger(__name__)
 
 TOMBSTONES: Final = 20_000
 """Ids of retired runs remembered, to tell "expired" from "never was"; about 2 MB."""
@@ -63,6 +66,7 @@ class RunRegistry:
         *,
         share: bool,
         abandon_seconds: float | None = None,
+        claim: str = "",
     ) -> tuple[Run, bool]:
         """The live run of this fingerprint, or a new one; says whether it was joined.
 
@@ -71,13 +75,14 @@ class RunRegistry:
             create: makes and starts the run; called at most once, before this returns.
             share: whether this caller may join, and be joined by, equal calls.
             abandon_seconds: how long a joiner wants the run to go on without readers.
+            claim: names the joiner, see `Run.release`.
 
         Raises:
             Draining: the service takes no new runs. Joining is still possible.
         """
         # A run that was told to end is still in the table until it has.
         if share and (run := self._shared.get(key)) is not None and not run.ending:
-            run.join(abandon_seconds)
+            run.join(abandon_seconds, claim)
             return run, True
         if self.draining:
             raise Draining(
@@ -90,8 +95,7 @@ class RunRegistry:
         if share:
             self._shared[key] = run
         run.on_finished(self._on_finished)
-        for observer in self._observers:
-            observer.run_started(run)
+        self._tell("run_started", run)
         return run, False
 
     def _on_finished(self, run: Run) -> None:
@@ -102,9 +106,16 @@ class RunRegistry:
         self._finished_bytes += run.log.bytes
         if not self._live:
             self._idle.set()
-        for observer in self._observers:
-            observer.run_finished(run)
+        self._tell("run_finished", run)
         self.retire()
+
+    def _tell(self, what: Literal["run_started", "run_finished"], run: Run) -> None:
+        for observer in self._observers:
+            try:
+                getattr(observer, what)(run)
+            except Exception:
+                # One that fails must not keep the run, or the other observers, from its end.
+                log.exception("%s of %s failed in %s", what, run.id, observer)
 
     def retire(self) -> int:
         """Forget finished runs over retention, oldest first; how many went."""

@@ -68,9 +68,13 @@ class Generate:
     ) -> AsyncGenerator[Payload | Outcome]:
         answer: list[str] | None = None if spec.schema is None else []
         finish: Finish | None = None
-        async with Watch(spec.timeouts, adapter.id) as watch, aclosing(
-            adapter.stream(spec.call)
-        ) as chunks:  # fmt: skip
+        if position := adapter.ahead:
+            yield {"type": "run.queued", "position": position}
+        async with (
+            adapter.turn() as turn,
+            Watch(spec.timeouts, adapter.id) as watch,
+            aclosing(adapter.stream(spec.call, turn)) as chunks,
+        ):
             async for chunk in chunks:
                 watch.touch()
                 if isinstance(chunk, str):

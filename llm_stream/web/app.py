@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -19,6 +18,7 @@ from llm_stream.models.adapter import AnyModel
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.local import LocalModel
 from llm_stream.models.plugins import load_plugins
+from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import weights_path
 from llm_stream.recipes.generate import Generate
 from llm_stream.recipes.prompts import PromptLibrary
@@ -48,7 +48,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         TemplateFault: a template file cannot be used (the operator's doing).
     """
     local = await asyncio.to_thread(make_local, settings)
-    threads = ThreadPoolExecutor(settings.models.sync_threads, "sync-model")
+    threads = SyncThreads(settings.models.sync_threads)
     own = [*([local] if local else []), *own_models]
     catalog = await asyncio.to_thread(make_catalog, settings, threads, own)
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
@@ -111,15 +111,14 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         await asyncio.gather(lag, return_exceptions=True)
         if local is not None:
             await local.close()
-        # A sync model blocked in a read cannot be interrupted; do not wait for its thread.
-        threads.shutdown(wait=False, cancel_futures=True)
+        threads.close()
 
     app.cleanup_ctx.append(lifetime)
     return app
 
 
 def make_catalog(
-    settings: Settings, threads: Executor, own_models: Iterable[AnyModel]
+    settings: Settings, threads: SyncThreads, own_models: Iterable[AnyModel]
 ) -> ModelCatalog:
     """Load the configured plugins and resolve every name. Blocking; up to some seconds."""
     return ModelCatalog(

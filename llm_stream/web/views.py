@@ -17,8 +17,8 @@ def answer(run: Run, fold: Fold, *, joined: bool) -> dict[str, Any]:
         "model": _model(run, fold),
         "text": "".join(fold.text),
     }
-    if terminal.get("result") is not None:
-        body["data"] = terminal["result"]
+    if run.info.structured:
+        body["data"] = terminal.get("result")
     if fold.reasoning:
         body["reasoning"] = "".join(fold.reasoning)
     if fold.tool_calls:

@@ -49,6 +49,7 @@ def make_run() -> MakeRun:
         key: str = "k",
         max_log_bytes: int = 1_000_000,
         abandon_seconds: float | None = None,
+        claim: str = "",
         **info: object,
     ) -> Run:
         return Run(
@@ -56,6 +57,7 @@ def make_run() -> MakeRun:
             max_log_bytes=max_log_bytes,
             describe_error=describe,
             abandon_seconds=abandon_seconds,
+            claim=claim,
         )
 
     return make
