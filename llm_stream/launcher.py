@@ -11,7 +11,7 @@ from ulid import ULID
 from llm_stream.engine.gate import Gate, Pass
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import DescribeError, Outcome, RunInfo
+from llm_stream.engine.runinfo import Client, DescribeError, Outcome, RunInfo
 from llm_stream.events import Payload
 from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.spec import RunSpec
@@ -59,7 +59,7 @@ class Launcher:
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
 
-    def launch(self, spec: RunSpec, gates: Sequence[Gate] = ()) -> Launch:
+    def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
         """Start the run, or join an equal one that is under way. Never waits.
 
         Equal runs are shared with cache mode `use` only.
@@ -68,6 +68,7 @@ class Launcher:
             spec: what to run.
             gates: gates to pass before the service's own, the connection's say. A joined run
                 passes none.
+            claim: names the client, so that its cancel is its own (`Run.release`).
 
         Raises:
             TooManyRuns: a gate and its queue are full.
@@ -87,22 +88,15 @@ class Launcher:
                 self._describe(spec, key),
                 max_log_bytes=self._max_log_bytes,
                 describe_error=self._describe_error,
-                abandon_seconds=spec.abandon_seconds,
+                client=client,
             )
             run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run)), passes)
             return run
 
         key = spec.fingerprint()
+        client = Client(claim, spec.abandon_seconds, inner=spec.parent is not None)
         share = spec.cache_mode == "use"
-        return Launch(
-            *self._registry.start_or_join(
-                key,
-                create,
-                share=share,
-                abandon_seconds=spec.abandon_seconds,
-                inner=spec.parent is not None,
-            )
-        )
+        return Launch(*self._registry.start_or_join(key, create, client, share=share))
 
     @asynccontextmanager
     async def _ask(self, parent: Run, spec: RunSpec) -> AsyncIterator[Inner]:
@@ -112,13 +106,14 @@ class Launcher:
         wait for each other for ever.
         """
         spec = replace(spec, parent=parent.id, request=parent.info.request)
-        run, _ = self.launch(spec)
+        claim = f"{parent.id}/{spec.sample}/{id(spec)}"
+        run, _ = self.launch(spec, claim=claim)
         subscription = run.subscribe()
         try:
             yield Inner(run, subscription)
         finally:
             subscription.close()
-            run.release()
+            run.release(claim)
 
     @staticmethod
     def _describe(spec: RunSpec, key: str) -> RunInfo:
@@ -134,4 +129,5 @@ class Launcher:
             parent=spec.parent,
             request=spec.request,
             tags=spec.tags,
+            structured=spec.schema is not None,
         )

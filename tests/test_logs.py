@@ -79,13 +79,14 @@ async def test_a_bug_in_a_recipe_is_logged_with_its_traceback(
             yield
 
     service.parts.launcher.recipes["generate"] = Broken()
-    async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}) as response:
+    async with http.post(f"{service.url}/v1/generate", json={"prompt": "canary"}) as response:
         body = await response.json()
     line = next(line for line in lines() if line["event"] == "run")
 
     assert body["code"] == line["code"] == "internal_error"
     assert line["request"] == body["request"]
     assert "the bug" in json.dumps(line["exception"])
+    assert "canary" not in json.dumps(lines())
 
 
 def test_other_libraries_log_the_same_way(lines: Any) -> None:

@@ -4,7 +4,6 @@ Builds what the service would build at start, without starting it. Called by the
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,10 +12,10 @@ from llm_stream.config import Settings
 from llm_stream.errors import ModelUnavailable, UnknownModel
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.llamacpp import LIBRARY
-from llm_stream.models.plugins import load_plugins
+from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import require_weights, weights_path
 from llm_stream.recipes.prompts import PromptLibrary, TemplateFault
-from llm_stream.web.app import make_local, template_folder
+from llm_stream.web.app import make_catalog, make_local, template_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,7 @@ class Checkup:
         """Load plugins and templates. Takes up to some seconds; no model is called."""
         local = make_local(settings)
         prompts, faults = PromptLibrary.inspect(template_folder(settings))
-        catalog = ModelCatalog(
-            load_plugins(settings.models.plugins),
-            ThreadPoolExecutor(1),
-            default=settings.models.default,
-            aliases=settings.models.aliases,
-            own_models=[local] if local else [],
-        )
+        catalog = make_catalog(settings, SyncThreads(1), [local] if local else [])
         return cls(settings, catalog, prompts, tuple(faults))
 
     def model_faults(self) -> Iterator[str]:

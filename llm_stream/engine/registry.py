@@ -1,13 +1,17 @@
 """Every run of this process: start or join by fingerprint, find, retire, drain."""
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from llm_stream.engine.run import Run
+from llm_stream.engine.runinfo import Client
 from llm_stream.errors import Draining, RunExpired, UnknownRun
+
+log = logging.getLogger(__name__)
 
 TOMBSTONES: Final = 20_000
 """Ids of retired runs remembered, to tell "expired" from "never was"; about 2 MB."""
@@ -57,31 +61,24 @@ class RunRegistry:
         self.draining = False
 
     def start_or_join(
-        self,
-        key: str,
-        create: Callable[[], Run],
-        *,
-        share: bool,
-        abandon_seconds: float | None = None,
-        inner: bool = False,
+        self, key: str, create: Callable[[], Run], client: Client, *, share: bool
     ) -> tuple[Run, bool]:
         """The live run of this fingerprint, or a new one; says whether it was joined.
 
         Args:
             key: the fingerprint.
             create: makes and starts the run; called at most once, before this returns.
-            share: whether this caller may join, and be joined by, equal calls.
-            inner: whether a run that is under way asks; it may, also while draining.
-            abandon_seconds: how long a joiner wants the run to go on without readers.
+            client: who wants it. A recipe may start inner runs also while draining.
+            share: whether this client may join, and be joined by, equal calls.
 
         Raises:
             Draining: the service takes no new runs. Joining is still possible.
         """
         # A run that was told to end is still in the table until it has.
         if share and (run := self._shared.get(key)) is not None and not run.ending:
-            run.join(abandon_seconds)
+            run.join(client)
             return run, True
-        if self.draining and not inner:
+        if self.draining and not client.inner:
             raise Draining(
                 "The service is shutting down. Send the request again; another instance answers.",
                 retry_after_ms=2000,
@@ -92,8 +89,7 @@ class RunRegistry:
         if share:
             self._shared[key] = run
         run.on_finished(self._on_finished)
-        for observer in self._observers:
-            observer.run_started(run)
+        self._tell("run_started", run)
         return run, False
 
     def _on_finished(self, run: Run) -> None:
@@ -104,9 +100,16 @@ class RunRegistry:
         self._finished_bytes += run.log.bytes
         if not self._live:
             self._idle.set()
-        for observer in self._observers:
-            observer.run_finished(run)
+        self._tell("run_finished", run)
         self.retire()
+
+    def _tell(self, what: Literal["run_started", "run_finished"], run: Run) -> None:
+        for observer in self._observers:
+            try:
+                getattr(observer, what)(run)
+            except Exception:
+                # One that fails must not keep the run, or the other observers, from its end.
+                log.exception("%s of %s failed in %s", what, run.id, observer)
 
     def retire(self) -> int:
         """Forget finished runs over retention, oldest first; how many went."""

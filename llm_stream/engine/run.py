@@ -1,14 +1,18 @@
-"""One execution: a task that writes a log, and the policy about who still wants it."""
+"""One execution: a task that writes a log and always ends it."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from typing import Final
 
+from llm_stream.engine.endings import LAST_RESORT, forget_frames
 from llm_stream.engine.eventlog import EventLog, Subscription
 from llm_stream.engine.gate import Pass
+from llm_stream.engine.interest import Interest
 from llm_stream.engine.runinfo import (
     CancelReason,
+    Client,
     DescribeError,
     Outcome,
     RunInfo,
@@ -19,6 +23,12 @@ from llm_stream.engine.runinfo import (
 from llm_stream.engine.tally import Tally
 from llm_stream.errors import InternalError, StreamError
 from llm_stream.events import Event, Payload, RunStarted
+
+INSIST_SECONDS: Final = 1.0
+"""How long a cancelled task has to end before it is cancelled again."""
+
+INSIST_TIMES: Final = 3
+"""Cancels in all; then the run ends without its task, which may be a plugin's fault."""
 
 
 class Run:
@@ -32,7 +42,7 @@ class Run:
         info: what it is about.
         max_log_bytes: bound of the log.
         describe_error: makes the problem object of `run.failed`.
-        abandon_seconds: how long it goes on without a reader; None = for ever.
+        client: who launched it; without one it goes on for ever.
     """
 
     def __init__(
@@ -41,21 +51,19 @@ class Run:
         *,
         max_log_bytes: int,
         describe_error: DescribeError,
-        abandon_seconds: float | None = None,
+        client: Client | None = None,
     ) -> None:
         self.info = info
         self.log = EventLog(info.id, max_bytes=max_log_bytes)
         self.error: BaseException | None = None
         self.task: asyncio.Task[Outcome] | None = None
-        self.claims = 1
-        self.abandon_seconds = abandon_seconds
+        self.interest = Interest(client or Client(), lambda: self.cancel("abandoned"))
         self.state: State = "queued"
         self._tally = Tally()
         self._describe_error = describe_error
         self._passes: Sequence[Pass] = ()
-        self._readers = 0
-        self._abandon: asyncio.TimerHandle | None = None
         self._reason: CancelReason | None = None
+        self._insisting: asyncio.TimerHandle | None = None
         self._finished: list[Callable[[Run], None]] = []
         started: RunStarted = {
             "type": "run.started",
@@ -86,7 +94,7 @@ class Run:
     @property
     def readers(self) -> int:
         """Subscriptions open now."""
-        return self._readers
+        return self.interest.readers
 
     def start(self, source: Source, passes: Sequence[Pass] = ()) -> None:
         """Begin to produce; call once. The run owns and closes `source` and `passes`."""
@@ -119,8 +127,18 @@ class Run:
         return int((time.monotonic() - self.log.born) * 1000)
 
     def _finish(self, task: asyncio.Task[Outcome]) -> None:
-        for ticket in self._passes:
-            ticket.leave()
+        if self.done:
+            # Sealed before, because the task would not end; what became of it matters no more.
+            _ = task.cancelled() or task.exception()
+            return
+        try:
+            self._conclude(task)
+        except Exception as error:  # noqa: BLE001 - readers would wait for ever without an end
+            self.state = "failed"
+            self.error = error
+            self._seal({"type": "run.failed", "error": LAST_RESORT | {"run": self.id}})
+
+    def _conclude(self, task: asyncio.Task[Outcome]) -> None:
         self._tally.total_ms = self._now_ms()
         if task.cancelled():
             self.state = "cancelled"
@@ -140,13 +158,17 @@ class Run:
             self._seal(self._tally.completed(task.result()))
 
     def _seal(self, payload: Payload) -> None:
-        self._cancel_abandon()
         self.log.append(payload)
+        self.interest.close()
+        if self._insisting is not None:
+            self._insisting.cancel()
+        for ticket in self._passes:
+            ticket.leave()
         finished, self._finished = self._finished, []
         for callback in finished:
             callback(self)
         if self.error is not None:
-            _forget_frames(self.error)
+            forget_frames(self.error)
 
     def on_finished(self, callback: Callable[["Run"], None]) -> None:
         """Call `callback(run)` once, right after the terminal event; not if that has passed."""
@@ -158,22 +180,28 @@ class Run:
         if self.done or self._reason is not None or self.task is None:
             return False
         self._reason = reason
+        self._insisting = asyncio.get_running_loop().call_later(INSIST_SECONDS, self._insist, 1)
         return self.task.cancel()
 
-    def join(self, abandon_seconds: float | None) -> None:
+    def _insist(self, times: int) -> None:
+        """The task has not ended a second after its cancel: ask again, then go on without it."""
+        if times < INSIST_TIMES and self.task is not None:
+            self.task.cancel()
+            loop = asyncio.get_running_loop()
+            self._insisting = loop.call_later(INSIST_SECONDS, self._insist, times + 1)
+            return
+        self.state = "cancelled"
+        self._tally.total_ms = self._now_ms()
+        reason = self._reason or "shutdown"
+        self._seal({"type": "run.cancelled", "reason": reason, "usage": self._tally.usage()})
+
+    def join(self, client: Client) -> None:
         """One more client wants the run; its patience counts if it is the longer one."""
-        self.claims += 1
-        if self.abandon_seconds is not None:
-            longer = None if abandon_seconds is None else max(abandon_seconds, self.abandon_seconds)
-            self.abandon_seconds = longer
+        self.interest.join(client)
 
-    def release(self) -> bool:
-        """One client that launched or joined the run wants it no more.
-
-        Returns whether that was the last one, and so the run was cancelled.
-        """
-        self.claims = max(0, self.claims - 1)
-        return self.claims == 0 and self.cancel("requested")
+    def release(self, claim: str | None = None) -> bool:
+        """A client wants the run no more; whether that ended it (see `Interest.release`)."""
+        return self.interest.release(claim) and self.cancel("requested")
 
     def subscribe(self, after: str = "0") -> Subscription:
         """Open a reader behind the cursor `after`; close it (`with`) to leave.
@@ -184,21 +212,9 @@ class Run:
         Raises:
             InvalidCursor: `after` was never issued for this run (the caller's doing).
         """
-        subscription = Subscription(self.log, self.log.locate(after), self._reader_left)
-        self._readers += 1
-        self._cancel_abandon()
-        return subscription
-
-    def _reader_left(self) -> None:
-        self._readers -= 1
-        if not self._readers and not self.done and self.abandon_seconds is not None:
-            loop = asyncio.get_running_loop()
-            self._abandon = loop.call_later(self.abandon_seconds, self.cancel, "abandoned")
-
-    def _cancel_abandon(self) -> None:
-        if self._abandon is not None:
-            self._abandon.cancel()
-            self._abandon = None
+        index = self.log.locate(after)
+        self.interest.reader_came()
+        return Subscription(self.log, index, self.interest.reader_left)
 
     def events(self) -> list[Event]:
         """Every event so far."""
@@ -209,7 +225,7 @@ class Run:
         tally, usage = self._tally, self._tally.usage()
         return RunStatistics(
             state=self.state,
-            readers=self._readers,
+            readers=self.interest.readers,
             events=len(self.log),
             log_bytes=self.log.bytes,
             chunks=tally.chunks,
@@ -221,10 +237,3 @@ class Run:
             input_tokens=usage["input_tokens"],
             output_tokens=usage["output_tokens"],
         )
-
-
-def _forget_frames(error: BaseException | None) -> None:
-    """Drop tracebacks, whose frames would keep the whole model call alive until retention ends."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__

@@ -34,8 +34,9 @@ Source = AsyncGenerator[Payload | Outcome]
 class RunInfo:
     """What a run is about; fixed at its creation.
 
-    `title` holds the first words of the prompt and is shown to the owner only. `parent` is the
-    run whose recipe asked for this one; such runs are hidden from lists.
+    `structured` says that a schema was asked for, so that `null` can be an answer. `title` holds
+    the first words of the prompt and is shown to the owner only. `parent` is the run whose
+    recipe asked for this one; such runs are hidden from lists.
     """
 
     id: str
@@ -49,7 +50,21 @@ class RunInfo:
     parent: str | None = None
     request: str = ""
     tags: tuple[str, ...] = ()
+    structured: bool = False
     created_at: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who wants a run.
+
+    `claim` names it, see `Interest.release`; `abandon_seconds` is how long it wants the run to
+    go on without readers, None = for ever; `inner` says that a recipe asks, not a caller.
+    """
+
+    claim: str = ""
+    abandon_seconds: float | None = None
+    inner: bool = False
 
 
 @dataclass(frozen=True, slots=True)

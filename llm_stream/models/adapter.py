@@ -5,37 +5,36 @@ nothing of runs, retries or timers; `recipes/generate` is its caller.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
-from concurrent.futures import Executor
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Final, cast
 
 import llm
 import orjson
 
-from llm_stream.errors import InvalidOutput
-from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning, ToolCall
+from llm_stream.errors import InvalidOutput, StreamError, UpstreamFailed
+from llm_stream.models.chunks import Chunk, ModelCall, Reasoning, ToolCall
 from llm_stream.models.faults import from_model, from_refused_call
-from llm_stream.models.syncbridge import pump
+from llm_stream.models.finish import AnyResponse, finish_of
+from llm_stream.models.syncbridge import SyncThreads, Turn, pump
 
 MAX_DROPPED_CHUNKS: Final = 1000
 """How many chunks leaving reads on the way to the plugin's own wait; bounds endless bursts."""
 
 AnyModel = llm.Model | llm.KeyModel | llm.AsyncModel | llm.AsyncKeyModel
-AnyResponse = llm.Response | llm.AsyncResponse
 
 
 class ModelAdapter:
     """One model of the catalog.
 
     Args:
-        model: the `llm` model; a sync-only one runs in `executor`, one thread a call.
-        executor: bounded pool of threads for sync models.
+        model: the `llm` model; a sync-only one takes one of `threads` a call.
+        threads: where sync models run.
     """
 
-    def __init__(self, model: AnyModel, executor: Executor) -> None:
+    def __init__(self, model: AnyModel, threads: SyncThreads) -> None:
         self._model = model
-        self._executor = executor
+        self._threads = threads
         self.id: str = model.model_id
         self.is_async = isinstance(model, (llm.AsyncModel, llm.AsyncKeyModel))
 
@@ -90,12 +89,34 @@ class ModelAdapter:
             # llm itself checks attachments= only, not those in messages=.
             self._model._validate_attachments(attachments)  # noqa: SLF001
             response: AnyResponse = self._model.prompt(**kwargs)
+        except StreamError:
+            raise
         except Exception as error:  # plugins share no base class; see models/faults
             raise from_refused_call(error, self.id) from error
         return response
 
-    async def stream(self, call: ModelCall) -> AsyncGenerator[Chunk]:
-        """Ask the model and yield what it answers, last a `Finish`.
+    @property
+    def ahead(self) -> int:
+        """How many calls are ahead of a new one in the queue for a thread, itself included.
+
+        0 = it would not have to wait; always so for async models.
+        """
+        return 0 if self.is_async or not self._threads.busy else self._threads.waiting + 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Turn | None]:
+        """Wait until the model can be asked: for a thread if it is sync-only."""
+        if self.is_async:
+            yield None
+            return
+        turn = await self._threads.thread()
+        try:
+            yield turn
+        finally:
+            turn.give_back()
+
+    async def stream(self, call: ModelCall, turn: Turn | None) -> AsyncGenerator[Chunk]:
+        """Ask the model in its turn and yield what it answers, last a `Finish`.
 
         Close it (`contextlib.aclosing`) to leave early: an async upstream is closed before
         the closing returns, a sync model's thread stops at its next chunk and what it still
@@ -111,28 +132,27 @@ class ModelAdapter:
         events = (
             _events(response)
             if isinstance(response, llm.AsyncResponse)
-            else pump(response.stream_events, self._executor)
+            else pump(response.stream_events, cast("Turn", turn))
         )
         try:
             async with aclosing(events):
                 async for event in events:
-                    if event.type == "text":
-                        if event.chunk:
-                            yield event.chunk
-                    elif event.type == "reasoning":
-                        if event.chunk:
-                            yield Reasoning(event.chunk)
-                    elif event.type == "tool_call_args" and call.schema is not None:
-                        # Some models answer a schema by a forced tool: that is the text then.
-                        if event.chunk:
-                            yield event.chunk
-                    elif event.type in {"tool_call_name", "tool_call_args"}:
-                        _collect(tools, event)
+                    chunk = _chunk(event, tools, structured=call.schema is not None)
+                    if chunk is not None:
+                        yield chunk
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Nobody cancelled this run: the plugin let a cancellation of its own out.
+            raise UpstreamFailed(f"{self.id}: cancelled inside the plugin") from error
+        except StreamError:
+            raise
         except Exception as error:  # plugins share no base class; see models/faults
             raise from_model(error, self.id) from error
-        for call_id, (name, *arguments) in ({} if call.schema else tools).items():
+        for call_id, (name, *arguments) in tools.items():
             yield _tool_call(call_id, name, "".join(arguments))
-        yield _finish(response)
+        yield finish_of(response, self.id)
 
 
 async def _events(response: llm.AsyncResponse) -> AsyncGenerator[llm.parts.StreamEvent]:
@@ -181,6 +201,22 @@ def _message(message: Any) -> llm.parts.Message:
     return make(message.content, *_attachments(message.attachments))
 
 
+def _chunk(
+    event: llm.parts.StreamEvent, tools: dict[str, list[str]], *, structured: bool
+) -> Chunk | None:
+    """What an event says at once; pieces of tool calls are collected instead."""
+    if event.type == "text":
+        return event.chunk or None
+    if event.type == "reasoning":
+        return Reasoning(event.chunk) if event.chunk else None
+    if event.type in {"tool_call_name", "tool_call_args"}:
+        if structured:
+            # Some models answer a schema by a forced tool: its arguments are the text then.
+            return event.chunk or None if event.type == "tool_call_args" else None
+        _collect(tools, event)
+    return None
+
+
 def _collect(tools: dict[str, list[str]], event: llm.parts.StreamEvent) -> None:
     key = event.tool_call_id or str(event.part_index)
     if event.type == "tool_call_name":
@@ -196,15 +232,3 @@ def _tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
         raise InvalidOutput(
             f"The model called {name!r} with arguments that are not JSON."
         ) from error
-
-
-def _finish(response: AnyResponse) -> Finish:
-    said = response.response_json if isinstance(response.response_json, dict) else {}
-    reason = said.get("finish_reason") or said.get("stop_reason") or said.get("status") or "stop"
-    return Finish(
-        finish_reason=str(reason),
-        model=response.resolved_model or said.get("model"),
-        input_tokens=response.input_tokens,
-        output_tokens=response.output_tokens,
-        details=response.token_details or {},
-    )

@@ -1,12 +1,12 @@
 """Which models and aliases exist. Built once at start, in a thread; never per request."""
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Executor
 from typing import Any
 
 from llm_stream.errors import UnknownModel
 from llm_stream.models.adapter import AnyModel, ModelAdapter
 from llm_stream.models.plugins import Loaded, PluginFault
+from llm_stream.models.syncbridge import SyncThreads
 
 
 class ModelCatalog:
@@ -14,7 +14,7 @@ class ModelCatalog:
 
     Args:
         loaded: what the plugins registered.
-        executor: threads for sync models.
+        threads: where sync models run.
         default: id or alias that answers when a request names none.
         aliases: names of the configuration (`fast`, ...) and what they stand for; they win
             over names of plugins.
@@ -24,7 +24,7 @@ class ModelCatalog:
     def __init__(
         self,
         loaded: Loaded,
-        executor: Executor,
+        threads: SyncThreads,
         *,
         default: str,
         aliases: Mapping[str, str],
@@ -34,11 +34,11 @@ class ModelCatalog:
         self._adapters: dict[str, ModelAdapter] = {}
         self._names: dict[str, str] = {}
         for registered in loaded.models:
-            adapter = ModelAdapter(registered.model, executor)
+            adapter = ModelAdapter(registered.model, threads)
             self._adapters[adapter.id] = adapter
             self._names.update(dict.fromkeys(registered.aliases, adapter.id))
         for model in own_models:
-            adapter = ModelAdapter(model, executor)
+            adapter = ModelAdapter(model, threads)
             self._adapters[adapter.id] = adapter
         # An id always means itself, whatever alias a plugin claimed.
         self._names.update({name: name for name in self._adapters})
@@ -51,6 +51,8 @@ class ModelCatalog:
             else:
                 self.aliases[alias] = resolved
         self._names.update(self.aliases)
+        # Schemas of options cost milliseconds each: not while serving.
+        self._described = self._describe()
 
     def __len__(self) -> int:
         return len(self._adapters)
@@ -76,7 +78,10 @@ class ModelCatalog:
         return sorted(n for n, target in self._names.items() if target == model_id and n != target)
 
     def describe(self) -> list[dict[str, Any]]:
-        """All models by id, in the shape of OpenAI's list with extra fields."""
+        """All models by id, in the shape of OpenAI's list with extra fields. Made once."""
+        return self._described
+
+    def _describe(self) -> list[dict[str, Any]]:
         default = self.aliases.get("default")
         return [
             {

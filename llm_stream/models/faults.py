@@ -23,14 +23,26 @@ MAX_UPSTREAM_CHARS: Final = 300
 """How much of a foreign error text is shown."""
 
 _SECRET: Final = re.compile(
-    r"(?i)(bearer\s+\S+|\b(?:sk|pk|lls|ghp|xox[abp]|AIza)[-_A-Za-z0-9]{8,}"
-    r"|(?:api[-_ ]?key|token|authorization)\W{1,4}\S+)"
+    r"""(?ix)
+    bearer \s+ \S+
+    | \b (?: sk | pk | rk | gsk | xai | hf | ghp | gho | lls | xox[abp] ) [-_] [-\w]{6,}
+    | \b (?: AKIA | AIza ) \w{8,}
+    | (?<= :// ) [^/@\s]+ (?= @ )                       # user and password of a URL
+    | (?<= [?&] ) [\w-]+ = [^&\s]+                     # its query
+    | \b (?: api [-_\s]? key | token | secret | password | authorization ) \s* [=:]+ \s* \S+
+    | \b (?= [-\w]* \d ) (?= [-\w]* [a-z] ) [-\w]{24,}  # long words of letters and digits
+    """
 )
+
+
+def clean(text: str) -> str:
+    """Text that JSON can say: what is not Unicode becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def scrub(text: str) -> str:
     """Foreign text made safe to show: on one line, cut, without anything shaped like a key."""
-    return _SECRET.sub("[redacted]", " ".join(text.split()))[:MAX_UPSTREAM_CHARS]
+    return _SECRET.sub("[redacted]", " ".join(clean(text).split()))[:MAX_UPSTREAM_CHARS]
 
 
 def from_model(error: Exception, model_id: str) -> StreamError:

@@ -117,6 +117,9 @@ def _configured_aliases(loaded: Loaded) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     try:
         for alias, model_id in json.loads(path.read_text()).items():
+            if not isinstance(model_id, str):
+                loaded.faults.append(PluginFault("aliases.json", f"{alias!r} names no model"))
+                continue
             found.setdefault(model_id, []).append(alias)
     except (ValueError, AttributeError, OSError) as error:
         loaded.faults.append(_fault("aliases.json", error))

@@ -112,9 +112,12 @@ class Generate:
         self, spec: RunSpec, adapter: ModelAdapter, call: ModelCall, answer: Answer
     ) -> AsyncGenerator[Payload]:
         keep = answer.text.append if spec.schema is not None else None
+        if position := adapter.ahead:
+            yield {"type": "run.queued", "position": position}
         async with (
+            adapter.turn() as turn,
             Watch(spec.timeouts, adapter.id) as watch,
-            aclosing(adapter.stream(call)) as chunks,
+            aclosing(adapter.stream(call, turn)) as chunks,
         ):
             async for chunk in chunks:
                 watch.touch()

@@ -1,8 +1,7 @@
 """The composition root: settings in, one `aiohttp` application out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import structlog
@@ -19,6 +18,7 @@ from llm_stream.models.adapter import AnyModel
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.local import LocalModel
 from llm_stream.models.plugins import load_plugins
+from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import weights_path
 from llm_stream.recipes.batch import Batch
 from llm_stream.recipes.breakdown import Breakdown
@@ -54,17 +54,11 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         TemplateFault: a template file cannot be used (the operator's doing).
     """
     local = await asyncio.to_thread(make_local, settings)
-    threads = ThreadPoolExecutor(settings.models.sync_threads, "sync-model")
-    loaded = await asyncio.to_thread(load_plugins, settings.models.plugins)
+    threads = SyncThreads(settings.models.sync_threads)
+    own = [*([local] if local else []), *own_models]
+    catalog = await asyncio.to_thread(make_catalog, settings, threads, own)
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
-    catalog = ModelCatalog(
-        loaded,
-        threads,
-        default=settings.models.default,
-        aliases=settings.models.aliases,
-        own_models=[*([local] if local else []), *own_models],
-    )
     metrics = Metrics()
     registry = RunRegistry(
         retention_seconds=settings.runs.retention_seconds,
@@ -131,11 +125,23 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         await asyncio.gather(lag, return_exceptions=True)
         if local is not None:
             await local.close()
-        # A sync model blocked in a read cannot be interrupted; do not wait for its thread.
-        threads.shutdown(wait=False, cancel_futures=True)
+        threads.close()
 
     app.cleanup_ctx.append(lifetime)
     return app
+
+
+def make_catalog(
+    settings: Settings, threads: SyncThreads, own_models: Iterable[AnyModel]
+) -> ModelCatalog:
+    """Load the configured plugins and resolve every name. Blocking; up to some seconds."""
+    return ModelCatalog(
+        load_plugins(settings.models.plugins),
+        threads,
+        default=settings.models.default,
+        aliases=settings.models.aliases,
+        own_models=own_models,
+    )
 
 
 def make_local(settings: Settings) -> LocalModel | None:

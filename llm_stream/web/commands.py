@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from llm_stream.errors import MalformedRequest, StreamError, UnknownStream
+import structlog
+
+from llm_stream.errors import InternalError, MalformedRequest, StreamError, UnknownStream
 from llm_stream.web.bodies import (
     FRAMES,
     Body,
@@ -19,7 +21,10 @@ from llm_stream.web.bodies import (
 from llm_stream.web.intake import Caller
 from llm_stream.web.problems import problem
 from llm_stream.web.recipes import spec_of
+from llm_stream.web.rest import cancel_reply
 from llm_stream.web.socket import Socket
+
+log = structlog.get_logger("llm_stream.socket")
 
 
 def answer_frame(socket: Socket, text: str) -> None:
@@ -45,6 +50,11 @@ def answer_frame(socket: Socket, text: str) -> None:
         reply = COMMANDS[model](socket, frame)
     except StreamError as error:
         socket.outbox.reply(refusal(frame_id, error, socket))
+    except Exception:
+        # A bug in one command must not take the socket's other streams along.
+        log.exception("command.crashed", request=socket.request, command=kind)
+        bug = InternalError("The service failed on this command. Its log has the details.")
+        socket.outbox.reply(refusal(frame_id, bug, socket))
     else:
         socket.outbox.reply({"type": "reply", "id": frame_id} | reply)
 
@@ -62,10 +72,9 @@ def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     service = socket.service
     caller = Caller(socket.request)
     spec = spec_of(service.intake, frame.recipe, frame.input, caller, "input.")
-    launch = service.launcher.launch(spec, (socket.gate,))
+    launch = service.launcher.launch(spec, (socket.gate,), claim=socket.id)
     if launch.joined:
         service.metrics.joins.inc()
-    socket.claims.add(launch.run.id)
     socket.open(name, launch.run, "0")
     cache = "joined" if launch.joined else launch.run.info.cache
     return {"status": 202, "stream": name, "run": launch.run.id, "cache": cache}
@@ -102,14 +111,7 @@ def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> dict[str, Any]:
 def cancel(socket: Socket, frame: CancelFrame) -> dict[str, Any]:
     """Want a run no more. Asking twice releases this socket's claim once."""
     run = socket.service.registry.find(frame.run)
-    if run.id in socket.claims:
-        socket.claims.discard(run.id)
-        ended = run.release()
-    else:
-        ended = run.claims == 0 or run.release()
-    shared = not ended and not run.done and run.claims > 0
-    return {"status": 200, "run": run.id, "state": "cancelled" if ended else run.state,
-            "shared": shared}  # fmt: skip
+    return {"status": 200} | cancel_reply(run, socket.id)
 
 
 def ping(_socket: Socket, _frame: PingFrame) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """A validated body becomes a `RunSpec`: names resolved, templates rendered, options checked."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -190,15 +189,17 @@ class Intake:
         for place, body in enumerate(bodies):
             try:
                 content = base64.b64decode(body.data, validate=True)
-            except binascii.Error as error:
+            except ValueError as error:  # binascii.Error is one; so is text beyond ASCII
                 raise InvalidField(
-                    f"The attachment is not base64: {error}.", field=f"{path}.{place}.data"
+                    "The attachment is not base64.", field=f"{path}.{place}.data"
                 ) from error
             found.append(Attachment(body.type, content))
         return tuple(found)
 
     def _schema(self, body: GenerateBody, template: PromptTemplate | None) -> dict[str, Any] | None:
-        schema = body.schema_ or (template.schema if template else None)
+        schema = body.schema_
+        if schema is None and template is not None:
+            schema = template.schema
         if schema is None:
             return None
         size = len(orjson.dumps(schema))

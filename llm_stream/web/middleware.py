@@ -105,7 +105,7 @@ def check_origin(request: web.Request) -> None:
     own = origin.partition("://")[2] == request.headers.get(hdrs.HOST)
     if not own and origin not in service.settings.server.allowed_origins:
         raise OriginRefused(
-            f"Pages of {origin[:100]} may not call this service. Its operator can list them in "
+            f"Pages of {origin[:100]!a} may not call this service. Its operator can list them in "
             "server.allowed_origins.",
             field="Origin",
         )

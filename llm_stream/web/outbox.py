@@ -35,6 +35,9 @@ class Stream:
     def frames(self) -> Iterator[bytes]:
         """One text frame an event, around the bytes the log holds."""
         for event in self.subscription.take(max_bytes=TURN_BYTES):
+            # The client may have left the stream while the frame before was being written.
+            if self.closed:
+                return
             yield b"%b%b}" % (self._head, event.data)
 
     def close(self) -> None:
@@ -100,6 +103,8 @@ class Outbox:
         if stream.closed:
             return
         yield from stream.frames()
+        if stream.closed:
+            return
         if stream.subscription.behind:
             self._turns.append(stream)
         elif stream.subscription.ended:

@@ -37,7 +37,10 @@ def spec_of(
     """
     if recipe not in RECIPES:
         known = ", ".join(sorted(RECIPES))
-        raise InvalidField(f"Field 'recipe' has to be one of {known}.", field="recipe")
+        raise InvalidField(
+            f"Field 'recipe' has to be one of {known}.",
+            field=prefix.removesuffix("input.") + "recipe",
+        )
     shape, make = RECIPES[recipe]
     body = validate(shape, value, prefix)
     try:

@@ -1,6 +1,7 @@
 """Plain HTTP: start a run, list, look, follow, cancel."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,13 +11,16 @@ from aiohttp import hdrs, web
 from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
+from llm_stream.engine.runinfo import Client
 from llm_stream.errors import (
     InvalidField,
     NotAcceptable,
     RunCancelled,
     RunExpired,
+    UnknownRun,
     UnsupportedMediaType,
 )
+from llm_stream.events import OUTPUT_TYPES
 from llm_stream.launcher import Launch
 from llm_stream.web import ndjson, sse
 from llm_stream.web.bodies import read_object
@@ -100,7 +104,7 @@ async def start(request: web.Request) -> web.StreamResponse:
     waits = kind == JSON_TYPE and not detached and "Idempotency-Key" not in request.headers
     caller = Caller(request[REQUEST_ID], waits=waits, detached=detached)
     launch = _launch(request, service, body, caller)
-    headers = run_headers(launch.run, joined=launch.joined)
+    headers = run_headers(launch.run, joined=launch.joined) | {"X-Run-Claim": caller.request}
     if detached:
         location = f"/v1/runs/{launch.run.id}"
         headers |= {"Location": location, "Preference-Applied": "respond-async"}
@@ -112,25 +116,35 @@ async def start(request: web.Request) -> web.StreamResponse:
             # a model (no key, no weights): then there is still a status to say so with.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-            if launch.run.state != "failed":
+            if not failed_unsent(launch):
                 return await sse.stream(request, subscription, headers)
         if kind == NDJSON_TYPE:
             return await ndjson.stream(request, subscription, headers)
         return await _fold(launch, subscription, headers)
 
 
+def failed_unsent(launch: Launch) -> bool:
+    """Whether the run has failed without anything to show: then a status says it best."""
+    shown = (event.type in OUTPUT_TYPES for event in launch.run.events())
+    return not launch.joined and launch.run.state == "failed" and not any(shown)
+
+
 def _launch(request: web.Request, service: Service, body: bytes, caller: Caller) -> Launch:
     """Start, join, or find again by `Idempotency-Key`. No await: equal keys cannot race."""
     key = request.headers.get("Idempotency-Key")
-    if key and (known := service.idempotency.find(caller.owner, request.path, key, body)):
+    known = service.idempotency.find(caller.owner, request.path, key, body) if key else None
+    recipe = request.path.rpartition("/")[2]
+    spec = spec_of(service.intake, recipe, read_object(body), caller)
+    if known is not None:
         try:
             run = service.registry.find(known)
-            if not run.ending or run.state != "cancelled":
-                return Launch(run, joined=True)
-        except RunExpired:
+        except (RunExpired, UnknownRun):
             pass  # the answer is gone; the key starts it anew
-    spec = spec_of(service.intake, request.path.rpartition("/")[2], read_object(body), caller)
-    launch = service.launcher.launch(spec)
+        else:
+            if not run.ending or run.state in {"completed", "failed"}:
+                run.join(Client(caller.request, spec.abandon_seconds))
+                return Launch(run, joined=True)
+    launch = service.launcher.launch(spec, claim=caller.request)
     if launch.joined:
         service.metrics.joins.inc()
     if key:
@@ -149,7 +163,9 @@ async def _fold(
     if terminal["type"] == "run.completed":
         return json_response(answer(launch.run, fold, joined=launch.joined), headers=headers)
     if terminal["type"] == "run.failed":
-        return problem_response(terminal["error"])
+        response = problem_response(terminal["error"])
+        response.headers.update(headers)
+        return response
     raise RunCancelled(
         f"The run was cancelled ({terminal['reason']}). GET /v1/runs/{launch.run.id} has what "
         "had come by then.",
@@ -202,22 +218,27 @@ async def get_events(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/v1/runs/{run}/cancel")
 async def cancel_run(request: web.Request) -> web.Response:
-    """Want the run no more; ends it unless others share it. Idempotent."""
-    return json_response(cancel_reply(owned(request)))
+    """Want the run no more; ends it unless others share it. Idempotent.
+
+    `?claim=` is the `X-Run-Claim` of the reply that launched or joined it.
+    """
+    return json_response(cancel_reply(owned(request), request.query.get("claim")))
 
 
-def cancel_reply(run: Run) -> dict[str, Any]:
-    """Release one claim on the run, and say what came of it."""
-    ended = run.release()
+def cancel_reply(run: Run, claim: str | None) -> dict[str, Any]:
+    """Release a claim on the run, and say what came of it."""
+    run.release(claim)
     return {
         "run": run.id,
-        "state": "cancelled" if ended else run.state,
-        "shared": not ended and not run.done and run.claims > 0,
+        "state": "cancelled" if run.ending and not run.done else run.state,
+        "shared": not run.ending,
     }
 
 
 def _number(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= PAGE_EVENTS):
+    # Bounded before it becomes a number: Python refuses to read numbers of thousands of digits.
+    number = int(text) if re.fullmatch("[0-9]{1,4}", text) else 0
+    if not 1 <= number <= PAGE_EVENTS:
         raise InvalidField(f"?{name}= has to be a number from 1 to {PAGE_EVENTS}.", field=name)
-    return int(text)
+    return number

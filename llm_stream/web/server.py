@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -158,4 +159,10 @@ def banner(address: str, app: web.Application) -> None:
 def serve(settings: Settings) -> int:
     """Configure logging, run the service, return the exit code. Blocks."""
     logs.configure(settings.logging.level, settings.logging.format)
-    return asyncio.run(run(settings, banner))
+    code = asyncio.run(run(settings, banner))
+    if threading.active_count() > 1:
+        # A sync model blocked in a read cannot be interrupted, and the interpreter would wait.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code

@@ -19,7 +19,6 @@ class Socket:
 
     Attributes:
         gate: the connection's own semaphore: `limits.connection_concurrent_runs` at once.
-        claims: ids of runs this socket has started and not cancelled.
         closing: close code with which to close as soon as all is sent; None = stay open.
     """
 
@@ -32,7 +31,6 @@ class Socket:
             limits.connection_concurrent_runs, limits.connection_queued_runs, "this connection"
         )
         self.outbox = Outbox(self._ended)
-        self.claims: set[str] = set()
         self.closing: int | None = None
         self._ids: OrderedDict[str, None] = OrderedDict()
         self.streams: dict[str, Stream] = {}
@@ -86,7 +84,8 @@ class Socket:
 
     def close_stream(self, stream: Stream) -> None:
         """Leave a stream."""
-        del self.streams[stream.name]
+        if self.streams.get(stream.name) is stream:
+            del self.streams[stream.name]
         stream.close()
 
     def _ended(self, stream: Stream) -> None:

@@ -60,7 +60,9 @@ async def stream(
             sep="\n",
             allow_all_methods=True,
             ping_interval=server.heartbeat_seconds,
-            send_timeout=server.stall_seconds,
+            # Its time-out would be the kernel's, which cuts readers that are only slow; `Pulse`
+            # sees the difference.
+            send_timeout=None,
         )
         response.headers.update(HEADERS)
         await response.prepare(request)

@@ -18,8 +18,8 @@ def answer(run: Run, fold: Fold, *, joined: bool) -> dict[str, Any]:
     }
     if run.info.recipe == "generate":
         body["text"] = "".join(fold.text)
-        if terminal.get("result") is not None:
-            body["data"] = terminal["result"]
+        if run.info.structured:
+            body["data"] = terminal.get("result")
     else:
         body |= terminal["result"]
     if run.info.recipe == "batch":

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Outcome, RunInfo
+from llm_stream.engine.runinfo import Client, Outcome, RunInfo
 from llm_stream.events import Payload
 
 
@@ -49,13 +49,14 @@ def make_run() -> MakeRun:
         key: str = "k",
         max_log_bytes: int = 1_000_000,
         abandon_seconds: float | None = None,
+        claim: str = "",
         **info: object,
     ) -> Run:
         return Run(
             RunInfo(id=run_id, recipe="generate", model="m", key=key, **info),  # type: ignore[arg-type]
             max_log_bytes=max_log_bytes,
             describe_error=describe,
-            abandon_seconds=abandon_seconds,
+            client=Client(claim, abandon_seconds),
         )
 
     return make

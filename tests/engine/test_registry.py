@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from llm_stream.engine.registry import RunRegistry
+from llm_stream.engine.run import Run
+from llm_stream.engine.runinfo import Client
 from llm_stream.errors import Draining, RunExpired, UnknownRun
 
-from .conftest import say
+from .conftest import Clock, MakeRun, say
 from .test_run import finished, silent
 
 
@@ -48,7 +50,7 @@ def launch(
         run.start(source if source is not None else say("x"))
         return run
 
-    return registry.start_or_join(key, create, share=share)
+    return registry.start_or_join(key, create, Client(), share=share)
 
 
 async def test_equal_calls_share_the_live_run(registry: Any, make_run: Any) -> None:
@@ -57,7 +59,7 @@ async def test_equal_calls_share_the_live_run(registry: Any, make_run: Any) -> N
     again, rejoined = launch(registry, make_run, "run_2")
     assert (joined, rejoined) == (False, True)
     assert again is run
-    assert run.claims == 2
+    assert run.interest.claims == {""}
     await finished(run)
 
     third, joined = launch(registry, make_run, "run_3")
@@ -152,6 +154,27 @@ async def test_observers_hear_of_beginning_and_end(make_run: Any, clock: Any) ->
     await finished(run)
 
     assert witness.seen == [("started", "run_1"), ("completed", "run_1")]
+
+
+async def test_an_observer_that_fails_keeps_nobody_from_the_end(
+    make_run: MakeRun, clock: Clock
+) -> None:
+    """The other observers are told and retention goes on."""
+
+    class Broken(Witness):
+        def run_finished(self, run: Run) -> None:
+            raise ValueError(run.id)
+
+    witness = Witness()
+    registry = RunRegistry(
+        retention_seconds=0, retention_bytes=10_000, clock=clock, observers=(Broken(), witness)
+    )
+    run, _ = launch(registry, make_run)
+    await finished(run)
+
+    assert witness.seen[-1] == ("completed", "run_1")
+    with pytest.raises(RunExpired):
+        registry.find("run_1")
 
 
 async def test_a_drain_refuses_new_runs_and_waits_for_live_ones(

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from llm_stream.engine.gate import Gate
-from llm_stream.engine.runinfo import Outcome
+from llm_stream.engine.runinfo import Client, Outcome
 from llm_stream.errors import InvalidCursor, UpstreamFailed
 
-from .conftest import say
+from ..wire import ended
+from .conftest import MakeRun, say
 
 
 def types(run: Any) -> Any:
@@ -256,30 +257,61 @@ async def test_a_run_to_be_continued_outlives_its_readers(make_run: Any) -> None
     await finished(run)
 
 
-async def test_explicit_cancel_ends_a_shared_run_with_its_last_claim(make_run: Any) -> None:
-    """Two clients share a run; it ends when the second one cancels."""
-    run = make_run()
+async def test_explicit_cancel_ends_a_shared_run_with_its_last_claim(make_run: MakeRun) -> None:
+    """Two clients share a run; it ends when the second one cancels, asked twice or not."""
+    run = make_run(claim="ann")
     run.start(silent())
-    run.claims += 1
+    run.join(Client("bob"))
 
-    assert not run.release()
-    assert run.release()
+    assert not run.release("ann")
+    assert not run.release("ann")
+    assert run.release("bob")
     await finished(run)
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "both"), [(0.0, 30.0, 30.0), (30.0, 0.0, 30.0), (0.0, None, None),
-                                  (None, 0.0, None)],
-)  # fmt: skip
-async def test_the_most_patient_client_decides(
-    make_run: Any, first: Any, second: Any, both: Any
+async def test_a_task_that_will_not_end_does_not_keep_its_run(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that is joined lives as long without readers as its most patient client wants."""
-    run = make_run(abandon_seconds=first)
-    run.join(second)
+    """A plugin that swallows cancellations is asked three times; then the run ends alone."""
+    monkeypatch.setattr("llm_stream.engine.run.INSIST_SECONDS", 0.0)
+    asked = []
+    freed = asyncio.Event()
 
-    assert run.abandon_seconds == both
-    assert run.claims == 2
+    async def stubborn() -> AsyncGenerator[Any]:
+        while not freed.is_set():
+            try:
+                await freed.wait()
+            except asyncio.CancelledError:
+                asked.append(1)
+        yield {"type": "text.delta", "text": "too late"}
+
+    run = make_run()
+    run.start(stubborn())
+    await asyncio.sleep(0)
+    run.cancel("requested")
+    await finished(run)
+
+    assert types(run) == ["run.started", "run.cancelled"]
+    assert len(asked) == 3
+    freed.set()
+    await ended(run)
+    assert types(run) == ["run.started", "run.cancelled"]
+
+
+async def test_an_end_that_cannot_be_described_is_still_an_end(make_run: MakeRun) -> None:
+    """Whatever goes wrong with the last event, readers get one."""
+
+    async def source() -> AsyncGenerator[Any]:
+        yield {"type": "text.delta", "text": "x"}
+        yield Outcome("bad \udcff")
+
+    run = make_run()
+    run.start(source())
+    await finished(run)
+
+    assert terminal(run)["type"] == "run.failed"
+    assert terminal(run)["error"]["code"] == "internal_error"
+    assert run.state == "failed"
 
 
 async def test_a_failed_run_keeps_no_frames(make_run: Any) -> None:
@@ -293,8 +325,26 @@ async def test_a_failed_run_keeps_no_frames(make_run: Any) -> None:
     run.start(breaks())
     await finished(run)
 
+    assert run.error is not None
     assert run.error.__traceback__ is None
+    assert run.error.__cause__ is not None
     assert run.error.__cause__.__traceback__ is None
+
+
+async def test_an_error_that_is_its_own_cause_ends_too(make_run: MakeRun) -> None:
+    """Forgetting frames walks a chain once, however it is tied together."""
+    knot = UpstreamFailed("down")
+
+    async def breaks() -> AsyncGenerator[Any]:
+        knot.__cause__ = knot
+        raise knot
+        yield
+
+    run = make_run()
+    run.start(breaks())
+    await finished(run)
+
+    assert terminal(run)["error"]["code"] == "upstream_failed"
 
 
 async def test_a_bad_cursor_opens_no_reader(make_run: Any) -> None:

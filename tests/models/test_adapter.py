@@ -2,15 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import llm
 import pytest
 
 from llm_stream.errors import (
+    ContextTooLong,
     InvalidOption,
     InvalidOutput,
     MissingKey,
@@ -19,17 +19,18 @@ from llm_stream.errors import (
 )
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.chunks import Attachment, Finish, Message, ModelCall, Reasoning, ToolCall
+from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.testing import Fault, Script, ScriptedModel, ScriptedSyncModel, words
 
 BOTH = pytest.mark.parametrize("kind", [ScriptedModel, ScriptedSyncModel])
 
 
 @pytest.fixture
-def threads() -> Iterator[Any]:
-    """A pool of two threads; a thread that outlives its test fails it."""
-    pool = ThreadPoolExecutor(2)
+async def threads() -> AsyncGenerator[SyncThreads]:
+    """Two threads; one that outlives its test would keep the test run from ending."""
+    pool = SyncThreads(2)
     yield pool
-    pool.shutdown(wait=True)
+    pool.close()
 
 
 def ask(prompt: Any = "hi", **kwargs: Any) -> Any:
@@ -37,14 +38,21 @@ def ask(prompt: Any = "hi", **kwargs: Any) -> Any:
     return ModelCall((Message("user", prompt),), **kwargs)
 
 
+@asynccontextmanager
+async def streaming(adapter: ModelAdapter, call: ModelCall | None = None) -> AsyncIterator[Any]:
+    """The chunks of an answer, closed on leaving."""
+    async with adapter.turn() as turn, aclosing(adapter.stream(call or ask(), turn)) as chunks:
+        yield chunks
+
+
 async def collect(adapter: Any, call: Any = None) -> Any:
     """All chunks of an answer."""
-    async with aclosing(adapter.stream(call or ask())) as chunks:
+    async with streaming(adapter, call) as chunks:
         return [chunk async for chunk in chunks]
 
 
 @BOTH
-async def test_an_answer_is_its_chunks_and_then_a_finish(kind: Any, threads: Any) -> None:
+async def test_an_answer_is_its_chunks_and_then_a_finish(kind: Any, threads: SyncThreads) -> None:
     """Text comes as plain strings in order; the last chunk says how it ended."""
     model = kind("m", Script(chunks=words(50), usage=(7, 50), finish_reason="length"))
 
@@ -55,7 +63,7 @@ async def test_an_answer_is_its_chunks_and_then_a_finish(kind: Any, threads: Any
 
 
 @BOTH
-async def test_reasoning_and_tool_calls_are_told_apart(kind: Any, threads: Any) -> None:
+async def test_reasoning_and_tool_calls_are_told_apart(kind: Any, threads: SyncThreads) -> None:
     """Reasoning pieces and whole tool calls are chunks of their own."""
     script = Script(
         chunks=("a",), reasoning=("hm", ""), tool_calls=(("t1", "search", '{"q":"shop"}'),)
@@ -67,7 +75,7 @@ async def test_reasoning_and_tool_calls_are_told_apart(kind: Any, threads: Any) 
 
 
 @BOTH
-async def test_empty_chunks_are_skipped(kind: Any, threads: Any) -> None:
+async def test_empty_chunks_are_skipped(kind: Any, threads: SyncThreads) -> None:
     """An empty piece of text is not a chunk."""
     chunks = await collect(ModelAdapter(kind("m", Script(chunks=("", "a", ""))), threads))
 
@@ -75,7 +83,9 @@ async def test_empty_chunks_are_skipped(kind: Any, threads: Any) -> None:
 
 
 @BOTH
-async def test_tool_arguments_that_are_no_json_are_invalid_output(kind: Any, threads: Any) -> None:
+async def test_tool_arguments_that_are_no_json_are_invalid_output(
+    kind: Any, threads: SyncThreads
+) -> None:
     """A model that calls a tool with broken arguments has failed."""
     script = Script(tool_calls=(("t1", "search", "{broken"),))
 
@@ -86,7 +96,7 @@ async def test_tool_arguments_that_are_no_json_are_invalid_output(kind: Any, thr
 @BOTH
 @pytest.mark.parametrize("at", [0, 2, 4])
 async def test_a_failure_is_ours_whatever_the_plugin_raised(
-    kind: Any, at: Any, threads: Any
+    kind: Any, at: Any, threads: SyncThreads
 ) -> None:
     """At any chunk, a foreign exception becomes `upstream_failed` and keeps its cause."""
     model = kind("m", Script(fault=Fault(at=at, error=ConnectionError("reset"))))
@@ -102,7 +112,7 @@ async def test_a_failure_is_ours_whatever_the_plugin_raised(
     assert model.calls[0].closed.is_set()
 
 
-async def test_a_missing_key_is_missing_key(threads: Any) -> None:
+async def test_a_missing_key_is_missing_key(threads: SyncThreads) -> None:
     """A model without its key fails before anything is sent, and says whose key."""
 
     class Keyed(ScriptedModel, llm.AsyncKeyModel):
@@ -116,23 +126,23 @@ async def test_a_missing_key_is_missing_key(threads: Any) -> None:
         await collect(ModelAdapter(Keyed("m"), threads))
 
 
-async def test_leaving_closes_an_async_upstream_before_it_returns(threads: Any) -> None:
+async def test_leaving_closes_an_async_upstream_before_it_returns(threads: SyncThreads) -> None:
     """After the closing of the iterator the model's own clean-up has run."""
     model = ScriptedModel("m", Script(chunks=words(9)))
-    async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+    async with streaming(ModelAdapter(model, threads)) as chunks:
         await anext(chunks)
 
     assert model.calls[0].closed.is_set()
     assert model.calls[0].said < 9
 
 
-async def test_cancelling_the_reader_closes_the_upstream(threads: Any) -> None:
+async def test_cancelling_the_reader_closes_the_upstream(threads: SyncThreads) -> None:
     """A cancellation while waiting for a chunk reaches the model."""
     model = ScriptedModel("m", Script(fault=Fault(at=1, stall=True)))
     first = asyncio.Event()
 
     async def read() -> None:
-        async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+        async with streaming(ModelAdapter(model, threads)) as chunks:
             async for _ in chunks:
                 first.set()
 
@@ -176,17 +186,42 @@ class Leaky(llm.AsyncModel):
             yield await anext(self.stream)
 
 
-async def test_a_plugin_that_leaks_on_aclose_is_closed_all_the_same(threads: Any) -> None:
+async def test_a_plugin_that_leaks_on_aclose_is_closed_all_the_same(threads: SyncThreads) -> None:
     """Leaving from elsewhere cancels inside the plugin's own wait, so the connection goes."""
     model = Leaky()
-    async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+    async with streaming(ModelAdapter(model, threads)) as chunks:
         assert await anext(chunks) == "a"
         assert model.connected
 
     assert not model.connected
 
 
-async def test_leaving_an_endless_burst_returns(threads: Any) -> None:
+async def test_a_cancellation_of_the_plugins_own_is_its_failure(threads: SyncThreads) -> None:
+    """A plugin that lets a CancelledError out, though nobody cancelled, has failed."""
+
+    class Confused(ScriptedModel):
+        async def execute(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
+            task = asyncio.ensure_future(asyncio.sleep(60))
+            task.cancel()
+            await task
+            yield "never"
+
+    with pytest.raises(UpstreamFailed, match="cancelled inside the plugin"):
+        await collect(ModelAdapter(Confused("m"), threads))
+
+
+async def test_a_failure_of_ours_passes_as_it_is(threads: SyncThreads) -> None:
+    """What is already one of our errors is not wrapped into itself."""
+    own = ContextTooLong("too long")
+    model = ScriptedModel("m", Script(fault=Fault(error=own)))
+
+    with pytest.raises(ContextTooLong) as caught:
+        await collect(ModelAdapter(model, threads))
+
+    assert caught.value.__cause__ is None
+
+
+async def test_leaving_an_endless_burst_returns(threads: SyncThreads) -> None:
     """A model that never waits cannot hold up the one who leaves."""
 
     class Endless(llm.AsyncModel):
@@ -199,14 +234,14 @@ async def test_leaving_an_endless_burst_returns(threads: Any) -> None:
             while True:
                 yield "x"
 
-    async with aclosing(ModelAdapter(Endless(), threads).stream(ask())) as chunks:
+    async with streaming(ModelAdapter(Endless(), threads)) as chunks:
         await anext(chunks)
 
 
-async def test_leaving_a_sync_model_does_not_wait_for_its_thread(threads: Any) -> None:
+async def test_leaving_a_sync_model_does_not_wait_for_its_thread(threads: SyncThreads) -> None:
     """The iterator closes at once; the thread stops at the model's next chunk."""
     model = ScriptedSyncModel("m", Script(chunks=words(9), fault=Fault(at=2, stall=True)))
-    async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+    async with streaming(ModelAdapter(model, threads)) as chunks:
         await anext(chunks)
         await anext(chunks)
     assert not model.calls[0].closed.is_set()
@@ -217,7 +252,7 @@ async def test_leaving_a_sync_model_does_not_wait_for_its_thread(threads: Any) -
     assert model.calls[0].said == 3
 
 
-async def test_sync_models_share_a_bounded_pool(threads: Any) -> None:
+async def test_sync_models_share_a_bounded_pool(threads: SyncThreads) -> None:
     """Two threads serve five sync calls; those that left before their turn never run."""
     model = ScriptedSyncModel("m", Script(fault=Fault(at=0, stall=True)))
     adapter = ModelAdapter(model, threads)
@@ -233,10 +268,10 @@ async def test_sync_models_share_a_bounded_pool(threads: Any) -> None:
     assert len(model.calls) == 4
 
 
-async def test_a_slow_reader_holds_a_sync_model_back(threads: Any) -> None:
+async def test_a_slow_reader_holds_a_sync_model_back(threads: SyncThreads) -> None:
     """A thread is at most a buffer ahead of its reader."""
     model = ScriptedSyncModel("m", Script(chunks=words(2000)))
-    async with aclosing(ModelAdapter(model, threads).stream(ask())) as chunks:
+    async with streaming(ModelAdapter(model, threads)) as chunks:
         await anext(chunks)
         full = threading.Event()
         await asyncio.to_thread(full.wait, 0.3)
@@ -249,7 +284,7 @@ async def test_a_slow_reader_holds_a_sync_model_back(threads: Any) -> None:
      ({"max_tokens": "many"}, "options.max_tokens")],
 )  # fmt: skip
 async def test_options_a_model_refuses_name_their_field(
-    options: Any, field: Any, threads: Any
+    options: Any, field: Any, threads: SyncThreads
 ) -> None:
     """Unknown or bad options are the caller's, before anything is sent."""
     model = ScriptedModel("m")
@@ -261,7 +296,7 @@ async def test_options_a_model_refuses_name_their_field(
     assert model.calls == []
 
 
-async def test_what_a_model_cannot_do_is_refused(threads: Any) -> None:
+async def test_what_a_model_cannot_do_is_refused(threads: SyncThreads) -> None:
     """Attachments go only to models that take them, in a conversation too."""
     adapter = ModelAdapter(ScriptedModel("m"), threads)
     movie = Message("user", "look", (Attachment("video/mp4", b"x"),))
@@ -272,7 +307,7 @@ async def test_what_a_model_cannot_do_is_refused(threads: Any) -> None:
         adapter.check(ModelCall((movie, Message("assistant", "ok"), Message("user", "and?"))))
 
 
-async def test_conversation_system_and_attachments_reach_the_model(threads: Any) -> None:
+async def test_conversation_system_and_attachments_reach_the_model(threads: SyncThreads) -> None:
     """The model sees every turn, the system prompt, the bytes and the options."""
     model = ScriptedModel("m")
     picture = Attachment("image/png", b"png")

@@ -1,6 +1,5 @@
 """The catalog: ids, aliases, and who wins when names clash."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from llm_stream.errors import UnknownModel
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.plugins import Loaded, PluginFault, Registered
+from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.testing import ScriptedModel, ScriptedSyncModel
 
 
@@ -17,7 +17,7 @@ def catalog(
     """A catalog of (model, aliases) pairs."""
     loaded = Loaded([Registered(m, names, "plugin") for m, names in models], list(faults))
     return ModelCatalog(
-        loaded, ThreadPoolExecutor(1), default=default, aliases=aliases or {}, own_models=own
+        loaded, SyncThreads(1), default=default, aliases=aliases or {}, own_models=own
     )
 
 

@@ -80,6 +80,9 @@ def test_a_broken_alias_file_is_reported(tmp_path: Path) -> None:
     """llm's aliases.json adds names; one that is no JSON is a fault, not a crash."""
     install(tmp_path, "goodplugin", GOOD)
     (tmp_path / "user").mkdir()
+    odd = '{"x": ["test-good"], "y": "test-good"}'
+    (tmp_path / "user" / "aliases.json").write_text(odd)
+    assert "aliases.json | 'x' names no model" in load(tmp_path)
     (tmp_path / "user" / "aliases.json").write_text("{broken")
 
     assert any(line.startswith("aliases.json | JSONDecodeError") for line in load(tmp_path))

@@ -1,6 +1,6 @@
 """The recipe: deltas, fallbacks before anything visible, schemas checked at the end."""
 
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
@@ -11,13 +11,14 @@ from llm_stream.errors import InvalidOutput, UpstreamFailed, UpstreamTimedOut
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Message
 from llm_stream.models.plugins import Loaded
+from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.timers import Timeouts
 from llm_stream.recipes.ask import Inner
 from llm_stream.recipes.generate import Generate
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.resources import resource
-from llm_stream.testing import Fault, Script, ScriptedModel
+from llm_stream.testing import Fault, Script, ScriptedModel, ScriptedSyncModel
 
 
 def never(spec: RunSpec) -> AbstractAsyncContextManager[Inner]:
@@ -35,9 +36,7 @@ def spec(**changes: Any) -> Any:
 
 async def run(spec: Any, *models: Any, into: list[Any] | None = None) -> list[Any]:
     """All payloads of the recipe."""
-    catalog = ModelCatalog(
-        Loaded(), ThreadPoolExecutor(1), default="a", aliases={}, own_models=models
-    )
+    catalog = ModelCatalog(Loaded(), SyncThreads(1), default="a", aliases={}, own_models=models)
     recipe = Generate(
         catalog, PromptLibrary.load(resource("templates")), lambda error, **_: {"code": error.code}
     )
@@ -113,6 +112,25 @@ async def test_a_silent_model_is_timed_out_and_closed() -> None:
         await run(spec(timeouts=Timeouts(first_token_seconds=0.01)), model)
 
     assert model.calls[0].closed.is_set()
+
+
+async def test_waiting_for_a_thread_is_not_the_models_silence() -> None:
+    """A sync call behind another one is queued, visibly, and its timers begin with its turn."""
+    model = ScriptedSyncModel("a", Script(chunks=("x",)))
+    catalog = ModelCatalog(Loaded(), SyncThreads(1), default="a", aliases={}, own_models=[model])
+    adapter = catalog.find("a")
+    library = PromptLibrary.load(resource("templates"))
+    recipe = Generate(catalog, library, lambda error, **_: {"code": error.code})
+    asked = spec(timeouts=Timeouts(first_token_seconds=0.05))
+    async with adapter.turn():
+        chunks = recipe.run(asked, never)
+        assert await anext(chunks) == {"type": "run.queued", "position": 1}
+        following = asyncio.ensure_future(anext(chunks))
+        done, _ = await asyncio.wait((following,), timeout=0.15)
+        assert not done
+
+    assert await following == {"type": "text.delta", "text": "x"}
+    await chunks.aclose()
 
 
 SCHEMA = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}

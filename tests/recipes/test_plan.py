@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Any
 
-import networkx as nx
+import networkx as nx  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,7 +124,7 @@ def test_computations_agree_with_networkx(tasks: list[dict[str, Any]]) -> None:
         graph.add_edges_from((needed, each["id"]) for needed in each["depends_on"])
     computed = compute(tasks)
 
-    def longest(names: list[str]) -> float:
+    def longest(names: list[str]) -> Any:
         return max(
             (
                 sum(hours[n] for n in path)

@@ -31,24 +31,56 @@ def test_a_schema_may_refer_to_itself() -> None:
         hold_against(TREE, {"title": "shop", "parts": [{}]})
 
 
+DOUBLING = {
+    "$defs": {
+        **{f"l{n}": {"allOf": [{"$ref": f"#/$defs/l{n + 1}"}] * 2} for n in range(20)},
+        "l20": {"type": "string"},
+    },
+    "$ref": "#/$defs/l0",
+}
+CHAIN = {
+    "$defs": {
+        **{f"l{n}": {"properties": {"x": {"$ref": f"#/$defs/l{n + 1}"}}} for n in range(2000)},
+        "l2000": {},
+    },
+    "$ref": "#/$defs/l0",
+}
+
+
 @pytest.mark.parametrize(
     ("schema", "says"),
     [
         ({"type": "objekt"}, "Not a JSON Schema"),
         ({"$ref": "http://127.0.0.1/x"}, "only to itself"),
         ({"items": {"$dynamicRef": "file:///etc/passwd"}}, "only to itself"),
-        ({"$ref": "#/$defs/none"}, "does not have"),
+        ({"$ref": "#/$defs/none"}, "does not exist"),
+        ({"$ref": "#/allOf/x", "allOf": [{}]}, "array index"),
+        ({"$ref": "#/title", "title": "text"}, "Not a JSON Schema"),
+        ({"$ref": "#"}, "circle"),
+        ({"allOf": [{"anyOf": [{"$ref": "#"}]}]}, "circle"),
+        ({"pattern": "(?=look)ahead"}, "regex"),
+        (DOUBLING, "too complex"),
+        (CHAIN, "nested too deeply"),
     ],
+    ids=lambda value: str(value)[:40],
 )
-def test_what_cannot_be_used_is_refused_before_a_run(schema: Any, says: Any) -> None:
-    """Not a schema, a foreign reference, a dangling one: the caller's doing."""
+def test_what_cannot_be_used_is_refused_before_a_run(schema: Any, says: str) -> None:
+    """Not a schema, foreign, dangling, circular or exploding references: the caller's doing."""
     with pytest.raises(InvalidField, match=says) as caught:
         check_schema(schema)
 
     assert caught.value.field == "schema"
 
 
-def test_an_endless_reference_is_told_apart_from_a_bug() -> None:
-    """A schema that is only itself ends as the caller's fault, not as a crash."""
-    with pytest.raises(InvalidField, match="without end"):
-        hold_against({"$ref": "#"}, 1)
+def test_a_pattern_cannot_take_exponential_time() -> None:
+    """The classic trap is answered at once, on a text on which backtracking would never end."""
+    trap = {"type": "string", "pattern": "^(a+)+$"}
+    check_schema(trap)
+
+    with pytest.raises(InvalidOutput):
+        hold_against(trap, "a" * 10_000 + "!")
+
+
+def test_data_in_a_schema_is_not_a_reference() -> None:
+    """What stands under enum, const, default and examples is never followed."""
+    check_schema({"enum": [{"$ref": "http://127.0.0.1/x"}], "examples": [{"$ref": "#/no"}]})

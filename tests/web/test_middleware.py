@@ -27,7 +27,7 @@ async def test_every_response_has_an_id_and_security_headers(
 @pytest.mark.parametrize(
     ("origin", "status"),
     [("http://shop.example", 200), ("https://shop.example", 403), ("null", 403),
-     ("http://evil.example", 403)],
+     ("http://evil.example", 403), ("http://\udcff.example", 403)],
 )  # fmt: skip
 async def test_origins_are_allowed_by_name(
     start_service: StartService, http: aiohttp.ClientSession, origin: Any, status: Any

@@ -76,6 +76,21 @@ def test_a_closed_stream_sends_nothing() -> None:
     assert list(outbox.next_frames()) == []
 
 
+def test_a_stream_left_while_it_is_being_sent_stops_there() -> None:
+    """Between two frames the client may leave: nothing more of it goes out, and no false end."""
+    ended: list[Stream] = []
+    outbox = Outbox(ended.append)
+    going = stream(outbox, "a", 3, ended=True)
+    going.wake()
+    frames = outbox.next_frames()
+    next(frames)
+    going.close()
+
+    assert list(frames) == []
+    assert ended == []
+    assert outbox.empty
+
+
 async def test_commands_wait_when_replies_are_not_read() -> None:
     """With 256 replies waiting there is no room until they are sent."""
     outbox = Outbox(lambda _: None)

@@ -176,6 +176,50 @@ async def test_cancel_ends_a_run_and_is_idempotent(
     assert model.calls[0].closed.is_set()
 
 
+async def test_cancelling_twice_takes_nobody_elses_claim(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Two callers share a run; one cancels twice and the run goes on for the other."""
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    claims = []
+    for _ in range(2):
+        async with http.post(
+            f"{service.url}/v1/generate",
+            json={"prompt": "x"},
+            headers={"Prefer": "respond-async"},
+        ) as response:
+            claims.append(response.headers["X-Run-Claim"])
+            run = (await response.json())["id"]
+    cancel = f"{service.url}/v1/runs/{run}/cancel"
+    for claim in (claims[0], claims[0], None):
+        async with http.post(cancel, params={"claim": claim} if claim else {}) as response:
+            said = await response.json()
+        # Without a claim one speaks for the only caller left.
+        assert said["shared"] == (claim is not None)
+
+    await ended(service.parts.registry.find(run))
+
+
+async def test_cancelling_a_finished_run_says_how_it_ended(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
+    """A cancel that comes too late changes nothing and claims nothing."""
+    _, _, body = await post(http, service, {"prompt": "x"})
+    for _ in range(2):
+        async with http.post(f"{service.url}/v1/runs/{body['id']}/cancel") as response:
+            assert (await response.json())["state"] == "completed"
+
+
+async def test_an_answer_may_be_null(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """With a schema that allows it, null is data, and an empty schema is a schema."""
+    model.scripts = [Script(chunks=("null",))]
+    for schema in ({"type": "null"}, {}):
+        _, _, body = await post(http, service, {"prompt": "x", "schema": schema})
+        assert body["data"] is None
+
+
 async def test_waiting_for_a_run_that_is_cancelled_is_a_problem(
     service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
@@ -375,6 +419,10 @@ BAD = [
     ({"prompt": "x", "schema": {"items": [{"$dynamicRef": "//127.0.0.1/s"}]}}, 400,
      "invalid_field", "schema"),
     ({"prompt": "x", "schema": {"$ref": "#/$defs/none"}}, 400, "invalid_field", "schema"),
+    ({"prompt": "x", "attachments": [{"type": "image/png", "data": "\u00e9"}]}, 400,
+     "invalid_field", "attachments.0.data"),
+    ({"prompt": "x", "schema": {"$ref": "#/title/x", "title": "t"}}, 400, "invalid_field",
+     "schema"),
     ({"prompt": "x", "schema": {"description": "y" * 70_000}}, 413, "payload_too_large", "schema"),
     ({"prompt": "x", "timeouts": {"idle_seconds": 0}}, 400, "invalid_field",
      "timeouts.idle_seconds"),
@@ -468,6 +516,8 @@ async def test_a_body_over_the_limit_is_413(
         ("/v1/runs/run_nope/events", 404, "unknown_run"),
         ("/v1/runs?limit=0", 400, "invalid_field"),
         ("/v1/runs?limit=x", 400, "invalid_field"),
+        ("/v1/runs?limit=1001", 400, "invalid_field"),
+        ("/v1/runs?limit=" + "0" * 5000, 400, "invalid_field"),
         ("/v1/templates/nope", 404, "unknown_template"),
         ("/nothing/here", 404, "not_found"),
         ("/static/../config.toml", 404, "not_found"),

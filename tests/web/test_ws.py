@@ -173,9 +173,28 @@ async def test_a_shared_run_survives_one_cancel(
     released = await ws.ask(type="cancel", id="2", run=one["run"])
     again = await ws.ask(type="cancel", id="3", run=one["run"])
 
-    assert (released["state"], released["shared"]) == ("running", True)
-    assert again["state"] in {"running", "cancelled"}
+    for reply in (released, again):
+        assert (reply["state"], reply["shared"]) == ("running", True)
+    assert (await other.ask(type="cancel", id="4", run=two["run"]))["state"] == "cancelled"
     await other.ws.close()
+
+
+async def test_a_bug_in_one_command_leaves_the_socket_alone(
+    service: RunningService, ws: WsClient, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an error reply; a stream beside it goes on to its end."""
+    model.scripts = [Script(chunks=words(30), delay_seconds=0.001)]
+    await ws.ask(type="start", id="1", stream="a", input=HI)
+
+    def explode(*_args: Any, **_kwargs: Any) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(service.parts.launcher, "launch", explode)
+    reply = await ws.ask(type="start", id="2", input={"prompt": "other"})
+
+    assert reply["error"]["code"] == "internal_error"
+    assert "secret" not in json.dumps(reply)
+    assert len(await ws.end_of("a")) == 33
 
 
 async def test_ping_is_answered(ws: WsClient) -> None:

@@ -1,0 +1,27 @@
+"""The last things about a run that failed: an error that can always be told, and no leftovers."""
+
+from typing import Any, Final
+
+from llm_stream.errors import InternalError
+
+LAST_RESORT: Final[dict[str, Any]] = {
+    "type": "/docs/errors#internal_error",
+    "title": "Internal error",
+    "status": 500,
+    "detail": "The service failed while it described the end of this run. Its log has the details.",
+    "code": InternalError.code,
+    "retryable": True,
+    "request": "",
+}
+"""The problem of a run whose end could not be described: constant, so that it always can be."""
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Drop tracebacks, whose frames would keep the whole model call alive until retention ends."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        known = waiting.pop()
+        if known is not None and id(known) not in seen:
+            seen.add(id(known))
+            known.__traceback__ = None
+            waiting += [known.__cause__, known.__context__]

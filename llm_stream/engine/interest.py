@@ -1,0 +1,82 @@
+"""Who still wants a run: the clients that claimed it, its readers, and how patient they are."""
+
+import asyncio
+from collections.abc import Callable
+
+from llm_stream.engine.runinfo import Client
+
+
+class Interest:
+    """The policy about one run; it decides, the run acts.
+
+    Args:
+        client: who launched the run.
+        abandon: called when nobody has read for that long.
+
+    Attributes:
+        claims: names of clients that launched or joined the run and have not released it.
+        readers: subscriptions open now.
+        patience_seconds: how long the run goes on without a reader; None = for ever.
+    """
+
+    def __init__(self, client: Client, abandon: Callable[[], object]) -> None:
+        self.claims = {client.claim}
+        self.readers = 0
+        self.patience_seconds = client.abandon_seconds
+        self._released: set[str] = set()
+        self._abandon = abandon
+        self._timer: asyncio.TimerHandle | None = None
+        self._over = False
+
+    def join(self, client: Client) -> None:
+        """One more client wants the run; its patience counts if it is the longer one."""
+        self.claims.add(client.claim)
+        if self.patience_seconds is not None:
+            longer = client.abandon_seconds
+            self.patience_seconds = None if longer is None else max(self.patience_seconds, longer)
+        if self._timer is not None:
+            self._disarm()
+            self._arm()
+
+    def release(self, claim: str | None) -> bool:
+        """A client wants the run no more; whether nobody is left who does.
+
+        A claim is released once, however often its client asks. Who has no claim speaks for
+        the only one there is, but not for one of several.
+        """
+        if claim is not None and claim in self._released:
+            return False
+        if claim is not None and claim in self.claims:
+            self.claims.discard(claim)
+            self._released.add(claim)
+        elif len(self.claims) > 1:
+            return False
+        else:
+            self.claims.clear()
+        return not self.claims
+
+    def reader_came(self) -> None:
+        """A subscription was opened."""
+        self.readers += 1
+        self._disarm()
+
+    def reader_left(self) -> None:
+        """A subscription was closed."""
+        self.readers -= 1
+        if not self.readers:
+            self._arm()
+
+    def close(self) -> None:
+        """The run has ended: nothing is decided any more."""
+        self._over = True
+        self._disarm()
+
+    def _arm(self) -> None:
+        if not self._over and self.patience_seconds is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.patience_seconds, self._abandon)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,80 @@
+"""Who still wants a run."""
+
+import asyncio
+
+import pytest
+
+from llm_stream.engine.interest import Interest
+from llm_stream.engine.runinfo import Client
+
+
+def interest(patience: float | None = None) -> tuple[Interest, list[int]]:
+    """Ann's interest, and how often it was given up."""
+    given_up: list[int] = []
+    return Interest(Client("ann", patience), lambda: given_up.append(1)), given_up
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [(0.0, 30.0, 30.0), (30.0, 0.0, 30.0), (0.0, None, None), (None, 0.0, None)],
+)
+def test_the_most_patient_client_decides(
+    first: float | None, second: float | None, both: float | None
+) -> None:
+    """A run that is joined lives as long without readers as its most patient client wants."""
+    wanted, _ = interest(first)
+    wanted.join(Client("bob", second))
+
+    assert wanted.patience_seconds == both
+    assert wanted.claims == {"ann", "bob"}
+
+
+def test_a_claim_is_released_once() -> None:
+    """Asking twice takes nobody else's claim."""
+    wanted, _ = interest()
+    wanted.join(Client("bob"))
+
+    assert not wanted.release("ann")
+    assert not wanted.release("ann")
+    assert wanted.claims == {"bob"}
+    assert wanted.release("bob")
+
+
+def test_a_stranger_speaks_for_one_but_not_for_several() -> None:
+    """Without a claim one can end a run that a single client wants, and only that."""
+    wanted, _ = interest()
+    wanted.join(Client("bob"))
+    assert not wanted.release(None)
+    assert not wanted.release("eve")
+    wanted.release("bob")
+
+    assert wanted.release(None)
+
+
+async def test_a_joiner_takes_a_looming_end_back() -> None:
+    """Joining between the last reader's leaving and the end counts with its own patience."""
+    wanted, given_up = interest(0.0)
+    wanted.reader_came()
+    wanted.reader_left()
+    wanted.join(Client("bob"))
+    await asyncio.sleep(0.01)
+
+    assert given_up == []
+
+
+async def test_nobody_reading_gives_the_run_up() -> None:
+    """After its patience a run without readers is given up once; an ended one never."""
+    wanted, given_up = interest(0.0)
+    for _ in range(2):
+        wanted.reader_came()
+        wanted.reader_left()
+    while not given_up:
+        await asyncio.sleep(0)
+    over, kept = interest(0.0)
+    over.reader_came()
+    over.close()
+    over.reader_left()
+    await asyncio.sleep(0.01)
+
+    assert given_up == [1]
+    assert kept == []
