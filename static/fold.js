@@ -1,0 +1,76 @@
+/** What each kind of event does to a run. A kind that is not here changes nothing. */
+
+/** @import {Run} from "./run.js" */
+/** @import {RunEvent} from "./types.js" */
+
+import { compare } from "./digest.js";
+
+/** @type {Record<string, (run: Run, event: any) => void>} */
+export const HANDLERS = {
+  "run.started": (run, event) => {
+    run.state = "running";
+    run.model = event.model;
+    run.recipe = event.recipe;
+    run.template = event.template ?? "";
+    run.cache ??= event.cache;
+  },
+  "run.queued": (run, event) => {
+    run.state = "queued";
+    run.position = event.position;
+  },
+  "attempt.failed": (run, event) => {
+    run.state = "running";
+    run.failures.push(event);
+    if (event.next) run.model = event.next.model;
+  },
+  "text.delta": (run, event) => {
+    arrived(run, event);
+    run.chars += event.text.length;
+    run.text.push(event.text);
+  },
+  "reasoning.delta": (run, event) => {
+    arrived(run, event);
+    run.reasoningChars += event.text.length;
+    run.reasoning.push(event.text);
+  },
+  "tool.called": (run, event) => {
+    run.state = "running";
+    run.tools.push(event);
+  },
+  usage: (run, event) => {
+    run.usage = event;
+  },
+  "run.restarted": (run) => {
+    run.text = [];
+    run.reasoning = [];
+    run.tools = [];
+    run.chars = run.reasoningChars = run.deltas = 0;
+    run.firstMs = null;
+    run.restarts += 1;
+  },
+  "run.completed": (run, event) => {
+    end(run, event, "completed");
+    run.digest = "checking";
+    compare(run.plainText, event.text_sha256).then((verdict) => run.checked(verdict));
+  },
+  "run.failed": (run, event) => {
+    end(run, event, "failed");
+    run.problem = event.error;
+  },
+  "run.cancelled": (run, event) => end(run, event, "cancelled"),
+};
+
+/** @param {Run} run @param {RunEvent} event a piece of output. */
+function arrived(run, event) {
+  run.state = "running";
+  run.deltas += 1;
+  run.firstMs ??= event.t_ms;
+  run.arrivals.add(event.t_ms);
+}
+
+/** @param {Run} run @param {any} event @param {"completed"|"failed"|"cancelled"} state */
+function end(run, event, state) {
+  run.state = state;
+  run.terminal = event;
+  if (event.usage && event.usage.output_tokens !== null) run.usage = event.usage;
+}

@@ -1,0 +1,162 @@
+/** The page: who is told what. Everything that is seen or sent is in the modules it joins. */
+
+import { Run } from "./run.js";
+import { Session } from "./session.js";
+import { Composer } from "./view/composer.js";
+import { Deck } from "./view/deck.js";
+import { Drawer } from "./view/drawer.js";
+import { Notices } from "./view/notices.js";
+import { Painter } from "./view/painter.js";
+import { StatusBar } from "./view/statusbar.js";
+import * as api from "./wire/api.js";
+import { asProblem } from "./wire/problem.js";
+import { Socket } from "./wire/socket.js";
+
+/** @import {Card} from "./view/card.js" */
+/** @import {Order} from "./view/composer.js" */
+
+const notices = new Notices();
+const painter = new Painter();
+const socket = new Socket(`${location.origin.replace(/^http/, "ws")}/v1/ws`, linkChanged);
+const deck = new Deck(painter, (name, card) => ACTIONS[name](card));
+const composer = new Composer(start);
+const drawer = new Drawer(painter, {
+  closed: () => deck.select(null),
+  edit: (run) => composer.write(run.recipe, run.input ?? {}),
+});
+const bar = new StatusBar(socket, () => deck.cards.map((card) => card.run));
+const session = new Session(() =>
+  deck.cards.flatMap(({ run: { id, recipe, title, input, cache, cursor } }) =>
+    id === null ? [] : [{ id, recipe, title, input, cache, cursor }],
+  ),
+);
+/** The stream of each card. @type {WeakMap<Run, string>} */
+const streams = new WeakMap();
+
+/** @type {Record<string, (card: Card) => void>} what the buttons of a card do. */
+const ACTIONS = {
+  cancel: ({ run }) => void cancel(run),
+  again: ({ run: { recipe, input, title } }) =>
+    start({ recipe, title, input: { ...input, cache: { mode: "bypass" } } }),
+  close: (card) => {
+    socket.leave(streams.get(card.run) ?? "");
+    deck.remove(card);
+    if (addressed() === card.run.id) history.replaceState(null, "", location.pathname);
+    drawer.forget(card.run);
+    session.touch();
+  },
+  events: (card) => show(card, "events"),
+  sse: (card) => show(card, "sse"),
+};
+
+/** @param {Order} order */
+function start({ recipe, input, title }) {
+  const run = new Run({ recipe, input, title });
+  watch(run);
+  deck.add(run);
+  streams.set(run, socket.start(recipe, input, run));
+}
+
+/**
+ * Read a run from its beginning.
+ *
+ * @param {Run} run
+ * @param {string} id
+ */
+function follow(run, id) {
+  run.id = id;
+  watch(run);
+  streams.set(run, socket.follow(id, "0", run));
+}
+
+/** @param {Run} run */
+function watch(run) {
+  run.watchers.add(() => session.touch());
+}
+
+/** @param {Run} run */
+async function cancel(run) {
+  if (run.id === null) return;
+  try {
+    const reply = await (socket.link.ready ? socket.cancel(run.id) : api.cancel(run.id));
+    if (!reply.shared) return;
+    socket.leave(streams.get(run) ?? "");
+    run.leave();
+  } catch (error) {
+    const { title, detail } = asProblem(error);
+    notices.show(`Not cancelled. ${title}. ${detail}`);
+  }
+}
+
+/** @param {Card} card @param {string} tab */
+function show(card, tab) {
+  deck.select(card);
+  drawer.show(card.run, tab);
+}
+
+/** The run that the address names: `#run=<id>`. */
+function addressed() {
+  return new URLSearchParams(location.hash.slice(1)).get("run");
+}
+
+/** Open the run that the address names, or go to its card. */
+function openAddressed() {
+  const id = addressed();
+  if (!id) return;
+  const present = deck.find(id);
+  if (present) {
+    present.element.focus();
+    return;
+  }
+  const run = new Run();
+  const named = () => {
+    if (run.state === "starting") return;
+    run.watchers.delete(named);
+    if (run.state !== "lost") void name(run);
+  };
+  run.watchers.add(named);
+  follow(run, id);
+  deck.add(run).element.focus();
+}
+
+/** Ask for the title of a run that somebody else has started. @param {Run} run */
+async function name(run) {
+  try {
+    const { title } = await api.snapshot(run.id ?? "");
+    run.rename(title);
+  } catch (error) {
+    notices.show(`The title could not be read. ${asProblem(error).detail}`);
+  }
+}
+
+/** Take up the runs this tab had open. */
+function restore() {
+  for (const saved of session.load()) {
+    const run = new Run(saved);
+    run.cache = saved.cache;
+    run.reloadedAt = saved.cursor === "0" ? null : saved.cursor;
+    follow(run, saved.id);
+    deck.add(run, { last: true });
+  }
+}
+
+function linkChanged() {
+  painter.touch(bar);
+  // Models and templates may not have been there when the page was.
+  if (socket.link.state.name === "open" && !composer.ready) void loadCatalog();
+}
+
+async function loadCatalog() {
+  try {
+    const catalog = await api.catalog();
+    if (!composer.ready) composer.fill(catalog);
+  } catch (error) {
+    composer.complain(`Models and templates could not be loaded. ${asProblem(error).detail}`);
+  }
+}
+
+painter.add(bar);
+restore();
+openAddressed();
+addEventListener("hashchange", openAddressed);
+socket.open();

@@ -1,0 +1,210 @@
+/** A run as its reader knows it: events in, text and figures out. No wire and no page in it. */
+
+/** @import {Problem, RunEvent, Sink} from "./types.js" */
+
+import { Arrivals } from "./arrivals.js";
+import { HANDLERS } from "./fold.js";
+
+/**
+ * A place in a text where its stream was interrupted.
+ *
+ * @typedef {object} Seam
+ * @property {"resumed"|"gap"|"hole"} kind `gap`: the service no longer had what is missing;
+ *   `hole`: it was never told, which is a bug somewhere.
+ * @property {string} after the last cursor before it.
+ * @property {string} [first] the first cursor behind it.
+ */
+
+/** @type {Problem} */
+const CUT = {
+  title: "The stream ended without an end",
+  status: 0,
+  detail: "No event said how the run ended, so what is here may be a part. Open it again.",
+  code: "cut",
+  retryable: true,
+};
+
+/** @typedef {"starting"|"queued"|"running"|"completed"|"failed"|"cancelled"|"left"|"lost"} RunState */
+
+/** States that nothing follows. */
+export const ENDED = new Set(["completed", "failed", "cancelled", "left", "lost"]);
+
+/** @implements {Sink} */
+export class Run {
+  /** @type {string|null} */ id = null;
+  /** @type {RunState} */ state = "starting";
+  /** Pieces of the answer in order; replaced, not emptied, at `run.restarted`. @type {(string|Seam)[]} */
+  text = [];
+  /** The same of the reasoning. @type {(string|Seam)[]} */
+  reasoning = [];
+  /** Every event as it came, as JSON text. @type {string[]} */
+  events = [];
+  arrivals = new Arrivals();
+  cursor = "0";
+  cutOff = false;
+  deltas = 0;
+  chars = 0;
+  reasoningChars = 0;
+  duplicates = 0;
+  /** What went wrong with single attempts. @type {RunEvent[]} */ failures = [];
+  /** @type {RunEvent[]} */ tools = [];
+  /** @type {Seam[]} */ seams = [];
+  restarts = 0;
+  /** @type {number|null} */ firstMs = null;
+  /** @type {number|null} */ position = null;
+  model = "";
+  template = "";
+  /** @type {string|null} */ cache = null;
+  /** Where a reload of the page has taken it up again. @type {string|null} */ reloadedAt = null;
+  /** @type {{input_tokens: number|null, output_tokens: number|null}|null} */ usage = null;
+  /** The terminal event. @type {any} */ terminal = null;
+  /** Why it failed, or cannot be read. @type {Problem|null} */ problem = null;
+  /** @type {"checking"|"equal"|"differs"|"unchecked"|null} */ digest = null;
+
+  #lastEventMs = 0;
+  #lastEventAt = 0;
+  #open = false;
+
+  /** Called whenever anything has changed. @type {Set<() => void>} */
+  watchers = new Set();
+
+  /**
+   * @param {object} [about]
+   * @param {string} [about.recipe]
+   * @param {string} [about.title]
+   * @param {object|null} [about.input] the request, null if somebody else has made it.
+   */
+  constructor({ recipe = "generate", title = "", input = null } = {}) {
+    this.recipe = recipe;
+    this.title = title;
+    this.input = input;
+  }
+
+  /** Whether nothing more will come. */
+  get isOver() {
+    return ENDED.has(this.state);
+  }
+
+  /** The whole answer so far. */
+  get plainText() {
+    return this.text.filter((piece) => typeof piece === "string").join("");
+  }
+
+  /** Milliseconds since its creation: up to now, or up to its end. @returns {number} */
+  get elapsedMs() {
+    if (this.terminal?.timings) return this.terminal.timings.total_ms;
+    if (this.isOver || !this.#open) return this.#lastEventMs;
+    return this.#lastEventMs + (performance.now() - this.#lastEventAt);
+  }
+
+  /** Output tokens as reported by the model, else the number of deltas. */
+  get tokens() {
+    return this.usage?.output_tokens ?? this.deltas;
+  }
+
+  /** Whether `tokens` is what the model has reported. */
+  get tokensReported() {
+    return this.usage?.output_tokens != null;
+  }
+
+  /** Tokens a second since the first one; null while that says nothing. @returns {number|null} */
+  get rate() {
+    const ms = (this.isOver ? this.arrivals.lastMs : this.elapsedMs) - (this.firstMs ?? 0);
+    return this.firstMs === null || ms < 20 || this.deltas < 2 ? null : (this.tokens * 1000) / ms;
+  }
+
+  /** @param {{run: string, cache?: string}} reply */
+  opened(reply) {
+    this.id = reply.run;
+    this.cache = reply.cache ?? this.cache;
+    this.cutOff = false;
+    this.#lastEventAt ||= performance.now();
+    this.#open = true;
+    this.#changed();
+  }
+
+  severed() {
+    this.cutOff = true;
+    this.#open = false;
+    this.#changed();
+  }
+
+  /** @param {string} cursor */
+  resumed(cursor) {
+    if (cursor !== "0") this.#seam({ kind: "resumed", after: cursor });
+    this.#changed();
+  }
+
+  /** @param {{after: string, first: string}} gap */
+  gap({ after, first }) {
+    this.#seam({ kind: "gap", after, first });
+    this.cursor = first.replace(/\d+$/, (seq) => String(Number(seq) - 1));
+    this.#changed();
+  }
+
+  /** @param {Problem} problem */
+  refused(problem) {
+    this.problem = problem;
+    this.state = this.id === null ? "failed" : "lost";
+    this.#changed();
+  }
+
+  ended() {
+    this.cutOff = false;
+    if (!this.isOver) this.refused(CUT);
+  }
+
+  /** @param {string} raw @param {RunEvent} event */
+  receive(raw, event) {
+    if (!this.#inOrder(event.id)) return;
+    this.cursor = event.id;
+    this.events.push(raw);
+    this.#lastEventMs = event.t_ms;
+    this.#lastEventAt = performance.now();
+    HANDLERS[event.type]?.(this, event);
+    this.#changed();
+  }
+
+  /** @param {"equal"|"differs"|"unchecked"} digest whether `text` is what the service has sent. */
+  checked(digest) {
+    this.digest = digest;
+    this.#changed();
+  }
+
+  /** @param {string} title */
+  rename(title) {
+    this.title = title;
+    this.#changed();
+  }
+
+  /** Others still want the run; this reader does not. */
+  leave() {
+    this.state = "left";
+    this.#changed();
+  }
+
+  /** @param {string} id @returns {boolean} false for what was there before. */
+  #inOrder(id) {
+    const [epoch, seq] = id.split("-").map(Number);
+    const [lastEpoch, lastSeq] = this.cursor === "0" ? [epoch, 0] : this.cursor.split("-").map(Number);
+    if (epoch < lastEpoch || (epoch === lastEpoch && seq <= lastSeq)) {
+      this.duplicates += 1;
+      return false;
+    }
+    if (epoch === lastEpoch && seq > lastSeq + 1) {
+      this.#seam({ kind: "hole", after: this.cursor, first: id });
+    }
+    return true;
+  }
+
+  /** @param {Seam} seam */
+  #seam(seam) {
+    this.seams.push(seam);
+    this.arrivals.mark();
+    (this.reasoning.length && !this.text.length ? this.reasoning : this.text).push(seam);
+  }
+
+  #changed() {
+    for (const watcher of this.watchers) watcher();
+  }
+}

@@ -1,0 +1,199 @@
+/** One run on the page. */
+
+/** @import {Run} from "../run.js" */
+/** @import {Painter} from "./painter.js" */
+
+import { chips } from "./chips.js";
+import { copyFrom } from "./clipboard.js";
+import { clone, find, make, setText } from "./element.js";
+import { ending } from "./ending.js";
+import { counted, duration, perSecond, whole } from "./figures.js";
+import { Passage } from "./passage.js";
+import { Ticks } from "./ticks.js";
+
+const FIGURES_MS = 100; // numbers that change more often cannot be read
+const NEAR_END_PX = 24;
+
+/** Shows a run as it grows. Buttons it cannot answer itself become `act(name, card)`. */
+export class Card {
+  #following = true;
+  #figuresAt = 0;
+  #figuresState = "";
+  #chips = "";
+  #top = 0;
+
+  /**
+   * @param {Run} run
+   * @param {Painter} painter
+   * @param {(name: string, card: Card) => void} act
+   */
+  constructor(run, painter, act) {
+    this.run = run;
+    this.painter = painter;
+    this.act = act;
+    /** @type {HTMLElement} */
+    this.element = clone("card-template");
+    const part = (/** @type {string} */ selector) => find(this.element, selector);
+    this.title = part(".card-title");
+    this.chipList = part(".chips");
+    this.body = part(".card-body");
+    this.reasoningBox = part(".reasoning");
+    this.notes = part(".notes");
+    this.answerBox = part(".answer");
+    this.endBox = part(".ending");
+    this.toEnd = part(".to-end");
+    this.tab = part("[data-part=tab]");
+    this.numbers = new Map(
+      ["first", "rate", "tokens", "total"].map((name) => [name, part(`[data-number=${name}]`)]),
+    );
+    this.buttons = new Map(
+      ["cancel", "again", "copy", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
+    );
+    this.reasoning = new Passage(find(this.reasoningBox, ".passage"));
+    this.answer = new Passage(this.answerBox);
+    this.ticks = new Ticks(part(".ticks"), () => painter.touch(this));
+    this.element.addEventListener("click", (event) => this.#clicked(event));
+    this.body.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    run.watchers.add(this.touch);
+    painter.add(this);
+  }
+
+  touch = () => this.painter.touch(this);
+
+  /** Take it off the page. */
+  remove() {
+    this.run.watchers.delete(this.touch);
+    this.painter.remove(this);
+    this.ticks.observer.disconnect();
+    this.element.remove();
+  }
+
+  live() {
+    return !this.run.isOver;
+  }
+
+  paint() {
+    const { run } = this;
+    this.reasoning.paint(run.reasoning);
+    this.answer.paint(run.text);
+    const now = performance.now();
+    const state = `${run.state} ${run.cutOff} ${run.digest}`;
+    if (state === this.#figuresState && now - this.#figuresAt < FIGURES_MS) return;
+    this.#figuresAt = now;
+    this.#figuresState = state;
+    this.#paintFigures();
+    this.#paintState();
+    this.ticks.paint(run);
+  }
+
+  settle() {
+    // Only now, when every card has written: the layout is computed once for all of them.
+    if (this.#following) this.body.scrollTop = this.body.scrollHeight;
+  }
+
+  #paintFigures() {
+    const { run, numbers } = this;
+    const set = (/** @type {string} */ name, /** @type {string} */ text) =>
+      setText(numbers.get(name), text);
+    set("first", duration(run.terminal?.timings?.first_token_ms ?? run.firstMs));
+    set("rate", perSecond(run.rate));
+    set("tokens", (run.tokensReported || !run.deltas ? "" : "\u2248 ") + whole(run.tokens));
+    set("total", duration(run.id ? run.elapsedMs : null));
+    numbers.get("tokens").title = run.tokensReported
+      ? "As the model reports them"
+      : "Pieces that have come; the model has not reported tokens";
+    const size = counted(run.reasoningChars, "character");
+    setText(find(this.reasoningBox, "summary"), `Reasoning, ${size}`);
+    this.reasoningBox.hidden = !run.reasoning.length;
+  }
+
+  #paintState() {
+    const { run, element } = this;
+    element.dataset.state = run.state;
+    element.dataset.digest = run.digest ?? "";
+    if (run.id) element.dataset.run = run.id;
+    element.classList.toggle("severed", run.cutOff && !run.isOver);
+    setText(this.title, run.title || run.id || "Run");
+    this.title.title = run.title;
+    this.element.setAttribute("aria-label", `Run: ${run.title || run.id}`);
+    this.#paintChips();
+    this.#paintNotes();
+    this.#paintEnding();
+    const held = (/** @type {string} */ name) => this.buttons.get(name);
+    held("cancel").hidden = run.isOver;
+    held("cancel").disabled = !run.id;
+    held("again").hidden = !run.isOver || !run.input;
+    held("copy").disabled = !run.chars;
+    held("sse").disabled = held("link").disabled = !run.id;
+    this.tab.hidden = !run.id;
+    if (run.id) this.tab.href = `/#run=${run.id}`;
+    this.answerBox.dataset.wait = run.isOver ? "" : "Waiting for the first token";
+  }
+
+  #paintChips() {
+    const wanted = chips(this.run);
+    const key = JSON.stringify(wanted);
+    if (key === this.#chips) return;
+    this.#chips = key;
+    this.chipList.replaceChildren(
+      ...wanted.map(({ text, tone, title }) => make("li", { class: `chip ${tone}`, title }, text)),
+    );
+  }
+
+  #paintNotes() {
+    const { run, notes } = this;
+    if (notes.childElementCount === run.failures.length + run.tools.length) return;
+    notes.hidden = !run.failures.length && !run.tools.length;
+    notes.replaceChildren(
+      ...run.failures.map((/** @type {any} */ failure) => {
+        const next = failure.next ? ` Next: ${failure.next.model}.` : "";
+        return make("li", {}, `${failure.model}: ${failure.error.detail}${next}`);
+      }),
+      ...run.tools.map((/** @type {any} */ tool) =>
+        make("li", { class: "mono" }, `${tool.name}(${JSON.stringify(tool.arguments)})`),
+      ),
+    );
+  }
+
+  #paintEnding() {
+    const end = ending(this.run);
+    this.endBox.hidden = !end;
+    if (!end) return;
+    const key = JSON.stringify(end);
+    if (this.endBox.dataset.key === key) return;
+    this.endBox.dataset.key = key;
+    this.endBox.className = `ending ${end.tone}`;
+    this.endBox.replaceChildren(make("strong", {}, end.head), ` ${end.words.join(" ")} `);
+    if (end.link?.startsWith("/docs/")) {
+      const link = make("a", { href: end.link, target: "_blank", rel: "noopener" });
+      link.textContent = this.run.problem?.code ?? "more";
+      this.endBox.append(link);
+    }
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.body;
+    const atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    if (atEnd) this.#following = true;
+    // A text that grows only ever scrolls down; up is the reader's doing.
+    else if (scrollTop < this.#top) this.#following = false;
+    this.#top = scrollTop;
+    this.toEnd.hidden = this.#following;
+  }
+
+  /** @param {MouseEvent} event */
+  #clicked(event) {
+    const button = /** @type {HTMLElement} */ (event.target).closest?.("[data-act]");
+    const name = button instanceof HTMLElement && button.dataset.act;
+    if (!name) return;
+    if (name === "copy") void copyFrom(button, this.run.plainText);
+    else if (name === "link") void copyFrom(button, `${location.origin}/#run=${this.run.id}`);
+    else if (name === "wide") {
+      button.setAttribute("aria-pressed", String(this.element.classList.toggle("wide")));
+    } else if (name === "end") {
+      this.#following = true;
+      this.toEnd.hidden = true;
+      this.settle();
+    } else this.act(name, this);
+  }
+}
