@@ -209,6 +209,10 @@ class Draining(ServiceError, code="draining", retryable=True):
     """The service is shutting down and takes no new runs."""
 
 
+class BudgetExceeded(ServiceError, code="budget_exceeded", retryable=True):
+    """The time a Director waits was over before there was anything to answer with."""
+
+
 class OutputTooLarge(ServiceError, code="output_too_large"):
     """The run produced more than its log may hold."""
 

@@ -5,6 +5,7 @@ Read once, by the command line; everything below `web/` is handed its section or
 
 from llm_stream.config.loading import ConfigError, load
 from llm_stream.config.sections import (
+    DirectorSection,
     LimitsSection,
     LocalSection,
     LoggingSection,
@@ -19,6 +20,7 @@ from llm_stream.config.settings import Settings
 
 __all__ = [
     "ConfigError",
+    "DirectorSection",
     "LimitsSection",
     "LocalSection",
     "LoggingSection",

@@ -207,6 +207,18 @@ class LoggingSection(Section):
     )
 
 
+class DirectorSection(Section):
+    """What existing Directors call: /query and /evaluate_sufficiency."""
+
+    fallback_model: Name = Field(
+        default="default",
+        description="Model id or alias that answers where the one they name is not there.",
+    )
+    budget_seconds: float = Field(
+        default=8, gt=0, description="Time after which they get what there is; they give up at 10."
+    )
+
+
 class TelemetrySection(Section):
     """What the service measures of itself."""
 

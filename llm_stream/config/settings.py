@@ -7,6 +7,7 @@ from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
 from llm_stream.config.sections import (
+    DirectorSection,
     LimitsSection,
     LocalSection,
     LoggingSection,
@@ -29,6 +30,7 @@ class Sections(Section):
     local: LocalSection = LocalSection()
     templates: TemplatesSection = TemplatesSection()
     logging: LoggingSection = LoggingSection()
+    director: DirectorSection = DirectorSection()
     telemetry: TelemetrySection = TelemetrySection()
 
 

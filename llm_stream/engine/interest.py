@@ -55,6 +55,10 @@ class Interest:
             self.claims.clear()
         return not self.claims
 
+    def forget(self, claim: str) -> None:
+        """A client is gone without a word: it decides nothing any more, readers do."""
+        self.claims.discard(claim)
+
     def reader_came(self) -> None:
         """A subscription was opened."""
         self.readers += 1

@@ -49,6 +49,19 @@ class ModelAdapter:
         return sorted(self._model.attachment_types)
 
     @property
+    def lacks_key(self) -> bool:
+        """Whether the model needs a key that is neither in the environment nor in llm's store.
+
+        Looks at llm's store on disk: not for the per-request path of models that have keys.
+        """
+        if not isinstance(self._model, (llm.KeyModel, llm.AsyncKeyModel)):
+            return False
+        try:
+            return not self._model.get_key()
+        except llm.NeedsKeyException:
+            return True
+
+    @property
     def options_schema(self) -> dict[str, Any]:
         """JSON Schema of the model's options."""
         schema: dict[str, Any] = self._model.Options.model_json_schema()

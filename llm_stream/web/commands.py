@@ -75,6 +75,7 @@ def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     launch = service.launcher.launch(spec, (socket.gate,), claim=socket.id)
     if launch.joined:
         service.metrics.joins.inc()
+    socket.claim(launch.run)
     socket.open(name, launch.run, "0")
     cache = "joined" if launch.joined else launch.run.info.cache
     return {"status": 202, "stream": name, "run": launch.run.id, "cache": cache}

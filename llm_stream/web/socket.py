@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from typing import Final
+from weakref import WeakSet
 
 from ulid import ULID
 
@@ -32,6 +33,7 @@ class Socket:
         )
         self.outbox = Outbox(self._ended)
         self.closing: int | None = None
+        self._claimed: WeakSet[Run] = WeakSet()
         self._ids: OrderedDict[str, None] = OrderedDict()
         self.streams: dict[str, Stream] = {}
         self._max_streams = limits.connection_streams
@@ -82,6 +84,10 @@ class Socket:
         # Even if the run has ended: its end comes after the reply to the command.
         stream.wake()
 
+    def claim(self, run: Run) -> None:
+        """This socket has launched or joined the run, and may cancel it."""
+        self._claimed.add(run)
+
     def close_stream(self, stream: Stream) -> None:
         """Leave a stream."""
         if self.streams.get(stream.name) is stream:
@@ -93,6 +99,8 @@ class Socket:
         self.outbox.reply({"type": "end", "stream": stream.name})
 
     def close(self) -> None:
-        """Leave every stream."""
+        """Leave every stream and give up every claim."""
+        for run in self._claimed:
+            run.interest.forget(self.id)
         for stream in tuple(self.streams.values()):
             self.close_stream(stream)

@@ -179,6 +179,24 @@ async def test_a_shared_run_survives_one_cancel(
     await other.ws.close()
 
 
+async def test_a_socket_that_is_gone_has_no_claim(
+    service: RunningService, http: aiohttp.ClientSession, ws: WsClient, model: ScriptedModel
+) -> None:
+    """Of two sockets that share a run one goes away: the other one's cancel ends it."""
+    model.scripts = [STALL]
+    gone = await WsClient.connect(http, service.url)
+    await gone.ask(type="start", id="1", input=HI)
+    mine = await ws.ask(type="start", id="1", input=HI)
+    assert mine["cache"] == "joined"
+    await gone.ws.close()
+    while len(service.parts.sockets) > 1:
+        await asyncio.sleep(0)
+
+    reply = await ws.ask(type="cancel", id="2", run=mine["run"])
+
+    assert (reply["state"], reply["shared"]) == ("cancelled", False)
+
+
 async def test_a_bug_in_one_command_leaves_the_socket_alone(
     service: RunningService, ws: WsClient, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,7 +243,8 @@ BAD_FRAMES = [
     ('{"type":"start","id":"9"}', "missing_field", "input"),
     ('{"type":"start","id":"9","input":{"prompt":"x","foo":1}}', "unknown_field", "input.foo"),
     ('{"type":"start","id":"9","input":{"prompt":""}}', "empty_prompt", "input.prompt"),
-    ('{"type":"start","id":"9","input":{"prompt":"x","model":"nope"}}', "unknown_model", "input.model"),
+    ('{"type":"start","id":"9","input":{"prompt":"x","model":"nope"}}', "unknown_model",
+     "input.model"),
     ('{"type":"start","id":"9","recipe":"cook","input":{"prompt":"x"}}', "invalid_field",
      "recipe"),
     ('{"type":"start","id":9,"input":{"prompt":"x"}}', "invalid_field", "id"),
