@@ -7,6 +7,7 @@ has the whole answer does both (`whole_json`).
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 import ijson  # type: ignore[import-untyped]
@@ -24,34 +25,42 @@ class ElementStream:
         path: where the array stands in the top-level object, `tasks` say.
     """
 
+    __slots__ = ("_begun", "_found", "_held", "_hold", "_open", "_parser")
+
     def __init__(self, path: str) -> None:
         self._found: Any = ijson.sendable_list()
         self._parser: Any = ijson.items_coro(self._found, f"{path}.item", use_float=True)
         self._held: list[str] = []
+        self._hold = self._held.append
         self._begun = False
-        self._over = False
+        self._open = False
 
-    def feed(self, text: str) -> list[Any]:
+    def feed(self, text: str) -> Sequence[Any]:
         """Take the next piece of text, of any length; the elements it has completed."""
-        if self._over:
-            return []
-        if not self._begun:
-            begin = text.find("{")
-            if begin < 0:
-                return []
-            self._begun = True
-            text = text[begin:]
-        self._held.append(text)
+        if not self._open:
+            text = self._begin(text)
+        self._hold(text)
         # Only a closing brace completes an object, so smaller pieces are parsed together.
-        if "}" not in text:
-            return []
+        if "}" in text and self._open:
+            return self._parse()
+        return ()
+
+    def _begin(self, text: str) -> str:
+        """The text from where the JSON begins; nothing before it, nor after its end."""
+        begin = -1 if self._begun else text.find("{")
+        if begin < 0:
+            return ""
+        self._begun = self._open = True
+        return text[begin:]
+
+    def _parse(self) -> list[Any]:
         data = "".join(self._held).encode("utf-8", "replace")
         self._held.clear()
         try:
             self._parser.send(data)
         except ijson.JSONError:
             # Text behind the JSON, or a fault that the whole answer will show.
-            self._over = True
+            self._open = False
         done = list(self._found)
         del self._found[:]
         return done

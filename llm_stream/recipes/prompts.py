@@ -27,6 +27,16 @@ REFUSED_FIELDS: Final = (
 """Fields of llm's format that run code, read files, or that streaming cannot honour."""
 
 
+RECIPE_BY_VARIABLE: Final = {"criterion": "evaluate", "max_tasks": "breakdown"}
+"""Variables that only templates of one recipe have, copies with other names included."""
+
+INTERNAL: Final = frozenset(
+    {"rubric", "repair-plan", "reason-plan", "reason-step", "reason-conclude", "reason-vote",
+     "reason-draft", "reason-critique", "reason-revise", "as-json", "repair", "query"}
+)  # fmt: skip
+"""Shipped templates that recipes use by themselves."""
+
+
 class TemplateFault(ValueError):
     """A template file cannot be used; the message begins with the file's name."""
 
@@ -50,6 +60,14 @@ class PromptTemplate:
     template: llm.Template
     variables: frozenset[str]
     defaults: Mapping[str, Any]
+
+    @property
+    def recipe(self) -> str:
+        """Which recipe the template is made for; `internal` ones are no choice of a caller's."""
+        for variable, recipe in RECIPE_BY_VARIABLE.items():
+            if variable in self.variables:
+                return recipe
+        return "internal" if self.ref.name in INTERNAL else "generate"
 
     @property
     def model(self) -> str | None:
@@ -111,7 +129,7 @@ class PromptTemplate:
         return {
             "name": self.ref.name,
             "hash": self.ref.hash,
-            "recipe": "generate",
+            "recipe": self.recipe,
             "variables": sorted(self.variables),
             "defaults": dict(self.defaults),
             "model": self.model,

@@ -156,6 +156,46 @@ async def test_an_answer_that_fails_its_schema_twice_fails_the_run(answer: Any, 
         await run(spec(schema=SCHEMA), ScriptedModel("a", Script(chunks=(answer,))))
 
 
+def plain(*scripts: Script) -> ScriptedModel:
+    """A model that cannot keep to a schema by itself."""
+    model = ScriptedModel("a", *scripts)
+    model.supports_schema = False
+    return model
+
+
+async def test_a_model_without_schemas_gets_it_in_the_prompt() -> None:
+    """The schema is part of the question, and an answer with text around it is understood."""
+    model = plain(Script(chunks=("Sure:\n```json\n", '{"name": "shop"}', "\n```\nDone.")))
+    seen = await run(spec(schema=SCHEMA), model)
+
+    assert seen[-1].result == {"name": "shop"}
+    assert model.calls[0].schema is None
+    assert '"required":["name"]' in model.calls[0].prompt
+    assert model.calls[0].prompt.startswith("hi\n")
+
+
+async def test_one_repair_sees_what_is_wrong() -> None:
+    """A faulty answer is void for readers, and written again with its errors in view."""
+    model = plain(Script(chunks=('{"name": 3}',)), Script(chunks=('{"name": "shop"}',)))
+    seen = await run(spec(schema=SCHEMA), model)
+
+    assert {"type": "run.restarted", "reason": "invalid_output"} in seen
+    assert seen[-1].result == {"name": "shop"}
+    assert "$.name" in model.calls[1].prompt
+    assert '{"name": 3}' in model.calls[1].prompt
+    assert [p["type"] for p in seen if isinstance(p, dict)].count("usage") == 2
+
+
+async def test_json_in_a_forced_tool_is_the_answer() -> None:
+    """Models that answer a schema by calling a tool stream its arguments as text."""
+    call = ("t1", "output_structured_data", '{"name": "shop"}')
+    model = ScriptedModel("a", Script(chunks=(" ",), tool_calls=(call,)))
+    seen = await run(spec(schema=SCHEMA), model)
+
+    assert seen[-1].result == {"name": "shop"}
+    assert not any(p["type"] == "tool.called" for p in seen if isinstance(p, dict))
+
+
 async def test_an_answer_cut_by_its_length_says_so() -> None:
     """A schema answer that ran out of tokens tells to raise max_tokens."""
     script = Script(chunks=('{"name":',), finish_reason="length")

@@ -38,7 +38,7 @@ def test_an_element_comes_with_its_last_brace() -> None:
     stream = ElementStream("tasks")
     first_end = TEXT.index('"n":1.5}') + len('"n":1.5}')
 
-    assert stream.feed(TEXT[: first_end - 1]) == []
+    assert list(stream.feed(TEXT[: first_end - 1])) == []
     assert stream.feed(TEXT[first_end - 1 : first_end]) == TASKS[:1]
 
 

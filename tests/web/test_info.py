@@ -42,6 +42,9 @@ async def test_templates_are_listed_and_shown(
     assert listed == alone
     assert listed["variables"] == ["input", "sentences"]
     assert listed["recipe"] == "generate"
+    recipes = {t["name"]: t["recipe"] for t in body["templates"]}
+    assert (recipes["evaluate"], recipes["breakdown"]) == ("evaluate", "breakdown")
+    assert (recipes["rubric"], recipes["repair"]) == ("internal", "internal")
 
 
 async def test_rendering_calls_no_model(
