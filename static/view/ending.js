@@ -14,6 +14,12 @@ const CANCELLED = {
   shutdown: "The service was shut down.",
 };
 
+/** Why a run can no longer be read. @type {Record<string, [string, string]>} */
+const GONE = {
+  run_expired: ["Expired.", "The service no longer keeps this run."],
+  unknown_run: ["Unknown.", "The service does not know this run; it may have been started anew since."],
+};
+
 const DIGEST = {
   checking: "",
   equal: "Text checked (SHA-256).",
@@ -48,12 +54,15 @@ const ENDINGS = {
     head: "You have left.",
     words: ["Others still want this run, so it goes on. Open its link to follow it again."],
   }),
-  lost: (run) => ({
-    tone: "bad",
-    head: run.problem?.code === "run_expired" ? "Expired." : "Not to be read.",
-    words: [...told(run.problem), run.chars ? received(run) : ""],
-    link: run.problem?.type,
-  }),
+  lost: (run) => {
+    const [head, words] = GONE[run.problem?.code ?? ""] ?? ["Not to be read.", ""];
+    return {
+      tone: "bad",
+      head,
+      words: [...(words ? [words] : told(run.problem)), run.chars ? received(run) : ""],
+      link: run.problem?.type,
+    };
+  },
 };
 
 /** @param {Run} run @returns {Ending|null} null while more may come. */

@@ -159,7 +159,7 @@ async def test_an_expired_run_says_so(open_page: OpenPage, start_service: StartS
     expired = second.page.locator(".card")
 
     await expect(expired).to_have_attribute("data-state", "lost")
-    await expect(expired.locator(".ending")).to_contain_text("Expired.")
+    await expect(expired.locator(".ending")).to_contain_text("no longer keeps this run")
 
 
 @in_one_loop
