@@ -25,8 +25,28 @@ export const HANDLERS = {
   },
   "text.delta": (run, event) => {
     arrived(run, event);
-    run.chars += event.text.length;
     run.text.push(event.text);
+    const step = event.step && run.steps.find(({ id }) => id === event.step);
+    if (step) {
+      step.text.push(event.text);
+      return;
+    }
+    run.chars += event.text.length;
+    run.spoken.push(event.text);
+  },
+  "step.started": (run, event) => {
+    run.state = "running";
+    run.steps.push({ id: event.step, title: event.title, text: [], done: false });
+  },
+  "step.completed": (run, event) => {
+    const step = run.steps.find(({ id }) => id === event.step);
+    if (!step) return;
+    step.done = true;
+    if (!step.text.length) step.text.push(event.text);
+  },
+  "item.completed": (run, event) => {
+    arrived(run, event);
+    run.items.push({ path: event.path, value: event.value });
   },
   "reasoning.delta": (run, event) => {
     arrived(run, event);
@@ -42,6 +62,9 @@ export const HANDLERS = {
   },
   "run.restarted": (run) => {
     run.text = [];
+    run.spoken = [];
+    run.steps = [];
+    run.items = [];
     run.reasoning = [];
     run.tools = [];
     run.chars = run.reasoningChars = run.deltas = 0;

@@ -35,6 +35,12 @@ export class Run {
   /** @type {RunState} */ state = "starting";
   /** Pieces of the answer in order; replaced, not emptied, at `run.restarted`. @type {(string|Seam)[]} */
   text = [];
+  /** The same without what single steps have said: what the reader came for. @type {(string|Seam)[]} */
+  spoken = [];
+  /** Steps of recipes that have them, in order. @type {{id: string, title: string, text: string[], done: boolean}[]} */
+  steps = [];
+  /** Finished pieces of the result, in order of arrival. @type {{path: string, value: any}[]} */
+  items = [];
   /** The same of the reasoning. @type {(string|Seam)[]} */
   reasoning = [];
   /** Every event as it came, as JSON text. @type {string[]} */
@@ -88,6 +94,13 @@ export class Run {
   /** The whole answer so far. */
   get plainText() {
     return this.text.filter((piece) => typeof piece === "string").join("");
+  }
+
+  /** What a reader takes away: the answer, or the result where it is more than text. */
+  get copied() {
+    const said = this.spoken.filter((piece) => typeof piece === "string").join("");
+    const { result } = this.terminal ?? {};
+    return said || (result ? JSON.stringify(result, null, 2) : "");
   }
 
   /** Milliseconds since its creation: up to now, or up to its end. @returns {number} */
@@ -201,7 +214,8 @@ export class Run {
   #seam(seam) {
     this.seams.push(seam);
     this.arrivals.mark();
-    (this.reasoning.length && !this.text.length ? this.reasoning : this.text).push(seam);
+    const thinking = this.reasoning.length && !this.text.length;
+    for (const pieces of thinking ? [this.reasoning] : [this.text, this.spoken]) pieces.push(seam);
   }
 
   #changed() {

@@ -28,7 +28,7 @@ CSP: Final = (
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_QUIET: Final = frozenset({"/livez", "/readyz", "/metrics"})
+_QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", "/static/{path}"})
 
 log = structlog.get_logger("llm_stream.request")
 

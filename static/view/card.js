@@ -9,6 +9,7 @@ import { clone, find, make, setText } from "./element.js";
 import { ending } from "./ending.js";
 import { counted, duration, perSecond, whole } from "./figures.js";
 import { Passage } from "./passage.js";
+import { RESULT_VIEWS } from "./results.js";
 import { Ticks } from "./ticks.js";
 
 const FIGURES_MS = 100; // numbers that change more often cannot be read
@@ -31,6 +32,8 @@ export class Card {
     this.run = run;
     this.painter = painter;
     this.act = act;
+    /** @type {import("./results.js").ResultView|null} */
+    this.result = null;
     /** @type {HTMLElement} */
     this.element = clone("card-template");
     const part = (/** @type {string} */ selector) => find(this.element, selector);
@@ -75,7 +78,8 @@ export class Card {
   paint() {
     const { run } = this;
     this.reasoning.paint(run.reasoning);
-    this.answer.paint(run.text);
+    this.answer.paint(run.spoken);
+    this.#paintResult();
     const now = performance.now();
     const state = `${run.state} ${run.cutOff} ${run.digest}`;
     if (state === this.#figuresState && now - this.#figuresAt < FIGURES_MS) return;
@@ -84,6 +88,19 @@ export class Card {
     this.#paintFigures();
     this.#paintState();
     this.ticks.paint(run);
+  }
+
+  /** Recipes whose answer is more than text have a view of their own, above the text. */
+  #paintResult() {
+    const View = RESULT_VIEWS[this.run.recipe];
+    if (!View) return;
+    if (!this.result) {
+      this.result = new View();
+      this.answerBox.before(this.result.element);
+      this.element.classList.add("with-result");
+    }
+    this.result.paint(this.run);
+    this.answerBox.hidden = !this.run.spoken.length;
   }
 
   settle() {
@@ -123,7 +140,7 @@ export class Card {
     held("cancel").hidden = run.isOver;
     held("cancel").disabled = !run.id;
     held("again").hidden = !run.isOver || !run.input;
-    held("copy").disabled = !run.chars;
+    held("copy").disabled = !run.copied;
     held("sse").disabled = held("link").disabled = !run.id;
     this.tab.hidden = !run.id;
     if (run.id) this.tab.href = `/#run=${run.id}`;
@@ -186,7 +203,7 @@ export class Card {
     const button = /** @type {HTMLElement} */ (event.target).closest?.("[data-act]");
     const name = button instanceof HTMLElement && button.dataset.act;
     if (!name) return;
-    if (name === "copy") void copyFrom(button, this.run.plainText);
+    if (name === "copy") void copyFrom(button, this.run.copied);
     else if (name === "link") void copyFrom(button, `${location.origin}/#run=${this.run.id}`);
     else if (name === "wide") {
       button.setAttribute("aria-pressed", String(this.element.classList.toggle("wide")));

@@ -33,7 +33,7 @@ const ENDINGS = {
     tone: run.digest === "differs" ? "bad" : "quiet",
     head: "Completed.",
     words: [
-      ...(run.chars ? [] : ["The model said nothing."]),
+      ...(run.chars || run.items.length ? [] : ["The model said nothing."]),
       ...(run.terminal.finish_reason === "length" ? ["Cut off: the limit of tokens was reached."] : []),
       DIGEST[run.digest ?? "checking"],
     ],

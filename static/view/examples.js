@@ -26,6 +26,41 @@ export const EXAMPLES = [
     },
   },
   {
+    title: "Shop: is it specified?",
+    recipe: "evaluate",
+    input: {
+      stage_name: "requirements gathering",
+      criteria: [
+        { id: "pages", title: "The pages of the shop are listed", required: true, weight: 2 },
+        { id: "payment", title: "It is decided how customers pay", required: true, weight: 1 },
+        { id: "returns", title: "It is decided how returns work", required: false, weight: 1 },
+      ],
+      documents: [
+        {
+          id: "notes",
+          text: "A small web shop for handmade lamps: 40 products, one warehouse, one country.\nPages: start, list, lamp, basket, checkout.\nDecided: guest checkout, payment by card.\nOpen: how returns work.",
+        },
+      ],
+    },
+  },
+  {
+    title: "Price list: break down",
+    recipe: "breakdown",
+    input: {
+      task: "Build a public API for the price list of a small web shop: read prices, change them with a key, keep a history.",
+      max_tasks: 6,
+    },
+  },
+  {
+    title: "Shop: build or buy?",
+    recipe: "reason",
+    input: {
+      question: "Shall a team of two build its web shop or rent one?",
+      context: "40 products, one country, opening in eight weeks.",
+      strategy: "critique",
+    },
+  },
+  {
     title: "Data import: summary",
     recipe: "generate",
     input: {

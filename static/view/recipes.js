@@ -2,7 +2,10 @@
 
 /** @import {Catalog, Model} from "../types.js" */
 
+import { BreakdownForm } from "./breakdownform.js";
+import { EvaluateForm } from "./evaluateform.js";
 import { GenerateForm } from "./generateform.js";
+import { ReasonForm } from "./reasonform.js";
 
 /**
  * The fields of one recipe.
@@ -23,4 +26,9 @@ import { GenerateForm } from "./generateform.js";
  */
 
 /** @type {Recipe[]} */
-export const RECIPES = [{ name: "generate", title: "Generate", Form: GenerateForm }];
+export const RECIPES = [
+  { name: "generate", title: "Generate", Form: GenerateForm },
+  { name: "evaluate", title: "Evaluate", Form: EvaluateForm },
+  { name: "breakdown", title: "Break down", Form: BreakdownForm },
+  { name: "reason", title: "Reason", Form: ReasonForm },
+];
