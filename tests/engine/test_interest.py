@@ -8,6 +8,13 @@ from llm_stream.engine.interest import Interest
 from llm_stream.engine.runinfo import Client
 
 
+async def after_timers() -> None:
+    """Return when every timer that was due has fired."""
+    fired = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.002, fired.set)
+    await fired.wait()
+
+
 def interest(patience: float | None = None) -> tuple[Interest, list[int]]:
     """Ann's interest, and how often it was given up."""
     given_up: list[int] = []
@@ -57,7 +64,7 @@ async def test_a_joiner_takes_a_looming_end_back() -> None:
     wanted.reader_came()
     wanted.reader_left()
     wanted.join(Client("bob"))
-    await asyncio.sleep(0.01)
+    await after_timers()
 
     assert given_up == []
 
@@ -74,7 +81,7 @@ async def test_nobody_reading_gives_the_run_up() -> None:
     over.reader_came()
     over.close()
     over.reader_left()
-    await asyncio.sleep(0.01)
+    await after_timers()
 
     assert given_up == [1]
     assert kept == []

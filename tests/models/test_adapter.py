@@ -201,7 +201,7 @@ async def test_a_cancellation_of_the_plugins_own_is_its_failure(threads: SyncThr
 
     class Confused(ScriptedModel):
         async def execute(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
-            task = asyncio.ensure_future(asyncio.sleep(60))
+            task = asyncio.ensure_future(asyncio.Event().wait())
             task.cancel()
             await task
             yield "never"
