@@ -35,8 +35,11 @@ def main() -> None:
     chunks = [text[n : n + 4] for n in range(0, len(text), 4)]
 
     def stream() -> int:
-        elements = ElementStream("tasks")
-        return sum(len(elements.feed(chunk)) for chunk in chunks)
+        elements, count = ElementStream("tasks"), 0
+        for chunk in chunks:
+            if found := elements.feed(chunk):
+                count += len(found)
+        return count
 
     def whole() -> int:
         return sum(1 for _ in ijson.items(text, "tasks.item", use_float=True))

@@ -25,42 +25,39 @@ class ElementStream:
         path: where the array stands in the top-level object, `tasks` say.
     """
 
-    __slots__ = ("_begun", "_found", "_held", "_hold", "_open", "_parser")
+    __slots__ = ("_begun", "_found", "_held", "_over", "_parser")
 
     def __init__(self, path: str) -> None:
         self._found: Any = ijson.sendable_list()
         self._parser: Any = ijson.items_coro(self._found, f"{path}.item", use_float=True)
         self._held: list[str] = []
-        self._hold = self._held.append
         self._begun = False
-        self._open = False
+        self._over = False
 
     def feed(self, text: str) -> Sequence[Any]:
         """Take the next piece of text, of any length; the elements it has completed."""
-        if not self._open:
-            text = self._begin(text)
-        self._hold(text)
+        self._held.append(text)
         # Only a closing brace completes an object, so smaller pieces are parsed together.
-        if "}" in text and self._open:
-            return self._parse()
-        return ()
+        return self._parse() if "}" in text else ()
 
-    def _begin(self, text: str) -> str:
-        """The text from where the JSON begins; nothing before it, nor after its end."""
-        begin = -1 if self._begun else text.find("{")
-        if begin < 0:
-            return ""
-        self._begun = self._open = True
-        return text[begin:]
-
-    def _parse(self) -> list[Any]:
-        data = "".join(self._held).encode("utf-8", "replace")
+    def _parse(self) -> Sequence[Any]:
+        text = "".join(self._held)
         self._held.clear()
+        if not self._begun:
+            begin = text.find("{")
+            if begin < 0:
+                return ()
+            self._begun = True
+            text = text[begin:]
+        if self._over:
+            return ()
         try:
-            self._parser.send(data)
+            self._parser.send(text.encode("utf-8", "replace"))
         except ijson.JSONError:
             # Text behind the JSON, or a fault that the whole answer will show.
-            self._open = False
+            self._over = True
+        if not self._found:
+            return ()
         done = list(self._found)
         del self._found[:]
         return done
