@@ -28,6 +28,21 @@ async def test_the_quickstart_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.real_model
+async def test_the_recipes_run(tmp_path: Path) -> None:
+    """The thinking calls work with the embedded model, and give results of their shape."""
+    recorded = examples(resource("docs").joinpath("recipes.md").read_text())
+    settings = Settings(models=ModelsSection(plugins=()), local=LocalSection())
+    async with running_service(settings) as service:
+        for example in recorded:
+            output = await asyncio.to_thread(run, example, service.url, tmp_path)
+
+            assert output.split()[0] == example.output.split()[0] or output.startswith("-")
+            assert output.strip()
+    assert len(recorded) == 3
+
+
+@pytest.mark.slow
 def test_the_example_with_scripted_models_runs(tmp_path: Path) -> None:
     """docs/testing.md's program prints what it says."""
     (example,) = examples(resource("docs").joinpath("testing.md").read_text().replace(

@@ -14,10 +14,10 @@ MISSING_SCHEMA: Final = {
     "additionalProperties": False,
     "required": ["what", "why", "severity", "next_action"],
     "properties": {
-        "what": {"type": "string", "maxLength": 200},
-        "why": {"type": "string", "maxLength": 200},
+        "what": {"type": "string", "maxLength": 120},
+        "why": {"type": "string", "maxLength": 120},
         "severity": {"enum": ["low", "medium", "high"]},
-        "next_action": {"type": "string", "maxLength": 200},
+        "next_action": {"type": "string", "maxLength": 120},
     },
 }
 JUDGEMENT_SCHEMA: Final = {
@@ -26,7 +26,7 @@ JUDGEMENT_SCHEMA: Final = {
     "required": ["reason", "evidence", "rating", "missing"],
     # The reason comes before the rating, so that the model thinks before it judges.
     "properties": {
-        "reason": {"type": "string", "maxLength": 400},
+        "reason": {"type": "string", "maxLength": 300},
         "evidence": {
             "type": "array",
             "maxItems": 3,
@@ -36,12 +36,12 @@ JUDGEMENT_SCHEMA: Final = {
                 "required": ["source", "quote"],
                 "properties": {
                     "source": {"type": "string", "maxLength": 64},
-                    "quote": {"type": "string", "maxLength": 300},
+                    "quote": {"type": "string", "maxLength": 200},
                 },
             },
         },
         "rating": {"enum": list(RATINGS)},
-        "missing": {"type": "array", "maxItems": 3, "items": MISSING_SCHEMA},
+        "missing": {"type": "array", "maxItems": 2, "items": MISSING_SCHEMA},
     },
 }
 RUBRIC_SCHEMA: Final = {

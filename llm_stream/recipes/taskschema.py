@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 _ID: Final = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"}
-_LINES: Final = {"type": "array", "maxItems": 5, "items": {"type": "string", "maxLength": 160}}
+_LINES: Final = {"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 120}}
 _LEVEL: Final = {"enum": ["low", "medium", "high"]}
 
 TASK_SCHEMA: Final[dict[str, Any]] = {
@@ -15,10 +15,10 @@ TASK_SCHEMA: Final[dict[str, Any]] = {
     ],
     "properties": {
         "id": _ID,
-        "title": {"type": "string", "minLength": 1, "maxLength": 100},
-        "description": {"type": "string", "maxLength": 400},
+        "title": {"type": "string", "minLength": 1, "maxLength": 80},
+        "description": {"type": "string", "maxLength": 240},
         "type": {"enum": ["task", "checkpoint", "decision"]},
-        "depends_on": {"type": "array", "maxItems": 10, "items": _ID},
+        "depends_on": {"type": "array", "maxItems": 8, "items": _ID},
         "acceptance_criteria": _LINES,
         "deliverables": _LINES,
         "effort": {
@@ -34,17 +34,17 @@ TASK_SCHEMA: Final[dict[str, Any]] = {
         },
         "complexity": _LEVEL,
         "priority": _LEVEL,
-        "risk": {"type": "string", "maxLength": 200},
+        "risk": {"type": "string", "maxLength": 120},
         "expand": {
             "type": "object",
             "additionalProperties": False,
             "required": ["recommended", "hint"],
             "properties": {
                 "recommended": {"type": "boolean"},
-                "hint": {"type": "string", "maxLength": 160},
+                "hint": {"type": "string", "maxLength": 100},
             },
         },
-        "covers": {"type": "array", "maxItems": 20, "items": {"type": "string", "maxLength": 64}},
+        "covers": {"type": "array", "maxItems": 8, "items": {"type": "string", "maxLength": 32}},
     },
 }  # fmt: skip
 
