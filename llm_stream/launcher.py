@@ -86,11 +86,12 @@ class Launcher:
                 raise
             run = Run(
                 self._describe(spec, key),
-                max_log_bytes=self._max_log_bytes,
+                # A batch's log holds the answers of all its requests.
+                max_log_bytes=self._max_log_bytes * max(1, len(spec.children)),
                 describe_error=self._describe_error,
                 client=client,
             )
-            run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run)), passes)
+            run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run, set())), passes)
             return run
 
         key = spec.fingerprint()
@@ -99,7 +100,7 @@ class Launcher:
         return Launch(*self._registry.start_or_join(key, create, client, share=share))
 
     @asynccontextmanager
-    async def _ask(self, parent: Run, spec: RunSpec) -> AsyncIterator[Inner]:
+    async def _ask(self, parent: Run, reported: set[str], spec: RunSpec) -> AsyncIterator[Inner]:
         """An inner run of `parent`: hidden, past every gate, released when left.
 
         The parent holds a slot already; were its children to wait for others, parents could
@@ -110,7 +111,7 @@ class Launcher:
         run, _ = self.launch(spec, claim=claim)
         subscription = run.subscribe()
         try:
-            yield Inner(run, subscription)
+            yield Inner(run, subscription, reported)
         finally:
             subscription.close()
             run.release(claim)

@@ -3,13 +3,16 @@
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.run import Run
 from llm_stream.errors import StreamError, UpstreamFailed
-from llm_stream.events import Payload, Usage
+from llm_stream.events import AttemptFailed, Event, Payload
 from llm_stream.recipes.spec import RunSpec
+
+STAMPS: Final = frozenset({"id", "run", "t_ms"})
+"""What an event has beyond its payload; a log gives its own."""
 
 
 class Ask(Protocol):
@@ -28,16 +31,23 @@ class Inner:
     """An inner run, read from its beginning.
 
     Attributes:
+        reported: ids of runs whose calls the outer run has reported, shared by all it asks.
         text: pieces of the answer so far.
-        usage: what its model calls have reported so far.
+        calls: what is to be reported of its model calls so far: usage and failed attempts.
+        model: the model that answers: the one asked, or the last fallback tried.
         result: its result, once it has completed.
     """
 
     run: Run
     subscription: Subscription
+    reported: set[str] = field(default_factory=set)
     text: list[str] = field(default_factory=list)
-    usage: list[Usage] = field(default_factory=list)
+    calls: list[Payload] = field(default_factory=list)
+    model: str = field(init=False)
     result: Any = None
+
+    def __post_init__(self) -> None:
+        self.model = self.run.info.model
 
     async def deltas(self) -> AsyncGenerator[str | None]:
         """Yield pieces of the text; None when the run restarted and all before is void.
@@ -57,7 +67,12 @@ class Inner:
                             self.text.clear()
                             yield None
                         case "usage":
-                            self.usage.append(usage_of(event.decode()))
+                            self.calls.append(payload_of(event))
+                        case "attempt.failed":
+                            failed = payload_of(event)
+                            self.calls.append(failed)
+                            if following := cast("AttemptFailed", failed)["next"]:
+                                self.model = following["model"]
                         case "run.completed":
                             self.result = event.decode()["result"]
                         case "run.failed" | "run.cancelled":
@@ -76,12 +91,15 @@ class Inner:
         return UpstreamFailed(f"An inner run of this recipe ended as {self.run.state}.")
 
 
-def usage_of(event: dict[str, Any]) -> Usage:
-    """The usage payload of an inner run's event, to be passed on."""
-    payload = {name: value for name, value in event.items() if name not in {"id", "run", "t_ms"}}
-    return cast("Usage", payload)
+def payload_of(event: Event) -> Payload:
+    """An inner run's event, to be passed on."""
+    value = event.decode()
+    return cast("Payload", {name: value[name] for name in value if name not in STAMPS})
 
 
 def forward(inner: Inner) -> list[Payload]:
-    """What the outer run reports of a finished inner one: its usage."""
-    return list(inner.usage)
+    """What the outer run reports of an inner one, finished or failed: its model calls, once."""
+    if inner.run.id in inner.reported:
+        return []
+    inner.reported.add(inner.run.id)
+    return list(inner.calls)

@@ -8,7 +8,7 @@ from llm_stream.engine.fold import Fold
 from llm_stream.engine.runinfo import DescribeError, Outcome
 from llm_stream.errors import StreamError
 from llm_stream.events import Payload
-from llm_stream.recipes.ask import Ask, forward
+from llm_stream.recipes.ask import Ask, Inner, forward
 from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.spec import RunSpec
 
@@ -53,15 +53,15 @@ class Batch:
     async def _one(
         self, spec: RunSpec, ask: Ask, place: int, name: str, child: RunSpec
     ) -> tuple[int, dict[str, Any], list[Payload]]:
-        run_id = None
+        inner: Inner | None = None
         try:
             async with ask(child) as inner:
-                run_id = inner.run.id
                 await inner.finish()
         except StreamError as error:
-            problem = self._describe_error(error, run=run_id, request=spec.request)
+            run = None if inner is None else inner.run.id
+            problem = self._describe_error(error, run=run, request=spec.request)
             value = {"id": name, "status": "failed", "error": problem}
-            return place, value, []
+            return place, value, [] if inner is None else forward(inner)
         answer = self._answer(inner.run, Fold(inner.run.events()), joined=False)
         value = {"id": name, "status": "completed", "answer": answer}
         return place, value, forward(inner)

@@ -11,8 +11,10 @@ from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.judgement import (
     JUDGEMENT_SCHEMA,
     RUBRIC_SCHEMA,
+    in_order,
     judged_criterion,
     numbered,
+    ratings_of,
     reasoning,
     rubric_hash,
     verified,
@@ -20,7 +22,7 @@ from llm_stream.recipes.judgement import (
 from llm_stream.recipes.material import delimited, model_call, sources
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.spec import RunSpec
-from llm_stream.recipes.verdict import Rating, judge
+from llm_stream.recipes.verdict import judge
 
 AT_ONCE: Final = 4
 """Judgements under way at a time."""
@@ -58,58 +60,51 @@ class Evaluate:
             said = "\n".join(c["title"] for c in criteria)
             yield {"type": "step.completed", "step": "rubric", "text": said}
         checks = {"dropped_quotes": 0, "unknown_criteria": 0}
-        ratings: dict[str, list[Rating]] = {c["id"]: [] for c in criteria}
-        judged: dict[str, list[dict[str, Any]]] = {c["id"]: [] for c in criteria}
-        place = {c["id"]: n for n, c in enumerate(criteria)}
+        judged: list[dict[int, dict[str, Any]]] = [{} for _ in criteria]
+        items: dict[int, dict[str, Any]] = {}
+        judges: set[str] = set()
         material = {"stage": asked["stage_name"], "input": delimited(texts)}
         work = [
-            self._judge(ask, self._call(spec, material, criterion, sample), criterion)
-            for criterion in criteria
+            self._judge(ask, self._call(spec, material, criterion, sample), place, sample)
+            for place, criterion in enumerate(criteria)
             for sample in range(asked["samples"])
         ]
         stopped = False
         async with aclosing(as_they_end(work, AT_ONCE)) as judgements:
-            async for criterion, inner in judgements:
+            async for place, sample, inner in judgements:
                 for payload in forward(inner):
                     yield payload
-                answer = verified(inner.result, texts, checks)
-                name = criterion["id"]
-                ratings[name].append(answer["rating"])
-                judged[name].append(answer)
-                if len(ratings[name]) < asked["samples"]:
+                judges.add(inner.model)
+                judged[place][sample] = verified(inner.result, texts, checks)
+                if len(judged[place]) < asked["samples"]:
                     continue
-                item = judged_criterion(criterion, ratings[name], judged[name])
-                yield {
-                    "type": "item.completed",
-                    "path": f"criteria/{place[name]}",
-                    "value": item,
-                }
-                if asked["early_stop"] and criterion["required"] and item["rating"] == "unmet":
+                item = judged_criterion(criteria[place], in_order(judged[place]))
+                items[place] = item
+                yield {"type": "item.completed", "path": f"criteria/{place}", "value": item}
+                if asked["early_stop"] and item["required"] and item["rating"] == "unmet":
                     stopped = True
                     break
-        items = [
-            judged_criterion(c, ratings[c["id"]], judged[c["id"]])
-            for c in criteria
-            if ratings[c["id"]]
-        ]
+        # Only what all samples have judged counts: the n-th ratings are one judgement.
+        ratings = {
+            criteria[place]["id"]: ratings_of(in_order(judged[place])) for place in sorted(items)
+        }
         computed = judge(criteria, ratings, asked["threshold"])
+        shown = [items[place] for place in sorted(items)]
         result = computed | {
-            "criteria": items,
-            "missing": [gap for item in items for gap in item["missing"]],
-            "reasoning": reasoning(computed, items, stopped=stopped),
+            "criteria": shown,
+            "missing": [gap for item in shown for gap in item["missing"]],
+            "reasoning": reasoning(computed, shown, stopped=stopped),
             "checks": checks | {"criteria_derived": derived, "stopped_early": stopped},
             "rubric_hash": rubric_hash(criteria),
-            "judge": spec.model,
+            "judge": ", ".join(sorted(judges)),
         }
         yield Outcome("stop", result)
 
     @staticmethod
-    async def _judge(
-        ask: Ask, call: RunSpec, criterion: Mapping[str, Any]
-    ) -> tuple[Mapping[str, Any], Inner]:
+    async def _judge(ask: Ask, call: RunSpec, place: int, sample: int) -> tuple[int, int, Inner]:
         async with ask(call) as answering:
             await answering.finish()
-        return criterion, answering
+        return place, sample, answering
 
     def _call(
         self, spec: RunSpec, material: dict[str, str], criterion: Mapping[str, Any], sample: int

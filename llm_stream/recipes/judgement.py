@@ -84,10 +84,24 @@ def verified(
     return {**answer, "evidence": [f.as_evidence() for f in found if f is not None]}
 
 
-def judged_criterion(
-    criterion: Mapping[str, Any], ratings: list[Rating], answers: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """One criterion of the verdict; reason and evidence are those of a sample with its rating."""
+def in_order(answers: Mapping[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Answers by the number of their sample, whichever came first: a verdict knows no clock."""
+    return [answers[sample] for sample in sorted(answers)]
+
+
+def ratings_of(answers: list[dict[str, Any]]) -> list[Rating]:
+    """The rating of each answer."""
+    return [answer["rating"] for answer in answers]
+
+
+def judged_criterion(criterion: Mapping[str, Any], answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """One criterion of the verdict; reason and evidence are those of a sample with its rating.
+
+    Args:
+        criterion: what was asked.
+        answers: of each sample, in order.
+    """
+    ratings = ratings_of(answers)
     rating = settle(ratings)
     spoken = answers[ratings.index(rating)]
     counted = [POINTS[r] for r in ratings if r != "not_applicable"]

@@ -17,7 +17,10 @@ Judgements = Mapping[str, Sequence[Rating]]
 def settle(ratings: Sequence[Rating]) -> Rating:
     """One rating out of several samples': the most frequent, the harsher one of two equals."""
     counts = Counter(ratings)
-    return max(counts, key=lambda rating: (counts[rating], -POINTS.get(rating, 1.0)))
+    return max(
+        counts,
+        key=lambda rating: (counts[rating], -POINTS.get(rating, 1.0), -RATINGS.index(rating)),
+    )
 
 
 def score_of(criteria: Sequence[Mapping[str, Any]], ratings: Mapping[str, Rating]) -> float | None:
@@ -47,7 +50,8 @@ def judge(
 
     Criteria that were not judged (early stop) count as not applicable. Samples are whole
     judgements of all criteria: the n-th rating of each. Where they fall on both sides of the
-    threshold the verdict is `uncertain`, which is never sufficient.
+    threshold, or all on the other side than the ratings settled criterion by criterion, the
+    verdict is `uncertain`, which is never sufficient.
     """
     settled = {name: settle(ratings) for name, ratings in judgements.items() if ratings}
     samples = min((len(ratings) for ratings in judgements.values() if ratings), default=0)
@@ -59,8 +63,7 @@ def judge(
     scores = [score for ratings in each if (score := score_of(criteria, ratings)) is not None]
     score = fmean(scores) if scores else None
     passed = sufficient(criteria, settled, threshold)
-    agreed = len(set(votes)) == 1
-    if score is None or not agreed:
+    if score is None or set(votes) != {passed}:
         verdict = "uncertain"
     else:
         verdict = "sufficient" if passed else "insufficient"
@@ -71,18 +74,24 @@ def judge(
         "verdict": verdict,
         "score": None if score is None else round(score, 4),
         "threshold": threshold,
-        "confidence": confidence(votes, scores, threshold),
+        "confidence": confidence(votes, scores, threshold, passed=passed),
         "blocking": [
             c["id"] for c in criteria if c["required"] and settled.get(c["id"]) == "unmet"
         ],
     }
 
 
-def confidence(votes: Sequence[bool], scores: Sequence[float], threshold: float) -> dict[str, Any]:
-    """How sure the verdict is, 0 to 1: by agreement of samples, or by distance with one only."""
+def confidence(
+    votes: Sequence[bool], scores: Sequence[float], threshold: float, *, passed: bool
+) -> dict[str, Any]:
+    """How sure the verdict is, 0 to 1.
+
+    The share of samples that come to the same end as the settled ratings (`passed`); with one
+    sample only, its distance from the threshold.
+    """
     spread = round(max(scores) - min(scores), 4) if scores else None
     if len(votes) > 1:
-        value = max(votes.count(True), votes.count(False)) / len(votes)
+        value = votes.count(passed) / len(votes)
         return {"value": round(value, 4), "method": "agreement", "samples": len(votes),
                 "spread": spread}  # fmt: skip
     room = max(threshold, 1 - threshold) or 1.0

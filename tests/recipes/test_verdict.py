@@ -88,3 +88,22 @@ def test_samples_settle_on_the_most_frequent_or_the_harsher(
 ) -> None:
     """A majority wins; two equals settle on the worse."""
     assert settle(ratings) == settled
+
+
+@pytest.mark.parametrize(
+    ("judgements", "threshold"),
+    [
+        ({"a": ["met", "met", "unmet"], "b": ["met", "unmet", "met"],
+          "c": ["unmet", "met", "met"]}, 0.7),
+        ({"a": ["met", "unmet"], "b": ["unmet", "met"]}, 0.5),
+    ],
+)  # fmt: skip
+def test_no_verdict_that_no_sample_came_to(
+    judgements: dict[str, list[Rating]], threshold: float
+) -> None:
+    """Where criteria settle to another end than every sample, it is uncertain and says so."""
+    rows = criteria(*((name, 1.0, False) for name in judgements))
+    result = judge(rows, judgements, threshold)
+
+    assert result["verdict"] == "uncertain"
+    assert result["confidence"]["value"] == 0.0
