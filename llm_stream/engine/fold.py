@@ -10,7 +10,7 @@ class Fold:
     """Accumulates events, in order and without gaps from the first.
 
     Attributes:
-        text: pieces of the answer; join them.
+        text: pieces of the answer, those of a recipe's steps left out; join them.
         reasoning: pieces of the reasoning.
         usage: `usage` events as they came, one a model call.
         items: `item.completed` events as they came.
@@ -39,7 +39,7 @@ class Fold:
         """Take one more event into account; types it does not know are ignored."""
         payload = event.decode()
         match event.type:
-            case "text.delta":
+            case "text.delta" if "step" not in payload:
                 self.text.append(payload["text"])
             case "reasoning.delta":
                 self.reasoning.append(payload["text"])

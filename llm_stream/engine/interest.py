@@ -14,23 +14,25 @@ class Interest:
         abandon: called when nobody has read for that long.
 
     Attributes:
-        claims: names of clients that launched or joined the run and have not released it.
+        claims: clients that launched or joined the run and have not released it; the seconds
+            each wants the run to go on without readers, None = for ever.
         readers: subscriptions open now.
         patience_seconds: how long the run goes on without a reader; None = for ever.
     """
 
     def __init__(self, client: Client, abandon: Callable[[], object]) -> None:
-        self.claims = {client.claim}
+        self.claims = {client.claim: client.abandon_seconds}
         self.readers = 0
         self.patience_seconds = client.abandon_seconds
         self._released: set[str] = set()
+        self._left_to_end = False
         self._abandon = abandon
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
 
     def join(self, client: Client) -> None:
         """One more client wants the run; its patience counts if it is the longer one."""
-        self.claims.add(client.claim)
+        self.claims[client.claim] = client.abandon_seconds
         if self.patience_seconds is not None:
             longer = client.abandon_seconds
             self.patience_seconds = None if longer is None else max(self.patience_seconds, longer)
@@ -47,17 +49,22 @@ class Interest:
         if claim is not None and claim in self._released:
             return False
         if claim is not None and claim in self.claims:
-            self.claims.discard(claim)
+            del self.claims[claim]
             self._released.add(claim)
-        elif len(self.claims) > 1:
+            # Who went and wanted it to go on is not spoken for by who joined it.
+            return not self.claims and not self._left_to_end
+        if len(self.claims) > 1:
             return False
-        else:
-            self.claims.clear()
+        self.claims.clear()
         return not self.claims
 
     def forget(self, claim: str) -> None:
-        """A client is gone without a word: it decides nothing any more, readers do."""
-        self.claims.discard(claim)
+        """A client is gone without a word: it decides nothing any more, readers do.
+
+        If it wanted the run to go on for ever, no release of another's claim ends the run.
+        """
+        if claim in self.claims and self.claims.pop(claim) is None:
+            self._left_to_end = True
 
     def reader_came(self) -> None:
         """A subscription was opened."""

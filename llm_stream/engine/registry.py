@@ -74,8 +74,7 @@ class RunRegistry:
         Raises:
             Draining: the service takes no new runs. Joining is still possible.
         """
-        # A run that was told to end is still in the table until it has.
-        if share and (run := self._shared.get(key)) is not None and not run.ending:
+        if share and (run := self._shared.get(key)) is not None and self._joinable(run, client):
             run.join(client)
             return run, True
         if self.draining and not client.inner:
@@ -91,6 +90,12 @@ class RunRegistry:
         run.on_finished(self._on_finished)
         self._tell("run_started", run)
         return run, False
+
+    @staticmethod
+    def _joinable(run: Run, client: Client) -> bool:
+        # A run that was told to end is still in the table until it has. And one that waits for
+        # a slot may wait for the very recipe that would join it, which would be for ever.
+        return not run.ending and not (client.inner and run.waits_for_slot)
 
     def _on_finished(self, run: Run) -> None:
         del self._live[run.id]

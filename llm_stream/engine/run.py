@@ -92,6 +92,11 @@ class Run:
         return self.done or self._reason is not None
 
     @property
+    def waits_for_slot(self) -> bool:
+        """Whether it still has to pass a gate, and so may wait for other runs to end."""
+        return self.state == "queued" and bool(self._passes)
+
+    @property
     def readers(self) -> int:
         """Subscriptions open now."""
         return self.interest.readers

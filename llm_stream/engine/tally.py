@@ -10,7 +10,8 @@ from llm_stream.events import OUTPUT_TYPES, Payload, RunCompleted, TokenCounts
 class Tally:
     """Running figures of one run; times in milliseconds since its creation.
 
-    `chunks` counts `text.delta` events, `text_chars` code points of the answer. A restart
+    `chunks` counts `text.delta` events of the answer (without `step`), `text_chars` its code
+    points. A restart
     clears text and usage stays: the tokens were spent.
     """
 
@@ -33,7 +34,7 @@ class Tally:
         kind = payload["type"]
         if self.first_token_ms is None and kind in OUTPUT_TYPES:
             self.first_token_ms = now_ms()
-        if payload["type"] == "text.delta":
+        if payload["type"] == "text.delta" and "step" not in payload:
             text = payload["text"]
             self.chunks += 1
             self.text_chars += len(text)

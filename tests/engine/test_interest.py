@@ -33,7 +33,7 @@ def test_the_most_patient_client_decides(
     wanted.join(Client("bob", second))
 
     assert wanted.patience_seconds == both
-    assert wanted.claims == {"ann", "bob"}
+    assert set(wanted.claims) == {"ann", "bob"}
 
 
 def test_a_claim_is_released_once() -> None:
@@ -43,7 +43,7 @@ def test_a_claim_is_released_once() -> None:
 
     assert not wanted.release("ann")
     assert not wanted.release("ann")
-    assert wanted.claims == {"bob"}
+    assert set(wanted.claims) == {"bob"}
     assert wanted.release("bob")
 
 
@@ -85,3 +85,22 @@ async def test_nobody_reading_gives_the_run_up() -> None:
 
     assert given_up == [1]
     assert kept == []
+
+
+def test_who_left_a_run_to_its_end_is_not_spoken_for() -> None:
+    """Gone with the wish that it goes on: a joined client's release does not end it."""
+    wanted, _ = interest(None)
+    wanted.join(Client("bob", 0.0))
+    wanted.forget("ann")
+
+    assert not wanted.release("bob")
+    assert wanted.release(None)
+
+
+def test_who_just_left_is_forgotten() -> None:
+    """Gone without such a wish: the last one's release ends it."""
+    wanted, _ = interest(0.0)
+    wanted.join(Client("bob", 0.0))
+    wanted.forget("ann")
+
+    assert wanted.release("bob")

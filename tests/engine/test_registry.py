@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
@@ -59,7 +60,7 @@ async def test_equal_calls_share_the_live_run(registry: Any, make_run: Any) -> N
     again, rejoined = launch(registry, make_run, "run_2")
     assert (joined, rejoined) == (False, True)
     assert again is run
-    assert run.interest.claims == {""}
+    assert set(run.interest.claims) == {""}
     await finished(run)
 
     third, joined = launch(registry, make_run, "run_3")
@@ -220,3 +221,27 @@ async def test_a_thousand_cancels_leave_one_end_each(registry: Any, make_run: An
     ends = [sum(event.is_terminal for event in run.events()) for run in runs]
     assert ends == [1] * 1000
     assert registry.live == 0
+
+
+async def test_a_recipe_does_not_join_what_waits_for_a_slot(registry: Any, make_run: Any) -> None:
+    """It may wait for the recipe itself; callers, who hold nothing, may join it."""
+    gate = Gate(1, 2, "the service")
+    holder = gate.admit()
+    await holder.enter(lambda _position: None)
+    waiting = make_run("run_1", "k")
+
+    def start() -> Any:
+        waiting.start(say("x"), [gate.admit()])
+        return waiting
+
+    registry.start_or_join("k", start, Client("ann"), share=True)
+    _, joined = registry.start_or_join("k", start, Client("bob"), share=True)
+    own = make_run("run_2", "k")
+    own.start(say("x"))
+    inner, shared = registry.start_or_join("k", lambda: own, Client("c", inner=True), share=True)
+
+    assert joined
+    assert (inner, shared) == (own, False)
+    holder.leave()
+    await finished(waiting)
+    await finished(own)
