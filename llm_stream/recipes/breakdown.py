@@ -89,26 +89,34 @@ class Breakdown:
             "open_questions": questions,
         }
         if asked["previous"]:
-            result["changes"] = compare(asked["previous"], builder.tasks)
+            result["changes"] = compare(asked["previous"], builder.tasks + parts)
         yield Outcome("stop", result)
 
     async def _tasks(self, inner: Inner, builder: PlanBuilder) -> AsyncGenerator[Payload]:
         elements = ElementStream("tasks")
+        streamed: list[Any] = []
         async with aclosing(inner.deltas()) as deltas:
             async for piece in deltas:
                 if piece is None:
                     # The model's answer was void and is written again: so is what came of it.
                     elements = ElementStream("tasks")
+                    streamed.clear()
                     builder.clear()
                     yield {"type": "run.restarted", "reason": InvalidOutput.code}
                     continue
                 for element in elements.feed(piece):
+                    streamed.append(element)
                     # A task that fails its schema fails the whole answer, which its own run
                     # finds and repairs; until then it is not shown.
                     if valid(element):
                         for task in builder.add(element):
                             yield item(builder, task)
-        if not builder.tasks and not builder.held:
+        # The whole answer is what was checked. Read in pieces it can say something else: a draft
+        # before it, a key twice, a number only one of the parsers takes.
+        if streamed != inner.result["tasks"]:
+            if builder.tasks:
+                yield {"type": "run.restarted", "reason": InvalidOutput.code}
+            builder.clear()
             for element in inner.result["tasks"]:
                 for task in builder.add(element):
                     yield item(builder, task)

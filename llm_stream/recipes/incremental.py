@@ -15,6 +15,9 @@ import orjson
 
 from llm_stream.errors import InvalidOutput
 
+WRAPPING: Final = 16
+"""Levels that the events of a run and of the recipes around it put around its result."""
+
 _FENCED: Final = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
 
 
@@ -72,9 +75,10 @@ def whole_json(text: str) -> Any:
     fenced = _FENCED.search(text)
     for candidate in (text, fenced[1] if fenced else ""):
         try:
-            return orjson.loads(candidate)
+            value = orjson.loads(candidate)
         except orjson.JSONDecodeError:
             continue
+        return _sendable(value)
     begins = [place for place in (text.find("{"), text.find("[")) if place >= 0]
     if not begins:
         raise InvalidOutput("The answer has no JSON in it.")
@@ -82,7 +86,24 @@ def whole_json(text: str) -> Any:
         value, _ = _STRICT.raw_decode(text, min(begins))
     except (ValueError, RecursionError) as error:
         raise InvalidOutput(f"The answer is not JSON: {error}.") from error
+    if orjson.loads(_encoded(value)) != value:
+        raise InvalidOutput("The answer has a number that is out of range.")
+    return _sendable(value)
+
+
+def _sendable(value: Any) -> Any:
+    wrapped = value
+    for _ in range(WRAPPING):
+        wrapped = [wrapped]
+    _encoded(wrapped)
     return value
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise InvalidOutput(f"The answer cannot be passed on: {error}.") from error
 
 
 def _refuse(name: str) -> NoReturn:

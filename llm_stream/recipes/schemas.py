@@ -57,7 +57,12 @@ def hold_against(schema: Mapping[str, Any], value: Any) -> None:
     Raises:
         InvalidOutput: it does not; names the place (the model's doing).
     """
-    fault = next(_validator(orjson.dumps(schema)).iter_errors(value), None)
+    validator = _validator(orjson.dumps(schema))
+    try:
+        fault = next(validator.iter_errors(value), None)
+    except (ValueError, OverflowError, RecursionError) as error:
+        # Too deep, or text that is not Unicode: nothing a schema could be meant to allow.
+        raise InvalidOutput(f"The answer cannot be checked: {error}.") from error
     if fault is not None:
         place = "".join(
             f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault.instance_path
