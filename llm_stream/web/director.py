@@ -21,6 +21,7 @@ from llm_stream.web.intake import Caller
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.rest import json_response, read_body
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
+from llm_stream.web.views import answering_model
 
 Tier = Literal["fast", "balanced", "powerful"]
 
@@ -60,10 +61,13 @@ async def query(request: web.Request) -> web.Response:
     if body.max_tokens is not None and "max_tokens" in _options(service, model):
         value["options"] = {"max_tokens": body.max_tokens}
     run, fold = await _wait(request, service, "generate", value)
-    if not run.done:
+    if fold.terminal is None:
         raise BudgetExceeded(
             f"No answer within {service.settings.director.budget_seconds:g} s.", run=run.id
         )
+    answered = answering_model(run, fold)
+    if answered != model:
+        named |= {"model": answered, "requested_model": body.model or body.tier, "fallback": True}
     return _reply(run, fold, {"response": "".join(fold.text)} | named)
 
 
@@ -84,9 +88,11 @@ async def evaluate_sufficiency(request: web.Request) -> web.Response:
         "model": model,
     }
     run, fold = await _wait(request, service, "evaluate", value)
-    if run.done:
-        result = (fold.terminal or {})["result"]
-        return _reply(run, fold, result | named | {"partial": False})
+    answered = answering_model(run, fold)
+    if answered != model:
+        named |= {"model": answered, "requested_model": body.model or body.tier, "fallback": True}
+    if fold.terminal is not None:
+        return _reply(run, fold, fold.terminal["result"] | named | {"partial": False})
     items = [item["value"] for item in fold.items]
     if not items:
         raise BudgetExceeded(
@@ -134,7 +140,8 @@ async def _wait(
 ) -> tuple[Run, Fold]:
     """Start the run and read it to its end, or for as long as the Director waits.
 
-    A run that is not done then is given up; what was read of it is in the fold.
+    A run that is not done then is given up; what was read of it is in the fold, whose
+    `terminal` is None.
 
     Raises:
         StreamError: the run failed, with its own error.
@@ -142,7 +149,7 @@ async def _wait(
     """
     caller = Caller(request[REQUEST_ID], waits=True)
     spec = spec_of(service.intake, recipe, value, caller)
-    run, _ = service.launcher.launch(spec, claim=caller.request)
+    run, _ = service.launcher.launch(spec, claim=caller.claim)
     fold = Fold()
     with run.subscribe() as subscription:
         try:
@@ -151,8 +158,13 @@ async def _wait(
                     for event in events:
                         fold.add(event)
         except TimeoutError:
-            run.release(caller.request)
-            return run, fold
+            # Its end may have come in this very turn.
+            while events := subscription.take():
+                for event in events:
+                    fold.add(event)
+            if fold.terminal is None:
+                run.release(caller.claim)
+                return run, fold
     if isinstance(run.error, StreamError):
         raise run.error
     if run.state == "cancelled":

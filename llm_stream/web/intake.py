@@ -2,10 +2,11 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+from ulid import ULID
 
 from llm_stream.config import LimitsSection, ModelsSection, RunsSection
 from llm_stream.errors import (
@@ -29,13 +30,15 @@ class Caller:
     """Who asks, and how it will read: decides what happens when nobody reads any more.
 
     `waits` is true where only this very connection can read the answer (plain JSON).
-    `detached` is true where the caller did not stay to read (202).
+    `detached` is true where the caller did not stay to read (202). `claim` names what this call
+    wants of its run; `request`, which the client may choose, may come twice.
     """
 
     request: str
     owner: str = ""
     waits: bool = False
     detached: bool = False
+    claim: str = field(default_factory=lambda: f"claim_{ULID()}")
 
 
 class Intake:

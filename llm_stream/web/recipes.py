@@ -54,7 +54,14 @@ def spec_of(
 def _thinking(
     intake: Intake, body: CommonBody, caller: Caller, recipe: str, asked: dict[str, Any]
 ) -> RunSpec:
-    common = intake.common(body, caller, intake.template(body.template), recipe=recipe)
+    template = intake.template(body.template)
+    if template is not None and template.recipe != recipe:
+        raise InvalidField(
+            f"Template {template.ref.name!r} is not made for this recipe. "
+            "GET /v1/templates says what each is made for.",
+            field="template",
+        )
+    common = intake.common(body, caller, template, recipe=recipe)
     spec = replace(common, input=asked)
     intake.check_options(spec)
     return spec

@@ -104,7 +104,7 @@ async def start(request: web.Request) -> web.StreamResponse:
     waits = kind == JSON_TYPE and not detached and "Idempotency-Key" not in request.headers
     caller = Caller(request[REQUEST_ID], waits=waits, detached=detached)
     launch = _launch(request, service, body, caller)
-    headers = run_headers(launch.run, joined=launch.joined) | {"X-Run-Claim": caller.request}
+    headers = run_headers(launch.run, joined=launch.joined) | {"X-Run-Claim": caller.claim}
     if detached:
         location = f"/v1/runs/{launch.run.id}"
         headers |= {"Location": location, "Preference-Applied": "respond-async"}
@@ -142,9 +142,9 @@ def _launch(request: web.Request, service: Service, body: bytes, caller: Caller)
             pass  # the answer is gone; the key starts it anew
         else:
             if not run.ending or run.state in {"completed", "failed"}:
-                run.join(Client(caller.request, spec.abandon_seconds))
+                run.join(Client(caller.claim, spec.abandon_seconds))
                 return Launch(run, joined=True)
-    launch = service.launcher.launch(spec, claim=caller.request)
+    launch = service.launcher.launch(spec, claim=caller.claim)
     if launch.joined:
         service.metrics.joins.inc()
     if key:

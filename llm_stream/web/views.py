@@ -14,7 +14,7 @@ def answer(run: Run, fold: Fold, *, joined: bool) -> dict[str, Any]:
     body: dict[str, Any] = {
         "id": run.id,
         "recipe": run.info.recipe,
-        "model": _model(run, fold),
+        "model": answering_model(run, fold),
     }
     if run.info.recipe == "generate":
         body["text"] = "".join(fold.text)
@@ -67,7 +67,7 @@ def snapshot(run: Run) -> dict[str, Any]:
     fold = Fold(run.events())
     terminal = fold.terminal or {}
     body = summary(run) | {
-        "model": _model(run, fold),
+        "model": answering_model(run, fold),
         "text": "".join(fold.text),
         "reasoning": "".join(fold.reasoning) or None,
         "items": fold.items,
@@ -79,7 +79,7 @@ def snapshot(run: Run) -> dict[str, Any]:
     return body
 
 
-def _model(run: Run, fold: Fold) -> str:
+def answering_model(run: Run, fold: Fold) -> str:
     """The model that answered: the last fallback tried, else the one asked."""
     return str(fold.failures[-1]["next"]["model"]) if fold.failures else run.info.model
 
