@@ -9,6 +9,7 @@ import orjson
 
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.prompts import PromptTemplate
+from llm_stream.recipes.quotes import Sources
 from llm_stream.recipes.spec import RunSpec
 
 
@@ -45,14 +46,15 @@ def model_call(
     )
 
 
-def sources(asked: Mapping[str, Any]) -> dict[str, str]:
+def sources(asked: Mapping[str, Any]) -> Sources:
     """Everything the model is given, by id: stage data, project state, documents."""
     texts = {
         name: orjson.dumps(asked[name], option=orjson.OPT_INDENT_2).decode()
         for name in ("stage_data", "project_state")
         if asked.get(name)
     }
-    return texts | {document["id"]: document["text"] for document in asked.get("documents", ())}
+    documents = {document["id"]: document["text"] for document in asked.get("documents", ())}
+    return Sources(texts | documents)
 
 
 def delimited(texts: Mapping[str, str]) -> str:
