@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -11,6 +11,9 @@ from llm_stream.models.chunks import Message
 from llm_stream.recipes.prompts import PromptTemplate
 from llm_stream.recipes.quotes import Sources
 from llm_stream.recipes.spec import RunSpec
+
+STAGE_SOURCES: Final = ("stage_data", "project_state")
+"""Ids of what is no document; a document with one of them would stand in its place."""
 
 
 def model_call(
@@ -50,7 +53,7 @@ def sources(asked: Mapping[str, Any]) -> Sources:
     """Everything the model is given, by id: stage data, project state, documents."""
     texts = {
         name: orjson.dumps(asked[name], option=orjson.OPT_INDENT_2).decode()
-        for name in ("stage_data", "project_state")
+        for name in STAGE_SOURCES
         if asked.get(name)
     }
     documents = {document["id"]: document["text"] for document in asked.get("documents", ())}
