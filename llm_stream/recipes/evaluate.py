@@ -17,7 +17,7 @@ from llm_stream.recipes.judgement import (
     rubric_hash,
     verified,
 )
-from llm_stream.recipes.material import delimited, model_call, sources
+from llm_stream.recipes.material import delimited, marked, model_call, sources
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.recipes.verdict import Rating, judge
@@ -61,7 +61,7 @@ class Evaluate:
         ratings: dict[str, list[Rating]] = {c["id"]: [] for c in criteria}
         judged: dict[str, list[dict[str, Any]]] = {c["id"]: [] for c in criteria}
         place = {c["id"]: n for n, c in enumerate(criteria)}
-        material = {"stage": asked["stage_name"], "input": delimited(texts)}
+        material = {"stage": marked("stage_name", asked["stage_name"]), "input": delimited(texts)}
         work = [
             self._judge(ask, self._call(spec, material, criterion, sample), criterion)
             for criterion in criteria
@@ -115,12 +115,12 @@ class Evaluate:
         self, spec: RunSpec, material: dict[str, str], criterion: Mapping[str, Any], sample: int
     ) -> RunSpec:
         template = self._prompts.find(spec.template.name if spec.template else "evaluate")
-        values = material | {"criterion": criterion["title"]}
+        values = material | {"criterion": marked("criterion", criterion["title"])}
         return model_call(spec, template, values, schema=JUDGEMENT_SCHEMA, sample=sample)
 
     def _rubric_spec(
         self, spec: RunSpec, asked: Mapping[str, Any], texts: Mapping[str, str]
     ) -> RunSpec:
         template = self._prompts.find("rubric")
-        values = {"stage": asked["stage_name"], "input": delimited(texts)}
+        values = {"stage": marked("stage_name", asked["stage_name"]), "input": delimited(texts)}
         return model_call(spec, template, values, schema=RUBRIC_SCHEMA)

@@ -69,3 +69,8 @@ def delimited(texts: Mapping[str, str]) -> str:
     return "\n\n".join(
         f"<<<{mark} source={name}\n{text}\n>>>{mark} end of {name}" for name, text in texts.items()
     )
+
+
+def marked(name: str, text: str) -> str:
+    """One text as data, be it as short as a title: it may hold line ends, and say anything."""
+    return delimited({name: text})
