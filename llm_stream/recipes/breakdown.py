@@ -13,7 +13,7 @@ from llm_stream.events import ItemCompleted, Payload
 from llm_stream.recipes.ask import Ask, Inner, forward
 from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.incremental import ElementStream
-from llm_stream.recipes.material import delimited, model_call
+from llm_stream.recipes.material import delimited, marked, model_call
 from llm_stream.recipes.plan import PlanBuilder, Task, compare, compute
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.schemas import hold_against
@@ -159,7 +159,7 @@ class Breakdown:
             if asked[name]
         }
         return {
-            "task": delimited({"task": asked["task"]}),
+            "task": marked("task", asked["task"]),
             "input": delimited(texts) or "(none)",
             "max_tasks": str(asked["max_tasks"]),
         }
@@ -167,13 +167,12 @@ class Breakdown:
     def _repair_spec(
         self, spec: RunSpec, builder: PlanBuilder, cycles: Any, dangling: Any
     ) -> RunSpec:
+        faulty = [
+            {name: task[name] for name in ("id", "title", "depends_on")}
+            for task in builder.held.values()
+        ]
         values = {
-            "faulty": pretty(
-                [
-                    {name: task[name] for name in ("id", "title", "depends_on")}
-                    for task in builder.held.values()
-                ]
-            ),
+            "faulty": marked("faulty", pretty(faulty)),
             "known": ", ".join(task["id"] for task in builder.tasks) or "(none)",
             "faults": pretty({"cycles": cycles, "unknown dependencies": dangling}),
         }

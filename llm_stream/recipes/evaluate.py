@@ -19,7 +19,7 @@ from llm_stream.recipes.judgement import (
     rubric_hash,
     verified,
 )
-from llm_stream.recipes.material import delimited, model_call, sources
+from llm_stream.recipes.material import delimited, marked, model_call, sources
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.recipes.verdict import judge
@@ -63,7 +63,7 @@ class Evaluate:
         judged: list[dict[int, dict[str, Any]]] = [{} for _ in criteria]
         items: dict[int, dict[str, Any]] = {}
         judges: set[str] = set()
-        material = {"stage": asked["stage_name"], "input": delimited(texts)}
+        material = {"stage": marked("stage_name", asked["stage_name"]), "input": delimited(texts)}
         work = [
             self._judge(ask, self._call(spec, material, criterion, sample), place, sample)
             for place, criterion in enumerate(criteria)
@@ -110,12 +110,12 @@ class Evaluate:
         self, spec: RunSpec, material: dict[str, str], criterion: Mapping[str, Any], sample: int
     ) -> RunSpec:
         template = self._prompts.find(spec.template.name if spec.template else "evaluate")
-        values = material | {"criterion": criterion["title"]}
+        values = material | {"criterion": marked("criterion", criterion["title"])}
         return model_call(spec, template, values, schema=JUDGEMENT_SCHEMA, sample=sample)
 
     def _rubric_spec(
         self, spec: RunSpec, asked: Mapping[str, Any], texts: Mapping[str, str]
     ) -> RunSpec:
         template = self._prompts.find("rubric")
-        values = {"stage": asked["stage_name"], "input": delimited(texts)}
+        values = {"stage": marked("stage_name", asked["stage_name"]), "input": delimited(texts)}
         return model_call(spec, template, values, schema=RUBRIC_SCHEMA)

@@ -15,6 +15,7 @@ from llm_stream.models.chunks import Chunk, Finish, Message, ModelCall, Reasonin
 from llm_stream.models.timers import Watch
 from llm_stream.recipes.ask import Ask
 from llm_stream.recipes.incremental import whole_json
+from llm_stream.recipes.material import marked
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.schemas import hold_against
 from llm_stream.recipes.spec import RunSpec
@@ -141,9 +142,9 @@ class Generate:
 
     def _repair(self, call: ModelCall, schema: Any, answer: Answer, fault: Any) -> ModelCall:
         values = {
-            "schema": orjson.dumps(dict(schema)).decode(),
-            "errors": fault.detail,
-            "answer": "".join(answer.text),
+            "schema": marked("schema", orjson.dumps(dict(schema)).decode()),
+            "errors": marked("errors", fault.detail),
+            "answer": marked("answer", "".join(answer.text)),
         }
         rendered = self._prompts.find("repair").render(values)
         # The repair sees the question's system prompt, the faulty answer and what is wrong.

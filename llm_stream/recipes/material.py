@@ -3,13 +3,17 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.prompts import PromptTemplate
+from llm_stream.recipes.quotes import Sources
 from llm_stream.recipes.spec import RunSpec
+
+STAGE_SOURCES: Final = ("stage_data", "project_state")
+"""Ids of what is no document; a document with one of them would stand in its place."""
 
 
 def model_call(
@@ -45,14 +49,15 @@ def model_call(
     )
 
 
-def sources(asked: Mapping[str, Any]) -> dict[str, str]:
+def sources(asked: Mapping[str, Any]) -> Sources:
     """Everything the model is given, by id: stage data, project state, documents."""
     texts = {
         name: orjson.dumps(asked[name], option=orjson.OPT_INDENT_2).decode()
-        for name in ("stage_data", "project_state")
+        for name in STAGE_SOURCES
         if asked.get(name)
     }
-    return texts | {document["id"]: document["text"] for document in asked.get("documents", ())}
+    documents = {document["id"]: document["text"] for document in asked.get("documents", ())}
+    return Sources(texts | documents)
 
 
 def delimited(texts: Mapping[str, str]) -> str:
@@ -64,3 +69,8 @@ def delimited(texts: Mapping[str, str]) -> str:
     return "\n\n".join(
         f"<<<{mark} source={name}\n{text}\n>>>{mark} end of {name}" for name, text in texts.items()
     )
+
+
+def marked(name: str, text: str) -> str:
+    """One text as data, be it as short as a title: it may hold line ends, and say anything."""
+    return delimited({name: text})

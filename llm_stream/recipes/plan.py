@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 Task = dict[str, Any]
@@ -63,7 +64,10 @@ class PlanBuilder:
         return released
 
     def faults(self) -> tuple[list[list[str]], list[str]]:
-        """What holds the held: cycles (ids in order), and "task -> unknown" pairs."""
+        """What holds the held: cycles (ids in order), and "task -> unknown" pairs.
+
+        Cycles that share a dependency with one that was named before are left out.
+        """
         known = self._given | set(self.held)
         dangling = [
             f"{task['id']} -> {name}"
@@ -75,11 +79,7 @@ class PlanBuilder:
             name: [n for n in task["depends_on"] if n in self.held]
             for name, task in self.held.items()
         }
-        try:
-            TopologicalSorter(graph).prepare()
-        except CycleError as error:
-            return [[str(name) for name in error.args[1][:-1]]], dangling
-        return [], dangling
+        return _cycles(graph), dangling
 
     def _release(self) -> list[Task]:
         released: list[Task] = []
@@ -94,6 +94,22 @@ class PlanBuilder:
                     moved = True
         self.tasks += released
         return released
+
+
+def _cycles(graph: dict[str, list[str]]) -> list[list[str]]:
+    """Cycles that share no dependency; the graph is left without any."""
+    found: list[list[str]] = []
+    while True:
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            # Each id is needed by the next one; the last is the first again.
+            cycle: list[str] = error.args[1]
+            for needed, name in pairwise(cycle):
+                graph[name].remove(needed)
+            found.append(cycle[:-1])
+        else:
+            return found
 
 
 def compute(tasks: Sequence[Task]) -> dict[str, Any]:
@@ -138,12 +154,14 @@ def _groups(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
 
 
 def _longest(needs: Mapping[str, Sequence[str]], finish: Mapping[str, float]) -> list[str]:
+    """The critical path; of two that end at the same time, what comes later in order."""
     if not finish:
         return []
-    name = max(finish, key=finish.__getitem__)
+    place = {name: (finish[name], n) for n, name in enumerate(finish)}
+    name = max(place, key=place.__getitem__)
     path = [name]
     while needs[name]:
-        name = max(needs[name], key=finish.__getitem__)
+        name = max(needs[name], key=place.__getitem__)
         path.append(name)
     return path[::-1]
 

@@ -10,7 +10,7 @@ from llm_stream.engine.runinfo import Outcome
 from llm_stream.events import Payload
 from llm_stream.recipes.ask import Ask, forward
 from llm_stream.recipes.concurrent import Stream, merged
-from llm_stream.recipes.material import delimited, model_call
+from llm_stream.recipes.material import delimited, marked, model_call
 from llm_stream.recipes.plan import PlanBuilder
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.spec import RunSpec
@@ -88,7 +88,13 @@ class Reason:
             work = [
                 self._step(
                     ask,
-                    self._call(spec, "reason-step", asked, step=step["title"], known=known(solved)),
+                    self._call(
+                        spec,
+                        "reason-step",
+                        asked,
+                        step=marked("step", step["title"]),
+                        known=known(solved),
+                    ),
                     step["id"],
                     step["title"],
                 )

@@ -4,6 +4,8 @@ from typing import Any, Final
 
 _ID: Final = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"}
 _LINES: Final = {"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 120}}
+# Whole ones: grammars for small models can bound integers, and no other numbers.
+_HOURS: Final = {"type": "integer", "minimum": 0, "maximum": 100_000}
 _LEVEL: Final = {"enum": ["low", "medium", "high"]}
 
 TASK_SCHEMA: Final[dict[str, Any]] = {
@@ -26,9 +28,9 @@ TASK_SCHEMA: Final[dict[str, Any]] = {
             "additionalProperties": False,
             "required": ["low", "likely", "high", "unit"],
             "properties": {
-                "low": {"type": "number", "minimum": 0},
-                "likely": {"type": "number", "minimum": 0},
-                "high": {"type": "number", "minimum": 0},
+                "low": _HOURS,
+                "likely": _HOURS,
+                "high": _HOURS,
                 "unit": {"enum": ["hours"]},
             },
         },

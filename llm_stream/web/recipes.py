@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from llm_stream.errors import EmptyPrompt, InvalidField, StreamError
+from llm_stream.recipes.material import STAGE_SOURCES
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.bodies import CommonBody, GenerateBody, validate
 from llm_stream.web.intake import Caller, Intake
@@ -74,6 +75,12 @@ def _evaluate(intake: Intake, body: EvaluateBody, caller: Caller) -> RunSpec:
     ]
     _unique([criterion.id for criterion in criteria], "criteria")
     _unique([document.id for document in body.documents], "documents")
+    for place, document in enumerate(body.documents):
+        if document.id in STAGE_SOURCES:
+            raise InvalidField(
+                f"Id {document.id!r} is that of another field. Choose another one.",
+                field=f"documents.{place}.id",
+            )
     if criteria and not sum(criterion.weight for criterion in criteria):
         raise InvalidField("At least one criterion needs a weight above 0.", field="criteria")
     if not (body.stage_data or body.project_state or body.documents):

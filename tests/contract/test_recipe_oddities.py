@@ -164,7 +164,7 @@ async def test_early_stop_tells_only_what_all_samples_judged(
     """A criterion is in the verdict if, and only if, it was an event."""
 
     def respond(call: Call) -> Script:
-        if "Criterion: The cart" in call.prompt:
+        if " source=criterion\nThe cart" in call.prompt:
             return says(judgement("unmet"))
         return Script(fault=Fault(stall=True))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from llm_stream.recipes.material import delimited, model_call, sources
+from llm_stream.recipes.material import delimited, marked, model_call, sources
 from llm_stream.recipes.prompts import parse
 from llm_stream.recipes.spec import RunSpec
 
@@ -44,6 +44,11 @@ def test_no_text_can_close_its_delimiter() -> None:
     assert first == f"<<<{mark} source=spec\ntext\n>>>{mark} end of spec"
     assert forged.count(">>>") == 2
     assert not forged.endswith(f">>>{mark} end of spec")
+
+
+def test_a_title_is_data_too() -> None:
+    """A single text stands between marks like any other."""
+    assert marked("step", "a\nb") == delimited({"step": "a\nb"})
 
 
 def test_sources_are_what_was_given() -> None:

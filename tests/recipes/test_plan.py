@@ -4,10 +4,14 @@ from itertools import pairwise
 from typing import Any
 
 import networkx as nx  # type: ignore[import-untyped]
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_stream.errors import InvalidOutput
 from llm_stream.recipes.plan import PlanBuilder, compare, compute
+from llm_stream.recipes.schemas import hold_against
+from llm_stream.recipes.taskschema import TASK_SCHEMA
 
 
 def task(name: str, *needs: str, hours: float = 1) -> dict[str, Any]:
@@ -55,6 +59,22 @@ def test_cycles_and_unknown_dependencies_are_named_and_fixed() -> None:
     assert ids(builder.force()) == ["c"]
 
 
+def test_every_cycle_is_named() -> None:
+    """Cycles apart from each other, ones that share a task, and tasks that need themselves."""
+    builder = PlanBuilder()
+    for each in (
+        task("a", "b"), task("b", "a"),
+        task("c", "d"), task("d", "c", "e"), task("e", "d"),
+        task("f", "f"), task("g", "a"),
+    ):  # fmt: skip
+        builder.add(each)
+    cycles, dangling = builder.faults()
+
+    assert sorted(sorted(cycle) for cycle in cycles) == [["a", "b"], ["c", "d"], ["d", "e"], ["f"]]
+    assert dangling == []
+    assert builder.held["d"]["depends_on"] == ["c", "e"]
+
+
 def test_force_leaves_nothing_held() -> None:
     """Every cycle is cut, however many there are."""
     builder = PlanBuilder()
@@ -84,6 +104,26 @@ def test_a_small_shop() -> None:
         "slack": {"design": 0.0, "cart": 0.0, "text": 2.0, "launch": 0.0},
         "ready_first": ["design"],
     }
+
+
+def test_tasks_without_effort_are_on_the_critical_path() -> None:
+    """What takes no time and comes last, such as a checkpoint, still ends the path."""
+    nothing = compute([task("a", hours=0), task("b", "a", hours=0)])
+    ended = compute([task("a"), task("done", "a", hours=0)])
+
+    assert nothing["critical_path"] == ["a", "b"]
+    assert ended["critical_path"] == ["a", "done"]
+
+
+def test_effort_has_a_limit() -> None:
+    """A task that takes longer than 100000 hours is no task; sums stay numbers that JSON has."""
+    effort = TASK_SCHEMA["properties"]["effort"]
+    hours = {"low": 0, "likely": 100_000, "high": 100_000, "unit": "hours"}
+    hold_against(effort, hours)
+
+    for name in ("low", "likely", "high"):
+        with pytest.raises(InvalidOutput, match=name):
+            hold_against(effort, hours | {name: 1e308})
 
 
 def test_an_empty_plan_is_nothing() -> None:

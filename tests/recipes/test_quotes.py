@@ -1,8 +1,12 @@
 """Quotes are evidence only where they stand."""
 
-import pytest
+import time
 
-from llm_stream.recipes.quotes import find_quote
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_stream.recipes.quotes import Sources, find_quote
 
 TEXTS = {"spec": "The shop\n  takes cards (and cash).", "notes": "It opens on 3 May. The shop"}
 
@@ -41,3 +45,36 @@ def test_a_wrong_source_is_corrected() -> None:
 def test_what_does_not_stand_there_is_not_found(quote: str) -> None:
     """Blank, invented, differently cased or clever quotes are dropped."""
     assert find_quote(quote, "spec", TEXTS) is None
+
+
+@pytest.mark.parametrize("space", ["\n", "\t", "\r\n", " \u00a0 "])
+def test_any_white_space_is_as_good_as_another(space: str) -> None:
+    """Line ends and tabs of a quote match spaces of the text, and the other way round."""
+    assert find_quote(f"a{space}b", "s", {"s": "x a b"}) is not None
+    assert find_quote("a b", "s", {"s": f"x a{space}b"}) is not None
+
+
+def test_nothing_in_a_quote_is_a_pattern() -> None:
+    """A line end of a quote does not stand for a backslash and letters in the text."""
+    assert find_quote("a\nb", "s", {"s": "a\\sssb"}) is None
+
+
+@given(st.text("ab \n\t"), st.text("ab \n\t"), st.text("ab \n\t"))
+def test_a_place_is_one_of_the_original(before: str, quote: str, after: str) -> None:
+    """However white space was changed, what stands at the place found says the same words."""
+    text = f"{before}({quote.replace(' ', '  ')}){after}"
+    found = find_quote(f"({quote})", "s", Sources({"s": text}))
+
+    assert found is not None
+    assert text[found.start : found.end] == found.quote
+    assert found.quote.split() == f"({quote})".split()
+
+
+def test_long_texts_are_searched_in_linear_time() -> None:
+    """A text that nearly is the quote, over and over, does not hold up the service."""
+    texts = Sources({"s": "a " * 500_000})
+    start = time.process_time()
+    for n in range(20):
+        assert find_quote("a " * 149 + f"b{n}", "s", texts) is None
+
+    assert time.process_time() - start < 2

@@ -57,7 +57,7 @@ def judge(ratings: list[str]) -> Any:
         if "List three to six criteria" in call.prompt:
             titles = [{"title": f"Point {n}", "required": True} for n in range(len(ratings))]
             return says({"criteria": titles})
-        rating = ratings[int(call.prompt.split("Criterion: Point ")[1][0])]
+        rating = ratings[int(call.prompt.split("source=criterion\nPoint ")[1][0])]
         return Script(fault=Fault(stall=True)) if rating == "stall" else says(judgement(rating))
 
     return respond
