@@ -25,12 +25,12 @@ export const HANDLERS = {
   },
   "text.delta": (run, event) => {
     arrived(run, event);
-    run.text.push(event.text);
-    const step = event.step && run.steps.find(({ id }) => id === event.step);
-    if (step) {
-      step.text.push(event.text);
+    if (event.step) {
+      // The text of a run, and so its hash, is the answer without its steps.
+      run.steps.find(({ id }) => id === event.step)?.text.push(event.text);
       return;
     }
+    run.text.push(event.text);
     run.chars += event.text.length;
     run.spoken.push(event.text);
   },
