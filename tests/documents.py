@@ -43,3 +43,9 @@ def shape(output: str) -> list[str]:
     """What of an output is the same each time: keys, kinds and plain words, not values."""
     found = re.findall(r'"(\w+)":|^(--.*|<-.*?run\.\w+|.*without a hole)', output, re.MULTILINE)
     return sorted({key or re.sub(r"[\d-]+", "#", line) for key, line in found})
+
+
+def outline(output: str) -> list[str]:
+    """The first word of each line, numbers as #, repetitions left out: lists of any length."""
+    words = [re.sub(r"\d+", "#", line.split()[0]) for line in output.splitlines() if line.strip()]
+    return [word for word, before in zip(words, ["", *words], strict=False) if word != before]

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from llm_stream.engine.run import Run
+from llm_stream.testing import ScriptedModel
 
 JSON = {"Content-Type": "application/json"}
 SSE = {"Accept": "text/event-stream"}
@@ -143,6 +144,12 @@ async def follow(
 async def turns(count: int = 5) -> None:
     """Let the loop turn."""
     for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def speaking(model: ScriptedModel) -> None:
+    """Wait until the model's first call has said something."""
+    while not model.calls or not model.calls[0].said:
         await asyncio.sleep(0)
 
 

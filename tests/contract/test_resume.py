@@ -11,7 +11,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
-from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async, turns
+from ..wire import SSE, WsClient, ended, follow, reached, speaking, sse_events, start_async, turns
 
 
 async def test_resuming_at_every_cursor_of_a_run(
@@ -152,8 +152,7 @@ async def test_cancel_closes_the_model_at_once(
     """From the cancel's arrival to the closed upstream it is under 100 ms, on either wire."""
     model.scripts = [Script(chunks=words(3), fault=Fault(at=1, stall=True))]
     run, _ = await start_async(http, service.url, prompt="x")
-    while not model.calls or not model.calls[0].said:
-        await asyncio.sleep(0)
+    await speaking(model)
     loop = asyncio.get_running_loop()
     began = loop.time()
     if how == "rest":

@@ -11,7 +11,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
-from ..wire import JSON, SSE, ended, follow, start_async, turns
+from ..wire import JSON, SSE, ended, follow, speaking, start_async, turns
 
 
 async def post(
@@ -226,8 +226,7 @@ async def test_waiting_for_a_run_that_is_cancelled_is_a_problem(
     """A JSON caller learns that somebody ended the run."""
     model.scripts = [Script(fault=Fault(at=1, stall=True))]
     waiting = asyncio.create_task(post(http, service, {"prompt": "x"}))
-    while not model.calls or not model.calls[0].said:
-        await asyncio.sleep(0)
+    await speaking(model)
     run = next(service.parts.registry.newest())
     run.cancel("requested")
 
@@ -244,8 +243,7 @@ async def test_a_client_that_leaves_its_json_call_abandons_the_run(
     """Only that connection could have had the answer, so the model is closed at once."""
     model.scripts = [Script(fault=Fault(at=1, stall=True))]
     waiting = asyncio.create_task(post(http, service, {"prompt": "x"}))
-    while not model.calls or not model.calls[0].said:
-        await asyncio.sleep(0)
+    await speaking(model)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     run = next(service.parts.registry.newest())
@@ -275,8 +273,7 @@ async def test_a_lost_call_can_be_asked_again_by_its_key(
     model.scripts = [Script(chunks=words(50), delay_seconds=0.001)]
     key = {"Idempotency-Key": "k1"}
     lost = asyncio.create_task(post(http, service, {"prompt": "x"}, **key))
-    while not model.calls or not model.calls[0].said:
-        await asyncio.sleep(0)
+    await speaking(model)
     lost.cancel()
     await asyncio.gather(lost, return_exceptions=True)
 

@@ -11,7 +11,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
-from ..wire import SSE, ended, follow, sse_events, start_async
+from ..wire import SSE, ended, follow, speaking, sse_events, start_async
 
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 
@@ -91,8 +91,7 @@ async def test_now_means_only_what_comes(
     """`after=now` skips what is there and goes on live."""
     model.scripts = [STALL]
     run, _ = await start_async(http, service.url, prompt="x")
-    while not model.calls or not model.calls[0].said:
-        await asyncio.sleep(0)
+    await speaking(model)
     async with http.get(f"{service.url}/v1/runs/{run}/events?after=now", headers=SSE) as response:
         service.parts.registry.find(run).cancel("requested")
         events = [event async for event in sse_events(response)]
