@@ -5,7 +5,7 @@ in a log. The bytes made here are the bytes of every wire and every replay
 (docs/protocol.md, "Events").
 """
 
-from typing import Any, Final, Literal, NotRequired, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict, cast
 
 import orjson
 
@@ -226,3 +226,10 @@ class Event:
         """The whole event as a new dict, `id`, `run` and `t_ms` included."""
         decoded: dict[str, Any] = orjson.loads(self.data)
         return decoded
+
+    def payload(self) -> Payload:
+        """What was appended, to be appended to another log: without this log's stamps."""
+        decoded = self.decode()
+        for stamp in ("id", "run", "t_ms"):
+            del decoded[stamp]
+        return cast("Payload", decoded)

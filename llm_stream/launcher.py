@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ulid import ULID
 
@@ -15,6 +15,9 @@ from llm_stream.engine.runinfo import Client, DescribeError, Outcome, RunInfo
 from llm_stream.events import Payload
 from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.spec import RunSpec
+
+BATCH_LOGS: Final = 16
+"""A batch's log holds the answers of its requests: room for as many of the longest ones."""
 
 
 class Recipe(Protocol):
@@ -86,8 +89,7 @@ class Launcher:
                 raise
             run = Run(
                 self._describe(spec, key),
-                # A batch's log holds the answers of all its requests.
-                max_log_bytes=self._max_log_bytes * max(1, len(spec.children)),
+                max_log_bytes=self._max_log_bytes * min(BATCH_LOGS, max(1, len(spec.children))),
                 describe_error=self._describe_error,
                 client=client,
             )
@@ -107,14 +109,19 @@ class Launcher:
         wait for each other for ever.
         """
         spec = replace(spec, parent=parent.id, request=parent.info.request)
-        claim = f"{parent.id}/{spec.sample}/{id(spec)}"
+        claim = f"{parent.id}/{ULID()}"
         run, _ = self.launch(spec, claim=claim)
         subscription = run.subscribe()
         try:
-            yield Inner(run, subscription, reported)
+            yield Inner(run, subscription)
         finally:
             subscription.close()
             run.release(claim)
+            if run.id not in reported:
+                reported.add(run.id)
+                for event in run.events():
+                    if event.type == "usage":
+                        parent.record(event.payload())
 
     @staticmethod
     def _describe(spec: RunSpec, key: str) -> RunInfo:

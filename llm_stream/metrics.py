@@ -115,13 +115,15 @@ class Metrics:
         self._finished.labels(recipe, figures.state).inc()
         self._total.labels(recipe).observe(figures.total_ms / 1000)
         self._queued.observe(figures.queued_ms / 1000)
-        self._chunks.inc(figures.chunks)
         if figures.first_token_ms is not None:
             self._first_token.labels(recipe).observe(figures.first_token_ms / 1000)
-        if figures.input_tokens is not None:
-            self._tokens.labels(run.info.model, "input").inc(figures.input_tokens)
-        if figures.output_tokens is not None:
-            self._tokens.labels(run.info.model, "output").inc(figures.output_tokens)
+        # Only these call models; recipes report again what their inner runs have spent.
+        if recipe == "generate":
+            self._chunks.inc(figures.chunks)
+            if figures.input_tokens is not None:
+                self._tokens.labels(run.info.model, "input").inc(figures.input_tokens)
+            if figures.output_tokens is not None:
+                self._tokens.labels(run.info.model, "output").inc(figures.output_tokens)
         if run.error is not None:
             code = run.error.code if isinstance(run.error, StreamError) else InternalError.code
             self._errors.labels(code).inc()

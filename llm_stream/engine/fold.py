@@ -12,7 +12,7 @@ class Fold:
     Attributes:
         text: pieces of the answer, those of a recipe's steps left out; join them.
         reasoning: pieces of the reasoning.
-        usage: `usage` events as they came, one a model call.
+        usage: `usage` events as they came, one a model call; a restart does not unspend them.
         items: `item.completed` events as they came.
         tool_calls: `tool.called` events as they came.
         failures: `attempt.failed` events as they came.
@@ -24,6 +24,7 @@ class Fold:
         self.started: dict[str, Any] = {}
         self.terminal: dict[str, Any] | None = None
         self.failures: list[dict[str, Any]] = []
+        self.usage: list[dict[str, Any]] = []
         self._discard()
         for event in events:
             self.add(event)
@@ -31,7 +32,6 @@ class Fold:
     def _discard(self) -> None:
         self.text: list[str] = []
         self.reasoning: list[str] = []
-        self.usage: list[dict[str, Any]] = []
         self.items: list[dict[str, Any]] = []
         self.tool_calls: list[dict[str, Any]] = []
 

@@ -33,6 +33,7 @@ class Interest:
     def join(self, client: Client) -> None:
         """One more client wants the run; its patience counts if it is the longer one."""
         self.claims[client.claim] = client.abandon_seconds
+        self._released.discard(client.claim)
         if self.patience_seconds is not None:
             longer = client.abandon_seconds
             self.patience_seconds = None if longer is None else max(self.patience_seconds, longer)
@@ -43,8 +44,8 @@ class Interest:
     def release(self, claim: str | None) -> bool:
         """A client wants the run no more; whether nobody is left who does.
 
-        A claim is released once, however often its client asks. Who has no claim speaks for
-        the only one there is, but not for one of several.
+        A claim is released once, however often its client asks, until it joins again. Who has
+        no claim speaks for the only one there is, but not for one of several.
         """
         if claim is not None and claim in self._released:
             return False

@@ -125,6 +125,12 @@ class Run:
             raise InternalError("The recipe ended without a result. This is a bug.", run=self.id)
         return outcome
 
+    def record(self, payload: Payload) -> None:
+        """Append what is not of the recipe's own saying; not if the run has ended."""
+        if not self.done:
+            self.log.append(payload)
+            self._tally.count(payload, self._now_ms)
+
     def _wait_in_line(self, position: int) -> None:
         self.log.append({"type": "run.queued", "position": position})
 

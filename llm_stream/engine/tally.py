@@ -11,8 +11,7 @@ class Tally:
     """Running figures of one run; times in milliseconds since its creation.
 
     `chunks` counts `text.delta` events of the answer (without `step`), `text_chars` its code
-    points. A restart
-    clears text and usage stays: the tokens were spent.
+    points. A restart clears text and usage stays: the tokens were spent.
     """
 
     __slots__ = ("_hash", "_input", "_output", "attempts", "chunks", "first_token_ms",

@@ -3,20 +3,20 @@
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol
 
 from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.run import Run
 from llm_stream.errors import StreamError, UpstreamFailed
-from llm_stream.events import AttemptFailed, Event, Payload
 from llm_stream.recipes.spec import RunSpec
-
-STAMPS: Final = frozenset({"id", "run", "t_ms"})
-"""What an event has beyond its payload; a log gives its own."""
 
 
 class Ask(Protocol):
-    """Launches an inner run: hidden, cached and shared like any, released when left."""
+    """Launches an inner run: hidden, cached and shared like any.
+
+    When left, it is released and the usage of its model calls is in the outer run's log, however
+    it ended; once, if several asked for it.
+    """
 
     def __call__(self, spec: RunSpec) -> AbstractAsyncContextManager["Inner"]:
         """Enter to start or join the run, leave to give it up.
@@ -31,18 +31,14 @@ class Inner:
     """An inner run, read from its beginning.
 
     Attributes:
-        reported: ids of runs whose calls the outer run has reported, shared by all it asks.
         text: pieces of the answer so far.
-        calls: what is to be reported of its model calls so far: usage and failed attempts.
         model: the model that answers: the one asked, or the last fallback tried.
         result: its result, once it has completed.
     """
 
     run: Run
     subscription: Subscription
-    reported: set[str] = field(default_factory=set)
     text: list[str] = field(default_factory=list)
-    calls: list[Payload] = field(default_factory=list)
     model: str = field(init=False)
     result: Any = None
 
@@ -66,13 +62,8 @@ class Inner:
                         case "run.restarted":
                             self.text.clear()
                             yield None
-                        case "usage":
-                            self.calls.append(payload_of(event))
-                        case "attempt.failed":
-                            failed = payload_of(event)
-                            self.calls.append(failed)
-                            if following := cast("AttemptFailed", failed)["next"]:
-                                self.model = following["model"]
+                        case "attempt.failed" if following := event.decode()["next"]:
+                            self.model = following["model"]
                         case "run.completed":
                             self.result = event.decode()["result"]
                         case "run.failed" | "run.cancelled":
@@ -89,17 +80,3 @@ class Inner:
         if isinstance(self.run.error, StreamError):
             return self.run.error
         return UpstreamFailed(f"An inner run of this recipe ended as {self.run.state}.")
-
-
-def payload_of(event: Event) -> Payload:
-    """An inner run's event, to be passed on."""
-    value = event.decode()
-    return cast("Payload", {name: value[name] for name in value if name not in STAMPS})
-
-
-def forward(inner: Inner) -> list[Payload]:
-    """What the outer run reports of an inner one, finished or failed: its model calls, once."""
-    if inner.run.id in inner.reported:
-        return []
-    inner.reported.add(inner.run.id)
-    return list(inner.calls)

@@ -8,7 +8,7 @@ from llm_stream.engine.fold import Fold
 from llm_stream.engine.runinfo import DescribeError, Outcome
 from llm_stream.errors import StreamError
 from llm_stream.events import Payload
-from llm_stream.recipes.ask import Ask, Inner, forward
+from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.spec import RunSpec
 
@@ -42,17 +42,15 @@ class Batch:
             for place, (name, child) in enumerate(zip(asked["ids"], spec.children, strict=True))
         ]
         async with aclosing(as_they_end(work, asked["concurrency"])) as results:
-            async for place, value, usage in results:
+            async for place, value in results:
                 failed += value["status"] != "completed"
-                for payload in usage:
-                    yield payload
                 yield {"type": "item.completed", "path": f"results/{place}", "value": value}
         count = len(spec.children)
         yield Outcome("stop", {"total": count, "completed": count - failed, "failed": failed})
 
     async def _one(
         self, spec: RunSpec, ask: Ask, place: int, name: str, child: RunSpec
-    ) -> tuple[int, dict[str, Any], list[Payload]]:
+    ) -> tuple[int, dict[str, Any]]:
         inner: Inner | None = None
         try:
             async with ask(child) as inner:
@@ -61,7 +59,6 @@ class Batch:
             run = None if inner is None else inner.run.id
             problem = self._describe_error(error, run=run, request=spec.request)
             value = {"id": name, "status": "failed", "error": problem}
-            return place, value, [] if inner is None else forward(inner)
+            return place, value
         answer = self._answer(inner.run, Fold(inner.run.events()), joined=False)
-        value = {"id": name, "status": "completed", "answer": answer}
-        return place, value, forward(inner)
+        return place, {"id": name, "status": "completed", "answer": answer}

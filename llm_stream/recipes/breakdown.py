@@ -10,7 +10,7 @@ import orjson
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import InvalidOutput
 from llm_stream.events import ItemCompleted, Payload
-from llm_stream.recipes.ask import Ask, Inner, forward
+from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.incremental import ElementStream
 from llm_stream.recipes.material import delimited, marked, model_call
@@ -48,11 +48,8 @@ class Breakdown:
         template = self._prompts.find(spec.template.name if spec.template else "breakdown")
         schema = plan_schema(asked["max_tasks"])
         call = model_call(spec, template, self._values(asked), schema=schema)
-        async with ask(call) as inner:
-            async with aclosing(self._tasks(inner, builder)) as payloads:
-                async for payload in payloads:
-                    yield payload
-            for payload in forward(inner):
+        async with ask(call) as inner, aclosing(self._tasks(inner, builder)) as payloads:
+            async for payload in payloads:
                 yield payload
         cycles, dangling = builder.faults()
         repairs = 0
@@ -60,8 +57,6 @@ class Breakdown:
             repairs = 1
             async with ask(self._repair_spec(spec, builder, cycles, dangling)) as fixing:
                 await fixing.finish()
-            for payload in forward(fixing):
-                yield payload
             fixes = {fix["id"]: fix["depends_on"] for fix in fixing.result["fixes"]}
             for task in builder.fix(fixes) + builder.force():
                 yield item(builder, task)
@@ -129,8 +124,6 @@ class Breakdown:
         work = [self._expansion(spec, ask, asked, task) for task in chosen]
         async with aclosing(as_they_end(work, AT_ONCE)) as expansions:
             async for task, inner in expansions:
-                for payload in forward(inner):
-                    yield payload
                 for part in inner.result["tasks"]:
                     value = nested(part, task["id"])
                     yield ItemCompleted(type="item.completed", path=f"tasks/{place}", value=value)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.events import Payload
-from llm_stream.recipes.ask import Ask, Inner, forward
+from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.judgement import (
     JUDGEMENT_SCHEMA,
@@ -54,8 +54,6 @@ class Evaluate:
             yield {"type": "step.started", "step": "rubric", "title": "Derive criteria"}
             async with ask(self._rubric_spec(spec, asked, texts)) as inner:
                 await inner.finish()
-            for payload in forward(inner):
-                yield payload
             criteria = numbered(inner.result["criteria"])
             said = "\n".join(c["title"] for c in criteria)
             yield {"type": "step.completed", "step": "rubric", "text": said}
@@ -72,8 +70,6 @@ class Evaluate:
         stopped = False
         async with aclosing(as_they_end(work, AT_ONCE)) as judgements:
             async for place, sample, inner in judgements:
-                for payload in forward(inner):
-                    yield payload
                 judges.add(inner.model)
                 judged[place][sample] = verified(inner.result, texts, checks)
                 if len(judged[place]) < asked["samples"]:

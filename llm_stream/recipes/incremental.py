@@ -8,6 +8,7 @@ has the whole answer does both (`whole_json`).
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 import ijson  # type: ignore[import-untyped]
@@ -18,7 +19,7 @@ from llm_stream.errors import InvalidOutput
 WRAPPING: Final = 16
 """Levels that the events of a run and of the recipes around it put around its result."""
 
-_FENCED: Final = re.compile(r"```(?:json)?\s*\n(.*?)\n?```", re.DOTALL | re.IGNORECASE)
+_FENCED: Final = re.compile(r"```(?:json)?[^\S\n]*\n(.*?)```", re.DOTALL | re.IGNORECASE)
 
 
 class ElementStream:
@@ -72,42 +73,37 @@ def whole_json(text: str) -> Any:
     Raises:
         InvalidOutput: there is none, or it is not strict JSON (`NaN`, say); the model's doing.
     """
-    fenced = _FENCED.search(text)
-    for candidate in (text, fenced[1] if fenced else ""):
-        try:
-            value = orjson.loads(candidate)
-        except orjson.JSONDecodeError:
-            continue
-        return _sendable(value)
+    try:
+        return _sendable(orjson.loads(text))
+    except orjson.JSONDecodeError:
+        if fenced := _FENCED.search(text):
+            with suppress(orjson.JSONDecodeError):
+                return _sendable(orjson.loads(fenced[1]))
     begins = [place for place in (text.find("{"), text.find("[")) if place >= 0]
     if not begins:
         raise InvalidOutput("The answer has no JSON in it.")
     try:
-        value, _ = _STRICT.raw_decode(text, min(begins))
+        begin = min(begins)
+        _, end = _EXTENT.raw_decode(text, begin)
+        return _sendable(orjson.loads(text[begin:end]))
     except (ValueError, RecursionError) as error:
         raise InvalidOutput(f"The answer is not JSON: {error}.") from error
-    if orjson.loads(_encoded(value)) != value:
-        raise InvalidOutput("The answer has a number that is out of range.")
-    return _sendable(value)
 
 
 def _sendable(value: Any) -> Any:
     wrapped = value
     for _ in range(WRAPPING):
         wrapped = [wrapped]
-    _encoded(wrapped)
-    return value
-
-
-def _encoded(value: Any) -> bytes:
     try:
-        return orjson.dumps(value)
+        orjson.dumps(wrapped)
     except orjson.JSONEncodeError as error:
         raise InvalidOutput(f"The answer cannot be passed on: {error}.") from error
+    return value
 
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_STRICT: Final = json.JSONDecoder(parse_constant=_refuse)
+_EXTENT: Final = json.JSONDecoder(parse_constant=_refuse)
+"""Finds where the JSON in a text ends; orjson, which is stricter, says what it is."""

@@ -81,7 +81,7 @@ def find_quote(quote: str, source: str, texts: Mapping[str, str]) -> Found | Non
     """
     if not quote.strip():
         return None
-    order = [source, *texts] if source in texts else list(texts)
+    order = sorted(texts, key=lambda name: name != source)
     for name in order:
         start = texts[name].find(quote)
         if start >= 0:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.events import Payload
-from llm_stream.recipes.ask import Ask, forward
+from llm_stream.recipes.ask import Ask
 from llm_stream.recipes.concurrent import Stream, merged
 from llm_stream.recipes.material import delimited, marked, model_call
 from llm_stream.recipes.plan import PlanBuilder
@@ -75,8 +75,6 @@ class Reason:
     ) -> AsyncGenerator[Payload | Outcome]:
         async with ask(self._call(spec, "reason-plan", asked, schema=STEPS_SCHEMA)) as inner:
             await inner.finish()
-        for payload in forward(inner):
-            yield payload
         builder = PlanBuilder()
         for step in inner.result["steps"]:
             builder.add(step)
@@ -189,8 +187,6 @@ class Reason:
             async for piece in deltas:
                 if piece is not None:
                     yield {"type": "text.delta", "text": piece, "step": step}
-        for payload in forward(inner):
-            yield payload
         yield {"type": "step.completed", "step": step, "text": "".join(inner.text)}
 
     async def _answer(self, ask: Ask, call: RunSpec, into: list[str]) -> AsyncGenerator[Payload]:
@@ -199,8 +195,6 @@ class Reason:
                 if piece is not None:
                     yield {"type": "text.delta", "text": piece}
         into += inner.text
-        for payload in forward(inner):
-            yield payload
 
 
 def known(done: Mapping[str, Mapping[str, Any]]) -> str:

@@ -64,7 +64,7 @@ FIXES_SCHEMA: Final[dict[str, Any]] = {
                 "required": ["id", "depends_on"],
                 "properties": {
                     "id": _ID,
-                    "depends_on": {"type": "array", "maxItems": 10, "items": _ID},
+                    "depends_on": {"type": "array", "maxItems": 8, "items": _ID},
                 },
             },
         }

@@ -15,7 +15,10 @@ Judgements = Mapping[str, Sequence[Rating]]
 
 
 def settle(ratings: Sequence[Rating]) -> Rating:
-    """One rating out of several samples': the most frequent, the harsher one of two equals."""
+    """One rating out of several samples': the most frequent, the harsher one of two equals.
+
+    What does not apply counts as no harsher than met.
+    """
     counts = Counter(ratings)
     return max(
         counts,

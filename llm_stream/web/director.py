@@ -14,7 +14,14 @@ from pydantic import Field
 
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
-from llm_stream.errors import BudgetExceeded, EmptyPrompt, RunCancelled, StreamError, UnknownModel
+from llm_stream.errors import (
+    BudgetExceeded,
+    EmptyPrompt,
+    InternalError,
+    RunCancelled,
+    StreamError,
+    UnknownModel,
+)
 from llm_stream.recipes.verdict import judge
 from llm_stream.web.bodies import Body, Name, read_object, validate
 from llm_stream.web.intake import Caller
@@ -65,9 +72,7 @@ async def query(request: web.Request) -> web.Response:
         raise BudgetExceeded(
             f"No answer within {service.settings.director.budget_seconds:g} s.", run=run.id
         )
-    answered = answering_model(run, fold)
-    if answered != model:
-        named |= {"model": answered, "requested_model": body.model or body.tier, "fallback": True}
+    named |= _answered(answering_model(run, fold), model)
     return _reply(run, fold, {"response": "".join(fold.text)} | named)
 
 
@@ -88,11 +93,10 @@ async def evaluate_sufficiency(request: web.Request) -> web.Response:
         "model": model,
     }
     run, fold = await _wait(request, service, "evaluate", value)
-    answered = answering_model(run, fold)
-    if answered != model:
-        named |= {"model": answered, "requested_model": body.model or body.tier, "fallback": True}
     if fold.terminal is not None:
-        return _reply(run, fold, fold.terminal["result"] | named | {"partial": False})
+        result = fold.terminal["result"]
+        named |= _answered(result["judge"], model)
+        return _reply(run, fold, result | named | {"partial": False})
     items = [item["value"] for item in fold.items]
     if not items:
         raise BudgetExceeded(
@@ -167,9 +171,16 @@ async def _wait(
                 return run, fold
     if isinstance(run.error, StreamError):
         raise run.error
+    if run.error is not None:
+        raise InternalError("The service failed while it worked on this.", run=run.id)
     if run.state == "cancelled":
         raise RunCancelled("The run was cancelled before it had answered.", run=run.id)
     return run, fold
+
+
+def _answered(answered: str, asked: str) -> dict[str, Any]:
+    """What the reply says if a fallback of the model that was to answer did."""
+    return {} if answered == asked else {"model": answered, "fallback": True}
 
 
 def _reply(run: Run, fold: Fold, value: dict[str, Any]) -> web.Response:

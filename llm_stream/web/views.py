@@ -81,7 +81,8 @@ def snapshot(run: Run) -> dict[str, Any]:
 
 def answering_model(run: Run, fold: Fold) -> str:
     """The model that answered: the last fallback tried, else the one asked."""
-    return str(fold.failures[-1]["next"]["model"]) if fold.failures else run.info.model
+    tried = [failure["next"]["model"] for failure in fold.failures if failure["next"]]
+    return str(tried[-1]) if tried else run.info.model
 
 
 def run_headers(run: Run, *, joined: bool) -> dict[str, str]:

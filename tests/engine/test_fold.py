@@ -43,3 +43,17 @@ def test_a_restart_discards_earlier_output() -> None:
     )
 
     assert fold.text == ["right"]
+
+
+def test_a_restart_does_not_unspend(make_run: Any) -> None:
+    """Text before a restart is void, the tokens were spent."""
+    run = make_run()
+    usage = {"type": "usage", "model": "m", "input_tokens": 3, "output_tokens": 4,
+             "details": None, "estimated": False}  # fmt: skip
+    for payload in ({"type": "text.delta", "text": "void"}, usage,
+                    {"type": "run.restarted", "reason": "invalid_output"}, usage):  # fmt: skip
+        run.log.append(payload)
+    fold = Fold(run.events())
+
+    assert fold.text == []
+    assert len(fold.usage) == 2

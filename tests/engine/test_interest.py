@@ -104,3 +104,14 @@ def test_who_just_left_is_forgotten() -> None:
     wanted.forget("ann")
 
     assert wanted.release("bob")
+
+
+def test_who_joins_again_can_release_again() -> None:
+    """A claim that was released and taken anew counts like a first one."""
+    wanted, _ = interest()
+    wanted.join(Client("bob"))
+    wanted.release("bob")
+    wanted.join(Client("bob"))
+    assert not wanted.release("bob")
+
+    assert wanted.release("ann")

@@ -58,9 +58,7 @@ class Judges:
         rating = self._ratings[title][spec.sample]
         result = {"reason": f"{rating}.", "evidence": [], "rating": rating, "missing": []}
         run = SimpleNamespace(id=f"{turn}")
-        yield SimpleNamespace(
-            run=run, result=result, model="m", finish=finish, reported=set(), calls=[]
-        )
+        yield SimpleNamespace(run=run, result=result, model="m", finish=finish)
 
 
 async def verdict_of(order: list[tuple[str, int]]) -> Any:

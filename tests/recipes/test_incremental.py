@@ -92,3 +92,16 @@ def test_what_is_not_strict_json_is_invalid(text: str) -> None:
 def test_any_json_value_is_a_whole(text: str) -> None:
     """Arrays and bare values are answers too."""
     assert whole_json(text) in ([1], 3, "x", None, [1, {"a": 2}])
+
+
+@pytest.mark.parametrize("around", ["{}", "Here: {}.", "```json\n{}\n```", "``` json\n{}\n``` ok"])
+def test_one_parser_says_what_a_number_is(around: str) -> None:
+    """Whatever stands around the JSON, its value is the same."""
+    number = "123456789012345678901"
+    assert whole_json(around.format(f'{{"n": {number}}}')) == {"n": float(number)}
+
+
+def test_a_fence_that_never_closes() -> None:
+    """A model that goes on with line ends is invalid; looking for its end takes no second look."""
+    with pytest.raises(InvalidOutput):
+        whole_json("```json" + "\n" * 200_000)
