@@ -180,7 +180,9 @@ class LocalSection(Section):
         description='A GGUF file; "" = the one that `llm-stream pull` has fetched.',
     )
     context_tokens: int = Field(
-        default=8192, ge=256, description="Context of all answers at once, shared among them."
+        default=8192,
+        ge=256,
+        description="Context of all answers at once, divided equally by `parallel`.",
     )
     parallel: int = Field(default=4, ge=1, description="Answers generated at the same time.")
     threads: int = Field(default=0, ge=0, description="Threads that compute; 0 = by the cores.")

@@ -18,7 +18,7 @@ from llm_stream.recipes.plan import PlanBuilder, Task, compare, compute
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.schemas import hold_against
 from llm_stream.recipes.spec import RunSpec
-from llm_stream.recipes.taskschema import FIXES_SCHEMA, TASK_SCHEMA, plan_schema
+from llm_stream.recipes.taskschema import TASK_SCHEMA, fixes_schema, plan_schema
 
 AT_ONCE: Final = 4
 """Tasks expanded at a time."""
@@ -55,9 +55,7 @@ class Breakdown:
         repairs = 0
         if builder.held:
             repairs = 1
-            async with ask(self._repair_spec(spec, builder, cycles, dangling)) as fixing:
-                await fixing.finish()
-            fixes = {fix["id"]: fix["depends_on"] for fix in fixing.result["fixes"]}
+            fixes = await self._repair(ask, self._repair_spec(spec, builder, cycles, dangling))
             for task in builder.fix(fixes) + builder.force():
                 yield item(builder, task)
         questions = inner.result["open_questions"]
@@ -157,6 +155,16 @@ class Breakdown:
             "max_tasks": str(asked["max_tasks"]),
         }
 
+    @staticmethod
+    async def _repair(ask: Ask, call: RunSpec) -> dict[str, list[str]]:
+        """{id: its new dependencies}; none if the model cannot say: code cuts them then."""
+        async with ask(call) as fixing:
+            try:
+                await fixing.finish()
+            except InvalidOutput:
+                return {}
+        return {fix["id"]: fix["depends_on"] for fix in fixing.result["fixes"]}
+
     def _repair_spec(
         self, spec: RunSpec, builder: PlanBuilder, cycles: Any, dangling: Any
     ) -> RunSpec:
@@ -169,7 +177,8 @@ class Breakdown:
             "known": ", ".join(task["id"] for task in builder.tasks) or "(none)",
             "faults": pretty({"cycles": cycles, "unknown dependencies": dangling}),
         }
-        return model_call(spec, self._prompts.find("repair-plan"), values, schema=FIXES_SCHEMA)
+        schema = fixes_schema(list(builder.held), [task["id"] for task in builder.tasks])
+        return model_call(spec, self._prompts.find("repair-plan"), values, schema=schema)
 
 
 def valid(element: Any) -> bool:

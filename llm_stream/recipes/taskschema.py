@@ -1,6 +1,10 @@
 """The shape of a plan as a model writes it: bounded, so that a small model ends."""
 
+from collections.abc import Sequence
 from typing import Any, Final
+
+DEPENDENCIES: Final = 8
+"""Most tasks that one task may depend on."""
 
 _ID: Final = {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"}
 _LINES: Final = {"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 120}}
@@ -20,7 +24,7 @@ TASK_SCHEMA: Final[dict[str, Any]] = {
         "title": {"type": "string", "minLength": 1, "maxLength": 80},
         "description": {"type": "string", "maxLength": 240},
         "type": {"enum": ["task", "checkpoint", "decision"]},
-        "depends_on": {"type": "array", "maxItems": 8, "items": _ID},
+        "depends_on": {"type": "array", "maxItems": DEPENDENCIES, "items": _ID},
         "acceptance_criteria": _LINES,
         "deliverables": _LINES,
         "effort": {
@@ -50,30 +54,29 @@ TASK_SCHEMA: Final[dict[str, Any]] = {
     },
 }  # fmt: skip
 
-FIXES_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["fixes"],
-    "properties": {
-        "fixes": {
-            "type": "array",
-            "maxItems": 50,
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["id", "depends_on"],
-                "properties": {
-                    "id": _ID,
-                    "depends_on": {"type": "array", "maxItems": 8, "items": _ID},
-                },
-            },
-        }
-    },
-}
+
+def fixes_schema(faulty: Sequence[str], fine: Sequence[str]) -> dict[str, Any]:
+    """The schema of a repair: of no other tasks than the faulty ones, by ids that exist."""
+    needed = {"enum": [*fine, *faulty]}
+    fix = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["id", "depends_on"],
+        "properties": {
+            "id": {"enum": list(faulty)},
+            "depends_on": {"type": "array", "maxItems": DEPENDENCIES, "items": needed},
+        },
+    }
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["fixes"],
+        "properties": {"fixes": {"type": "array", "maxItems": len(faulty), "items": fix}},
+    }
 
 
 def plan_schema(max_tasks: int) -> dict[str, Any]:
-    """The schema of a whole answer with at most so many tasks."""
+    """The schema of a whole answer with at most so many tasks, and as many questions."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -82,7 +85,7 @@ def plan_schema(max_tasks: int) -> dict[str, Any]:
             "tasks": {"type": "array", "minItems": 1, "maxItems": max_tasks, "items": TASK_SCHEMA},
             "open_questions": {
                 "type": "array",
-                "maxItems": 5,
+                "maxItems": min(5, max_tasks),
                 "items": {"type": "string", "maxLength": 200},
             },
         },

@@ -374,6 +374,21 @@ async def test_faulty_dependencies_are_repaired_once(
     assert "ghost" in model.calls[1].prompt
 
 
+async def test_a_repair_that_says_nothing_usable_loses_no_plan(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Ids that do not exist are refused twice, then code cuts what cannot be met."""
+    ghost = says({"fixes": [{"id": "pay", "depends_on": ["phantom"]}]})
+    model.scripts = [says(plan(task("cart"), task("pay", "ghost", "cart"))), ghost]
+    status, result = await post(http, service, "breakdown", WORK)
+
+    assert status == 200
+    assert [t["depends_on"] for t in result["tasks"]] == [[], ["cart"]]
+    assert result["checks"]["dangling"] == ["pay -> ghost"]
+    assert result["checks"]["repairs"] == 1
+    assert len(model.calls) == 3
+
+
 async def test_large_tasks_are_expanded(
     service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
