@@ -141,6 +141,11 @@ def chat_request(prompt: Any, context_tokens: int) -> dict[str, Any]:
         "top_p": options.top_p or 0.9,
         # Without it, lists never end; with it, JSON strings would not.
         "repeat_penalty": 1.0 if prompt.schema else 1.1,
+        # But a text that turns in a circle is led out of it. A short window: quoting what
+        # stands in the prompt is no circle.
+        "dry_multiplier": 0.8 if prompt.schema else 0.0,
+        "dry_allowed_length": 6,
+        "dry_penalty_last_n": 64,
         # A prompt partly read before gives slightly other numbers, so another choice of tokens.
         "cache_prompt": options.seed is None,
     }

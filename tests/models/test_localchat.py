@@ -42,6 +42,7 @@ def test_a_small_model_gets_careful_defaults() -> None:
     assert request["max_tokens"] == 512
     assert (request["temperature"], request["top_p"]) == (0.2, 0.9)
     assert request["repeat_penalty"] > 1
+    assert request["dry_multiplier"] == 0
     assert not {"seed", "stop", "response_format"} & set(request)
 
 
@@ -99,6 +100,7 @@ def test_a_schema_becomes_a_grammar() -> None:
 
     assert request["response_format"]["json_schema"]["schema"] == schema
     assert request["repeat_penalty"] == 1
+    assert request["dry_multiplier"] > 0
 
 
 USER = llm.user("Hi")
