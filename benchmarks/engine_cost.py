@@ -100,7 +100,7 @@ async def measure(bench: Bench, mode: str, readers: int) -> float:
     spec = RunSpec(
         recipe="generate", model="held", messages=(Message("user", f"{readers} {time.time()}"),)
     )
-    run = bench.service.parts.launcher.launch(spec).run
+    run = (await bench.service.parts.launcher.launch(spec)).run
     if readers:
         pipe.send((run.id, readers))
         await until(lambda: run.readers == readers)

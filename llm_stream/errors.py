@@ -153,6 +153,14 @@ class IdempotencyConflict(CallerError, code="idempotency_conflict"):
     """The `Idempotency-Key` was used before with another body."""
 
 
+class NotCached(CallerError, code="not_cached"):
+    """The cache has no answer, and the caller wants none that costs a model call."""
+
+
+class UnknownEntry(CallerError, code="unknown_entry"):
+    """The cache has no entry of this key."""
+
+
 class NotFound(CallerError, code="not_found"):
     """No such path."""
 

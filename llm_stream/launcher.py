@@ -1,17 +1,21 @@
-"""The one door: a spec becomes a live or a joined `Run`, whichever wire it came by."""
+"""The one door: a spec becomes a live, joined or replayed `Run`, whichever wire it came by."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from ulid import ULID
 
+from llm_stream.cache.answers import AnswerCache, Lookup
+from llm_stream.cache.stored import Stored
 from llm_stream.engine.gate import Gate, Pass
 from llm_stream.engine.registry import RunRegistry
+from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, DescribeError, Outcome, RunInfo
+from llm_stream.errors import Draining, NotCached, TooManyRuns
 from llm_stream.events import Payload
 from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.spec import RunSpec
@@ -25,6 +29,9 @@ class Recipe(Protocol):
 
     name: str
 
+    def identity(self, spec: RunSpec) -> str | None:
+        """Hash of what makes the answer beside the spec; None: the answer is not kept."""
+
     def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
         """Payloads, then one `Outcome`; closed by the run."""
 
@@ -36,21 +43,32 @@ class Launch(NamedTuple):
     joined: bool
 
 
+class Wanted(NamedTuple):
+    """One call of `Launcher.launch`: the spec, its fingerprint, who asks, what the cache has."""
+
+    spec: RunSpec
+    key: str
+    client: Client
+    found: Lookup
+
+
 class Launcher:
     """Starts or joins runs. `recipes` is the one table of use cases, by name.
 
     Args:
         recipes: by name.
         registry: where runs live.
+        cache: where answers are kept.
         gate: how many runs the whole service works on at once.
         max_log_bytes: bound of each run's log.
         describe_error: makes the problem object of `run.failed`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of the road
         self,
         recipes: Mapping[str, Recipe],
         registry: RunRegistry,
+        cache: AnswerCache,
         gate: Gate,
         *,
         max_log_bytes: int,
@@ -58,25 +76,47 @@ class Launcher:
     ) -> None:
         self.recipes = dict(recipes)
         self._registry = registry
+        self._cache = cache
         self._gate = gate
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
 
-    def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
-        """Start the run, or join an equal one that is under way. Never waits.
+    async def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
+        """Join an equal run that is under way, replay a kept answer, or start.
 
-        Equal runs are shared with cache mode `use` only.
+        Waits for the cache at most; see `CacheControl` for what each mode does.
 
         Args:
             spec: what to run.
-            gates: gates to pass before the service's own, the connection's say. A joined run
-                passes none.
+            gates: gates to pass before the service's own, the connection's say. A joined or
+                replayed run passes none.
             claim: names the client, so that its cancel is its own (`Run.release`).
 
         Raises:
+            NotCached: mode `only`, and there is no answer (the caller's doing).
             TooManyRuns: a gate and its queue are full.
             Draining: the service takes no new runs.
         """
+        identity = self.recipes[spec.recipe].identity(spec)
+        key = spec.fingerprint(identity or "")
+        client = Client(claim, spec.abandon_seconds, inner=spec.parent is not None)
+        mode = spec.cache.mode
+        join = mode in {"use", "only"}
+        if join and (run := self._registry.joinable(key, client)) is not None:
+            run.join(client)
+            return Launch(run, joined=True)
+        found = Lookup() if identity is None else await self._cache.find(spec, key)
+        wanted = Wanted(spec, key, client, found)
+        if found.entry is not None:
+            if found.stale:
+                self._revalidate(wanted)
+            return Launch(self._replay(wanted, found.entry), joined=False)
+        if mode == "only":
+            raise NotCached("There is no answer to this request in the cache.", field="cache.mode")
+        return self._start(wanted, gates, join=join)
+
+    def _start(self, wanted: Wanted, gates: Sequence[Gate] = (), *, join: bool) -> Launch:
+        spec, key, client, found = wanted
 
         def create() -> Run:
             passes: list[Pass] = []
@@ -93,13 +133,52 @@ class Launcher:
                 describe_error=self._describe_error,
                 client=client,
             )
+            if (marks := found.marks) is not None:
+                # From the very moment of its end the answer is found in the cache.
+                run.on_finished(lambda run: self._cache.keep(spec, run, marks))
             run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run, set())), passes)
             return run
 
-        key = spec.fingerprint()
-        client = Client(claim, spec.abandon_seconds, inner=spec.parent is not None)
-        share = spec.cache_mode == "use"
-        return Launch(*self._registry.start_or_join(key, create, client, share=share))
+        share = spec.cache.mode != "bypass"
+        return Launch(*self._registry.start_or_join(key, create, client, join=join, share=share))
+
+    def _replay(self, wanted: Wanted, entry: Stored) -> Run:
+        """A kept answer as a run: at once, or at the pace that was asked for."""
+        spec, key, client, _ = wanted
+        age = entry.age_seconds
+        info = replace(
+            self._describe(spec, key),
+            cache="hit",
+            age_seconds=int(age),
+            ttl_seconds=int(entry.fresh_seconds - age),
+        )
+        if spec.cache.pace == "instant":
+            replayed = Replay(info, entry.recording, client)
+            self._registry.add_replay(replayed)
+            return replayed
+
+        def create() -> Run:
+            run = Run(
+                info,
+                max_log_bytes=self._max_log_bytes,
+                describe_error=self._describe_error,
+                client=client,
+            )
+            run.start(paced(entry.recording, spec.cache.pace))
+            return run
+
+        return self._registry.start_or_join(key, create, client, join=False, share=False)[0]
+
+    def _revalidate(self, wanted: Wanted) -> None:
+        """Compute a stale answer anew while it is given out, unless that is under way."""
+        spec = wanted.spec
+        fresh = replace(
+            spec, cache=replace(spec.cache, mode="refresh"), abandon_seconds=None, parent=None
+        )
+        wanted = wanted._replace(spec=fresh, client=Client(f"revalidate/{ULID()}"))
+        # Without room now, the next one who asks tries again.
+        with suppress(TooManyRuns, Draining):
+            self._start(wanted, join=True)
 
     @asynccontextmanager
     async def _ask(self, parent: Run, reported: set[str], spec: RunSpec) -> AsyncIterator[Inner]:
@@ -108,29 +187,36 @@ class Launcher:
         The parent holds a slot already; were its children to wait for others, parents could
         wait for each other for ever.
         """
-        spec = replace(spec, parent=parent.id, request=parent.info.request)
+        spec = replace(
+            spec,
+            parent=parent.id,
+            request=parent.info.request,
+            cache=replace(spec.cache, pace="instant"),
+        )
         claim = f"{parent.id}/{ULID()}"
-        run, _ = self.launch(spec, claim=claim)
+        run, _ = await self.launch(spec, claim=claim)
         subscription = run.subscribe()
         try:
             yield Inner(run, subscription)
         finally:
             subscription.close()
             run.release(claim)
-            if run.id not in reported:
+            parent.substituted |= run.substituted
+            # What comes from the cache was paid for before.
+            if run.id not in reported and run.info.cache != "hit":
                 reported.add(run.id)
                 for event in run.events():
                     if event.type == "usage":
                         parent.record(event.payload())
 
-    @staticmethod
-    def _describe(spec: RunSpec, key: str) -> RunInfo:
+    def _describe(self, spec: RunSpec, key: str) -> RunInfo:
         return RunInfo(
             id=f"run_{ULID()}",
             recipe=spec.recipe,
             model=spec.model,
             key=key,
-            cache="bypass" if spec.cache_mode == "bypass" else "miss",
+            cache="miss" if self._cache.used_by(spec) else "bypass",
+            unrepeatable=not spec.repeatable,
             template=None if spec.template is None else str(spec.template),
             title=spec.title,
             owner=spec.owner,

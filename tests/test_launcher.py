@@ -5,19 +5,24 @@ from typing import Any
 
 import pytest
 
+from llm_stream.cache.answers import AnswerCache
+from llm_stream.cache.shelf import MemoryShelf
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import TooManyRuns
 from llm_stream.launcher import Launcher
 from llm_stream.models.chunks import Message
-from llm_stream.recipes.spec import RunSpec, TemplateRef
+from llm_stream.recipes.spec import CacheControl, RunSpec, TemplateRef
 
 
 class Echo:
     """A recipe that says the prompt."""
 
     name = "generate"
+
+    def identity(self, spec: Any) -> str:
+        return ""
 
     async def run(self, spec: Any, ask: Any) -> AsyncGenerator[Any]:
         yield {"type": "text.delta", "text": spec.messages[-1].content}
@@ -34,8 +39,9 @@ def gate() -> Any:
 def launcher(gate: Any) -> Any:
     """A launcher with the echo recipe."""
     registry = RunRegistry(retention_seconds=60, retention_bytes=10_000)
+    cache = AnswerCache(MemoryShelf(max_entries=10, max_bytes=100_000), ttl_seconds=60)
     return Launcher(
-        {"generate": Echo()}, registry, gate, max_log_bytes=10_000,
+        {"generate": Echo()}, registry, cache, gate, max_log_bytes=10_000,
         describe_error=lambda error, **_: {"code": error.code},
     )  # fmt: skip
 
@@ -54,7 +60,7 @@ async def end(run: Any) -> Any:
 async def test_a_run_is_what_its_spec_says(launcher: Any) -> None:
     """Recipe, model, fingerprint, template and title come from the spec."""
     asked = spec("Plan a shop", template=TemplateRef("t", "h"), tags=("a",), request="req_1")
-    run, joined = launcher.launch(asked)
+    run, joined = await launcher.launch(asked)
     started = (await end(run))[0]
 
     assert not joined
@@ -67,12 +73,12 @@ async def test_a_run_is_what_its_spec_says(launcher: Any) -> None:
 
 async def test_equal_specs_join_and_pass_no_gate(launcher: Any) -> None:
     """Joining takes no slot, so it works when all are taken."""
-    first, _ = launcher.launch(spec("a"))
-    second, _ = launcher.launch(spec("b"))
+    first, _ = await launcher.launch(spec("a"))
+    second, _ = await launcher.launch(spec("b"))
     with pytest.raises(TooManyRuns):
-        launcher.launch(spec("c"))
+        await launcher.launch(spec("c"))
 
-    again, joined = launcher.launch(spec("a"))
+    again, joined = await launcher.launch(spec("a"))
 
     assert joined
     assert again is first
@@ -82,7 +88,7 @@ async def test_equal_specs_join_and_pass_no_gate(launcher: Any) -> None:
 
 async def test_bypass_says_so(launcher: Any) -> None:
     """A run that must not be shared carries cache `bypass`."""
-    run, _ = launcher.launch(spec(cache_mode="bypass"))
+    run, _ = await launcher.launch(spec(cache=CacheControl(mode="bypass")))
 
     assert (await end(run))[0]["cache"] == "bypass"
 
@@ -90,9 +96,9 @@ async def test_bypass_says_so(launcher: Any) -> None:
 async def test_a_refusal_at_the_second_gate_leaves_the_first(launcher: Any, gate: Any) -> None:
     """A place taken at the connection's gate is given back when the service's is full."""
     own = Gate(1, 0, "this connection")
-    runs = [launcher.launch(spec(str(n))).run for n in range(2)]
+    runs = [(await launcher.launch(spec(str(n)))).run for n in range(2)]
     with pytest.raises(TooManyRuns, match="the service"):
-        launcher.launch(spec("x"), (own,))
+        await launcher.launch(spec("x"), (own,))
 
     own.admit()
     for run in runs:

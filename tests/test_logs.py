@@ -74,6 +74,9 @@ async def test_a_bug_in_a_recipe_is_logged_with_its_traceback(
     class Broken:
         name = "generate"
 
+        def identity(self, _spec: Any) -> str:
+            return ""
+
         async def run(self, spec: Any, ask: Any) -> AsyncGenerator[Any]:
             raise KeyError("the bug")
             yield

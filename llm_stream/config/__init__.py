@@ -17,8 +17,10 @@ from llm_stream.config.sections import (
     TimeoutsSection,
 )
 from llm_stream.config.settings import Settings
+from llm_stream.config.storage import CacheSection
 
 __all__ = [
+    "CacheSection",
     "ConfigError",
     "DirectorSection",
     "LimitsSection",

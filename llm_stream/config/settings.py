@@ -18,6 +18,7 @@ from llm_stream.config.sections import (
     TelemetrySection,
     TemplatesSection,
 )
+from llm_stream.config.storage import CacheSection
 
 
 class Sections(Section):
@@ -29,6 +30,7 @@ class Sections(Section):
     models: ModelsSection = ModelsSection()
     local: LocalSection = LocalSection()
     templates: TemplatesSection = TemplatesSection()
+    cache: CacheSection = CacheSection()
     logging: LoggingSection = LoggingSection()
     director: DirectorSection = DirectorSection()
     telemetry: TelemetrySection = TelemetrySection()

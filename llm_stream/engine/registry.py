@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, Protocol
 
+from llm_stream.engine.replay import Replay
+from llm_stream.engine.retention import Retention
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
 from llm_stream.errors import Draining, RunExpired, UnknownRun
@@ -15,6 +16,10 @@ log = logging.getLogger(__name__)
 
 TOMBSTONES: Final = 20_000
 """Ids of retired runs remembered, to tell "expired" from "never was"; about 2 MB."""
+
+REPLAY_SHARE: Final = 8
+"""Part of the retained bytes that replays of cached answers have for themselves, so that a flood
+of them pushes out no run that was paid for."""
 
 
 class RunObserver(Protocol):
@@ -45,23 +50,42 @@ class RunRegistry:
         observers: tuple[RunObserver, ...] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._retention_seconds = retention_seconds
-        self._retention_bytes = retention_bytes
         self._observers = observers
-        self._clock = clock
         self._runs: dict[str, Run] = {}
         self._live: dict[str, Run] = {}
         self._shared: dict[str, Run] = {}
-        self._finished: deque[tuple[float, Run]] = deque()
-        self._finished_bytes = 0
-        self._tombstones: OrderedDict[str, str] = OrderedDict()
+        self._ended, self._replays = (
+            Retention(
+                seconds=retention_seconds,
+                max_bytes=max(1, retention_bytes // share),
+                tombstones=TOMBSTONES,
+                forget=lambda run: self._runs.pop(run.id),
+                clock=clock,
+            )
+            for share in (1, REPLAY_SHARE)
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
 
+    def joinable(self, key: str, client: Client) -> Run | None:
+        """The live run of this fingerprint that this client may join."""
+        run = self._shared.get(key)
+        # A run that was told to end is still in the table until it has. And one that waits for
+        # a slot may wait for the very recipe that would join it, which would be for ever.
+        if run is None or run.ending or (client.inner and run.waits_for_slot):
+            return None
+        return run
+
     def start_or_join(
-        self, key: str, create: Callable[[], Run], client: Client, *, share: bool
+        self,
+        key: str,
+        create: Callable[[], Run],
+        client: Client,
+        *,
+        join: bool = True,
+        share: bool = True,
     ) -> tuple[Run, bool]:
         """The live run of this fingerprint, or a new one; says whether it was joined.
 
@@ -69,12 +93,13 @@ class RunRegistry:
             key: the fingerprint.
             create: makes and starts the run; called at most once, before this returns.
             client: who wants it. A recipe may start inner runs also while draining.
-            share: whether this client may join, and be joined by, equal calls.
+            join: whether this client may join an equal call.
+            share: whether equal calls may join this one.
 
         Raises:
             Draining: the service takes no new runs. Joining is still possible.
         """
-        if share and (run := self._shared.get(key)) is not None and self._joinable(run, client):
+        if join and (run := self.joinable(key, client)) is not None:
             run.join(client)
             return run, True
         if self.draining and not client.inner:
@@ -91,18 +116,11 @@ class RunRegistry:
         self._tell("run_started", run)
         return run, False
 
-    @staticmethod
-    def _joinable(run: Run, client: Client) -> bool:
-        # A run that was told to end is still in the table until it has. And one that waits for
-        # a slot may wait for the very recipe that would join it, which would be for ever.
-        return not run.ending and not (client.inner and run.waits_for_slot)
-
     def _on_finished(self, run: Run) -> None:
         del self._live[run.id]
         if self._shared.get(run.info.key) is run:
             del self._shared[run.info.key]
-        self._finished.append((self._clock(), run))
-        self._finished_bytes += run.log.bytes
+        self._ended.keep(run)
         if not self._live:
             self._idle.set()
         self._tell("run_finished", run)
@@ -116,27 +134,30 @@ class RunRegistry:
                 # One that fails must not keep the run, or the other observers, from its end.
                 log.exception("%s of %s failed in %s", what, run.id, observer)
 
+    def add_replay(self, run: Replay) -> None:
+        """Keep a replay, which has ended already, where it can be found."""
+        self._runs[run.id] = run
+        self._replays.keep(run)
+        self.retire()
+
     def retire(self) -> int:
-        """Forget finished runs over retention, oldest first; how many went."""
-        horizon = self._clock() - self._retention_seconds
-        gone = 0
-        while self._finished and (
-            self._finished[0][0] <= horizon or self._finished_bytes > self._retention_bytes
-        ):
-            _, run = self._finished.popleft()
-            self._finished_bytes -= run.log.bytes
-            del self._runs[run.id]
-            self._tombstones[run.id] = run.info.owner
-            if len(self._tombstones) > TOMBSTONES:
-                self._tombstones.popitem(last=False)
-            gone += 1
+        """Forget ended runs over retention, oldest first; how many went."""
+        gone = self._ended.retire() + self._replays.retire()
+        if self._timer is None or gone:
+            self._set_timer()
+        return gone
+
+    def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._finished:
-            delay = max(0.0, self._finished[0][0] - horizon)
-            self._timer = asyncio.get_running_loop().call_later(delay, self.retire)
-        return gone
+        waits = [kept.next_in_seconds for kept in (self._ended, self._replays)]
+        if (seconds := min((w for w in waits if w is not None), default=None)) is not None:
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.retire()
 
     def find(self, run_id: str, owner: str = "") -> Run:
         """The run of that id.
@@ -148,7 +169,7 @@ class RunRegistry:
         run = self._runs.get(run_id)
         if run is not None and run.info.owner == owner:
             return run
-        if self._tombstones.get(run_id) == owner:
+        if self._ended.expired(run_id, owner) or self._replays.expired(run_id, owner):
             raise RunExpired(
                 f"The events of {run_id} are no longer kept. Start the run again.", field="run"
             )
@@ -181,7 +202,8 @@ class RunRegistry:
     @property
     def log_bytes(self) -> int:
         """Memory of all logs, live and finished."""
-        return self._finished_bytes + sum(run.log.bytes for run in self._live.values())
+        kept = self._ended.bytes + self._replays.bytes
+        return kept + sum(run.log.bytes for run in self._live.values())
 
     async def drain(self, seconds: float) -> bool:
         """Refuse new runs and wait for the live ones; whether all ended in time.

@@ -43,6 +43,9 @@ class Run:
         max_log_bytes: bound of the log.
         describe_error: makes the problem object of `run.failed`.
         client: who launched it; without one it goes on for ever.
+
+    Attributes:
+        substituted: whether a fallback answered, here or in an inner run.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Run:
         self.task: asyncio.Task[Outcome] | None = None
         self.interest = Interest(client or Client(), lambda: self.cancel("abandoned"))
         self.state: State = "queued"
+        self.substituted = False
         self._tally = Tally()
         self._describe_error = describe_error
         self._passes: Sequence[Pass] = ()
@@ -74,6 +78,8 @@ class Run:
         }
         if info.template is not None:
             started["template"] = info.template
+        if info.age_seconds is not None:
+            started["age_seconds"] = info.age_seconds
         self.log.append(started)
 
     @property
@@ -166,6 +172,7 @@ class Run:
             self._seal({"type": "run.failed", "error": problem})
         else:
             self.state = "completed"
+            self.substituted |= self._tally.attempts > 1
             self._seal(self._tally.completed(task.result()))
 
     def _seal(self, payload: Payload) -> None:
@@ -233,18 +240,10 @@ class Run:
 
     def statistics(self) -> RunStatistics:
         """The run's figures now."""
-        tally, usage = self._tally, self._tally.usage()
-        return RunStatistics(
+        return self._tally.statistics(
             state=self.state,
             readers=self.interest.readers,
             events=len(self.log),
             log_bytes=self.log.bytes,
-            chunks=tally.chunks,
-            text_chars=tally.text_chars,
-            queued_ms=tally.queued_ms,
-            first_token_ms=tally.first_token_ms,
-            total_ms=tally.total_ms if self.done else self._now_ms(),
-            attempts=tally.attempts,
-            input_tokens=usage["input_tokens"],
-            output_tokens=usage["output_tokens"],
+            total_ms=self._tally.total_ms if self.done else self._now_ms(),
         )

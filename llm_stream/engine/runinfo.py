@@ -36,14 +36,16 @@ class RunInfo:
 
     `structured` says that a schema was asked for, so that `null` can be an answer. `title` holds
     the first words of the prompt and is shown to the owner only. `parent` is the run whose
-    recipe asked for this one; such runs are hidden from lists.
+    recipe asked for this one; such runs are hidden from lists. `age_seconds` is how old the answer
+    is and `ttl_seconds` how long it stays fresh, where it comes from the cache; `unrepeatable`
+    says that the same call made again could be answered otherwise.
     """
 
     id: str
     recipe: str
     model: str
     key: str
-    cache: Literal["miss", "bypass"] = "miss"
+    cache: Literal["miss", "hit", "bypass"] = "miss"
     template: str | None = None
     title: str = ""
     owner: str = ""
@@ -51,6 +53,9 @@ class RunInfo:
     request: str = ""
     tags: tuple[str, ...] = ()
     structured: bool = False
+    age_seconds: int | None = None
+    ttl_seconds: int | None = None
+    unrepeatable: bool = False
     created_at: float = field(default_factory=time.time)
 
 

@@ -1,9 +1,10 @@
 """What a run has produced so far, counted as it is appended."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
-from llm_stream.engine.runinfo import Outcome
+from llm_stream.engine.runinfo import Outcome, RunStatistics
 from llm_stream.events import OUTPUT_TYPES, Payload, RunCompleted, TokenCounts
 
 
@@ -28,6 +29,17 @@ class Tally:
         self.first_token_ms: int | None = None
         self.total_ms = 0
 
+    @classmethod
+    def of(cls, ending: Mapping[str, Any], chunks: int) -> Self:
+        """The figures of a run that has ended with this terminal payload, taking no time."""
+        tally = cls()
+        tally.chunks = chunks
+        tally.text_chars = ending["text_chars"]
+        tally.first_token_ms = 0
+        tally._input = ending["usage"]["input_tokens"]
+        tally._output = ending["usage"]["output_tokens"]
+        return tally
+
     def count(self, payload: Payload, now_ms: Callable[[], int]) -> None:
         """Take an appended payload into account. The per-chunk path: no allocation to speak of."""
         kind = payload["type"]
@@ -46,6 +58,19 @@ class Tally:
         elif kind == "run.restarted":
             self._hash = hashlib.sha256()
             self.chunks = self.text_chars = 0
+
+    def statistics(self, **others: Any) -> RunStatistics:
+        """The run's figures, with those that only the run knows."""
+        return RunStatistics(
+            chunks=self.chunks,
+            text_chars=self.text_chars,
+            queued_ms=self.queued_ms,
+            first_token_ms=self.first_token_ms,
+            attempts=self.attempts,
+            input_tokens=self._input,
+            output_tokens=self._output,
+            **others,
+        )
 
     def usage(self) -> TokenCounts:
         """Tokens over all model calls; null where none reported."""

@@ -1,7 +1,9 @@
 """What comes out of a model, and what goes in: the contract of `ModelAdapter`."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,10 @@ class Attachment:
 
     type: str
     content: bytes
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(
+        ser_json_bytes="base64", val_json_bytes="base64"
+    )
 
 
 @dataclass(frozen=True, slots=True)

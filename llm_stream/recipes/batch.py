@@ -30,6 +30,9 @@ class Batch:
         self._answer = answer
         self._describe_error = describe_error
 
+    def identity(self, spec: RunSpec) -> None:
+        """None: it is not kept as a whole, for some of it may have failed; its parts are."""
+
     async def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
         """Yield `item.completed` a request (`results/<place>`) as it ends, last the counts.
 

@@ -15,7 +15,7 @@ from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.incremental import ElementStream
 from llm_stream.recipes.material import delimited, marked, model_call
 from llm_stream.recipes.plan import PlanBuilder, Task, compare, compute
-from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.recipes.prompts import JSON_TEMPLATES, PromptLibrary
 from llm_stream.recipes.schemas import hold_against
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.recipes.taskschema import TASK_SCHEMA, fixes_schema, plan_schema
@@ -36,6 +36,10 @@ class Breakdown:
 
     def __init__(self, prompts: PromptLibrary) -> None:
         self._prompts = prompts
+
+    def identity(self, spec: RunSpec) -> str:
+        """Hash of the templates it uses by itself: their edit makes another answer."""
+        return self._prompts.hash_of("breakdown", "repair-plan", *JSON_TEMPLATES)
 
     async def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
         """Yield `item.completed` a task (`tasks/<place>`), dependencies first, last the plan.

@@ -20,7 +20,7 @@ from llm_stream.recipes.judgement import (
     verified,
 )
 from llm_stream.recipes.material import delimited, marked, model_call, sources
-from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.recipes.prompts import JSON_TEMPLATES, PromptLibrary
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.recipes.verdict import judge
 
@@ -39,6 +39,10 @@ class Evaluate:
 
     def __init__(self, prompts: PromptLibrary) -> None:
         self._prompts = prompts
+
+    def identity(self, spec: RunSpec) -> str:
+        """Hash of the templates it uses by itself: their edit makes another answer."""
+        return self._prompts.hash_of("evaluate", "rubric", *JSON_TEMPLATES)
 
     async def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
         """Yield `item.completed` a judged criterion (`criteria/<place>`), last the verdict.

@@ -16,7 +16,7 @@ from llm_stream.models.timers import Watch
 from llm_stream.recipes.ask import Ask
 from llm_stream.recipes.incremental import whole_json
 from llm_stream.recipes.material import marked
-from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.recipes.prompts import JSON_TEMPLATES, PromptLibrary
 from llm_stream.recipes.schemas import hold_against
 from llm_stream.recipes.spec import RunSpec
 
@@ -49,6 +49,10 @@ class Generate:
         self._catalog = catalog
         self._prompts = prompts
         self._describe_error = describe_error
+
+    def identity(self, spec: RunSpec) -> str:
+        """Hash of the templates it uses by itself, "" for free text: it uses none then."""
+        return self._prompts.hash_of(*JSON_TEMPLATES) if spec.schema is not None else ""
 
     async def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
         """Yield deltas, usage and tool calls, last an `Outcome`.

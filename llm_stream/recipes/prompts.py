@@ -30,10 +30,15 @@ REFUSED_FIELDS: Final = (
 RECIPE_BY_VARIABLE: Final = {"criterion": "evaluate", "max_tasks": "breakdown"}
 """Variables that only templates of one recipe have, copies with other names included."""
 
-INTERNAL: Final = frozenset(
-    {"rubric", "repair-plan", "reason-plan", "reason-step", "reason-conclude", "reason-vote",
-     "reason-draft", "reason-critique", "reason-revise", "as-json", "repair", "query"}
+JSON_TEMPLATES: Final = ("as-json", "repair")
+"""What `generate` needs of models that cannot keep to a schema by themselves."""
+
+REASON_TEMPLATES: Final = (
+    "reason-plan", "reason-step", "reason-conclude", "reason-vote", "reason-draft",
+    "reason-critique", "reason-revise",
 )  # fmt: skip
+
+INTERNAL: Final = frozenset({"rubric", "repair-plan", "query", *JSON_TEMPLATES, *REASON_TEMPLATES})
 """Shipped templates that recipes use by themselves."""
 
 
@@ -179,6 +184,11 @@ class PromptLibrary:
 
     def __len__(self) -> int:
         return len(self._templates)
+
+    def hash_of(self, *names: str) -> str:
+        """One hash of these templates, those that exist; 16 hexadecimal digits."""
+        refs = [str(self._templates[name].ref) for name in names if name in self._templates]
+        return hashlib.sha256("\n".join(refs).encode()).hexdigest()[:16]
 
     def find(self, name: str) -> PromptTemplate:
         """The template of that name.

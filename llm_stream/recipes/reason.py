@@ -12,7 +12,7 @@ from llm_stream.recipes.ask import Ask
 from llm_stream.recipes.concurrent import Stream, merged
 from llm_stream.recipes.material import delimited, marked, model_call
 from llm_stream.recipes.plan import PlanBuilder
-from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.recipes.prompts import JSON_TEMPLATES, REASON_TEMPLATES, PromptLibrary
 from llm_stream.recipes.spec import RunSpec
 
 AT_ONCE: Final = 4
@@ -57,6 +57,10 @@ class Reason:
 
     def __init__(self, prompts: PromptLibrary) -> None:
         self._prompts = prompts
+
+    def identity(self, spec: RunSpec) -> str:
+        """Hash of the templates it uses by itself: their edit makes another answer."""
+        return self._prompts.hash_of(*REASON_TEMPLATES, *JSON_TEMPLATES)
 
     async def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
         """Yield steps and their deltas (with `step`), the answer's deltas (without), the result.

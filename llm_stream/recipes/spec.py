@@ -2,11 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import orjson
+from pydantic import TypeAdapter
 
+from llm_stream.engine.replay import Pace
 from llm_stream.models.chunks import Message, ModelCall
 from llm_stream.models.timers import Timeouts
 
@@ -30,6 +32,21 @@ class TemplateRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheControl:
+    """How a request wants the cache used.
+
+    `use` reads and writes; `refresh` computes anew and replaces; `bypass` does neither and shares
+    with nobody; `only` fails rather than call a model. `ttl_seconds` is how long the answer stays
+    fresh, None = as configured; `tags` name it for `invalidate`; `pace` is how a hit streams.
+    """
+
+    mode: CacheMode = "use"
+    ttl_seconds: float | None = None
+    tags: tuple[str, ...] = ()
+    pace: Pace = "instant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """What is to be run. Names are resolved, templates rendered, options checked.
 
@@ -47,7 +64,7 @@ class RunSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
     template: TemplateRef | None = None
-    cache_mode: CacheMode = "use"
+    cache: CacheControl = field(default_factory=CacheControl)
     timeouts: Timeouts = field(default_factory=Timeouts)
     fallback_models: tuple[str, ...] = ()
     abandon_seconds: float | None = None
@@ -75,11 +92,19 @@ class RunSpec:
             None if self.schema is None else dict(self.schema),
         )
 
-    def fingerprint(self) -> str:
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same call is meant to be answered the same: temperature 0, or a seed."""
+        return self.options.get("temperature") == 0 or self.options.get("seed") is not None
+
+    def fingerprint(self, also: str = "") -> str:
         """64 hexadecimal digits: equal for requests with the same answer, across processes.
 
         Covers recipe, model, messages with attachments, options, schema, template hash and
         owner; not cache control, timeouts, fallbacks, tags or policy.
+
+        Args:
+            also: hash of what else makes the answer: templates the recipe uses by itself.
         """
         identity: dict[str, Any] = {
             "v": FINGERPRINT_VERSION,
@@ -97,6 +122,8 @@ class RunSpec:
         # Added only where used, so that a generate request keeps its fingerprint.
         if self.input is not None:
             identity["input"] = dict(self.input)
+        if also:
+            identity["also"] = also
         if self.sample:
             identity["sample"] = self.sample
         if self.children:
@@ -104,5 +131,22 @@ class RunSpec:
         return _digest(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS))
 
 
+def dump_spec(spec: RunSpec) -> bytes:
+    """A spec as one line of JSON, to be run again: without its caller's claim and request."""
+    return _SPECS.dump_json(replace(spec, parent=None, request=""))
+
+
+def load_spec(data: bytes) -> RunSpec:
+    """The spec in these bytes.
+
+    Raises:
+        ValueError: they are no spec; pydantic's error is one.
+    """
+    return _SPECS.validate_json(data)
+
+
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+_SPECS: Final = TypeAdapter(RunSpec)

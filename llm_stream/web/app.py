@@ -7,6 +7,8 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from llm_stream.cache.answers import AnswerCache
+from llm_stream.cache.shelf import MemoryShelf
 from llm_stream.config import Settings
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
@@ -72,14 +74,17 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         Reason(prompts),
         Batch(answer, problem),
     ]
+    cache = make_cache(settings)
     service = Service(
         settings=settings,
         catalog=catalog,
         prompts=prompts,
         registry=registry,
+        cache=cache,
         launcher=Launcher(
             {each.name: each for each in recipes},
             registry,
+            cache,
             Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service"),
             max_log_bytes=settings.runs.max_log_bytes,
             describe_error=problem,
@@ -121,6 +126,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
                 log.warning("local.unavailable", detail=error.detail)
         yield
         await registry.close()
+        await cache.close()
         lag.cancel()
         await asyncio.gather(lag, return_exceptions=True)
         if local is not None:
@@ -155,6 +161,17 @@ def make_local(settings: Settings) -> LocalModel | None:
         context_tokens=local.context_tokens,
         parallel=local.parallel,
         threads=local.threads,
+    )
+
+
+def make_cache(settings: Settings) -> AnswerCache:
+    """The cache as configured."""
+    cache = settings.cache
+    return AnswerCache(
+        MemoryShelf(max_entries=cache.max_entries, max_bytes=cache.max_bytes),
+        ttl_seconds=cache.ttl_seconds,
+        stale_seconds=cache.stale_seconds,
+        policy=cache.policy if cache.enabled else "none",
     )
 
 

@@ -43,9 +43,12 @@ class MessageBody(Body):
 
 
 class CacheBody(Body):
-    """How the cache may be used; `bypass` also keeps the run from being shared."""
+    """How the cache may be used; see `CacheControl`. A number as `pace` is pieces a second."""
 
-    mode: Literal["use", "bypass"] = "use"
+    mode: Literal["use", "refresh", "bypass", "only"] = "use"
+    ttl_seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
+    tags: Annotated[list[Name], Field(max_length=16)] = []
+    pace: Literal["instant", "recorded"] | Annotated[float, Field(gt=0, le=100_000)] = "instant"
 
 
 class TimeoutsBody(Body):

@@ -1,6 +1,6 @@
 """What a client can say on the socket. Every command is answered by one `reply`, in order."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
@@ -27,8 +27,8 @@ from llm_stream.web.socket import Socket
 log = structlog.get_logger("llm_stream.socket")
 
 
-def answer_frame(socket: Socket, text: str) -> None:
-    """Obey one frame and put its reply into the outbox. Never waits.
+async def answer_frame(socket: Socket, text: str) -> None:
+    """Obey one frame and put its reply into the outbox; waits for the cache at most.
 
     Raises:
         MalformedRequest: the frame is not a JSON object with a known `type` (the caller's
@@ -47,7 +47,7 @@ def answer_frame(socket: Socket, text: str) -> None:
         frame = validate(model, value)
         if frame_id is not None:
             socket.check_id(frame_id)
-        reply = COMMANDS[model](socket, frame)
+        reply = await COMMANDS[model](socket, frame)
     except StreamError as error:
         socket.outbox.reply(refusal(frame_id, error, socket))
     except Exception:
@@ -65,14 +65,14 @@ def refusal(frame_id: str | None, error: StreamError, socket: Socket) -> dict[st
     return {"type": "reply", "id": frame_id, "status": body["status"], "error": body}
 
 
-def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
+async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     """Start a run, or join an equal one, and follow it from its beginning."""
     name = frame.stream or frame.id
     socket.check_name(name)
     service = socket.service
     caller = Caller(socket.request)
     spec = spec_of(service.intake, frame.recipe, frame.input, caller, "input.")
-    launch = service.launcher.launch(spec, (socket.gate,), claim=socket.id)
+    launch = await service.launcher.launch(spec, (socket.gate,), claim=socket.id)
     if launch.joined:
         service.metrics.joins.inc()
     socket.claim(launch.run)
@@ -81,7 +81,7 @@ def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     return {"status": 202, "stream": name, "run": launch.run.id, "cache": cache}
 
 
-def subscribe(socket: Socket, frame: SubscribeFrame) -> dict[str, Any]:
+async def subscribe(socket: Socket, frame: SubscribeFrame) -> dict[str, Any]:
     """Follow runs; each stream has its own status, so one that fails harms no other."""
     streams = [_follow(socket, asked) for asked in frame.streams]
     return {"status": 200, "streams": streams}
@@ -100,7 +100,7 @@ def _follow(socket: Socket, asked: StreamRequest) -> dict[str, Any]:
     return {"stream": asked.stream, "status": 200, "run": run.id}
 
 
-def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> dict[str, Any]:
+async def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> dict[str, Any]:
     """Leave a stream."""
     stream = socket.streams.get(frame.stream)
     if stream is None:
@@ -109,18 +109,18 @@ def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> dict[str, Any]:
     return {"status": 200, "stream": frame.stream}
 
 
-def cancel(socket: Socket, frame: CancelFrame) -> dict[str, Any]:
+async def cancel(socket: Socket, frame: CancelFrame) -> dict[str, Any]:
     """Want a run no more. Asking twice releases this socket's claim once."""
     run = socket.service.registry.find(frame.run)
     return {"status": 200} | cancel_reply(run, socket.id)
 
 
-def ping(_socket: Socket, _frame: PingFrame) -> dict[str, Any]:
+async def ping(_socket: Socket, _frame: PingFrame) -> dict[str, Any]:
     """Answer with a pong."""
     return {"type": "pong"}
 
 
-COMMANDS: Final[dict[type[Body], Callable[[Any, Any], dict[str, Any]]]] = {
+COMMANDS: Final[dict[type[Body], Callable[[Any, Any], Awaitable[dict[str, Any]]]]] = {
     StartFrame: start,
     SubscribeFrame: subscribe,
     UnsubscribeFrame: unsubscribe,

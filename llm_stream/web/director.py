@@ -25,8 +25,8 @@ from llm_stream.errors import (
 from llm_stream.recipes.verdict import judge
 from llm_stream.web.bodies import Body, Name, read_object, validate
 from llm_stream.web.intake import Caller
+from llm_stream.web.negotiation import json_response, read_body
 from llm_stream.web.recipes import spec_of
-from llm_stream.web.rest import json_response, read_body
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
 from llm_stream.web.views import answering_model
 
@@ -153,7 +153,7 @@ async def _wait(
     """
     caller = Caller(request[REQUEST_ID], waits=True)
     spec = spec_of(service.intake, recipe, value, caller)
-    run, _ = service.launcher.launch(spec, claim=caller.claim)
+    run, _ = await service.launcher.launch(spec, claim=caller.claim)
     fold = Fold()
     with run.subscribe() as subscription:
         try:

@@ -1,10 +1,12 @@
 """`Idempotency-Key`: the same key and body get the same run, another body a 422."""
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
+from weakref import WeakValueDictionary
 
 from llm_stream.errors import IdempotencyConflict, InvalidField
 
@@ -25,7 +27,15 @@ class IdempotencyKeys:
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
         self._clock = clock
+        self._turns: WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = WeakValueDictionary()
         self._known: OrderedDict[tuple[str, str, str], tuple[float, bytes, str]] = OrderedDict()
+
+    def turn(self, owner: str, path: str, key: str) -> asyncio.Lock:
+        """To be held from `find` to `remember`, so that equal keys start one run."""
+        held = self._turns.get((owner, path, key))
+        if held is None:
+            held = self._turns[owner, path, key] = asyncio.Lock()
+        return held
 
     def find(self, owner: str, path: str, key: str, body: bytes) -> str | None:
         """Id of the run that this key started with this body, None if it is new.

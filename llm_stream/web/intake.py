@@ -21,7 +21,7 @@ from llm_stream.models.chunks import Attachment, Message, ModelCall
 from llm_stream.models.timers import Timeouts
 from llm_stream.recipes.prompts import PromptLibrary, PromptTemplate
 from llm_stream.recipes.schemas import check_schema
-from llm_stream.recipes.spec import RunSpec
+from llm_stream.recipes.spec import CacheControl, RunSpec
 from llm_stream.web.bodies import AttachmentBody, CommonBody, GenerateBody, MessageBody
 
 
@@ -98,7 +98,12 @@ class Intake:
             model=adapter.id,
             options={**(template.options if template else {}), **body.options},
             template=template.ref if template else None,
-            cache_mode=body.cache.mode,
+            cache=CacheControl(
+                mode=body.cache.mode,
+                ttl_seconds=body.cache.ttl_seconds,
+                tags=tuple(body.cache.tags),
+                pace=body.cache.pace,
+            ),
             timeouts=self._timeouts(body, adapter),
             fallback_models=tuple(
                 self._catalog.find(name, field=f"fallback_models.{place}").id

@@ -40,6 +40,8 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.DuplicateId: Row(409, 4400, "The id is already in use"),
     errors.UnknownStream: Row(404, 4400, "Unknown stream"),
     errors.IdempotencyConflict: Row(422, 4400, "The idempotency key was used for another request"),
+    errors.NotCached: Row(504, 4400, "Not in the cache"),
+    errors.UnknownEntry: Row(404, 4400, "Unknown cache entry"),
     errors.NotFound: Row(404, 4400, "Not found"),
     errors.MethodNotAllowed: Row(405, 4400, "Method not allowed"),
     errors.OriginRefused: Row(403, 4403, "The origin is not allowed"),

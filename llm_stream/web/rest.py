@@ -2,11 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.fold import Fold
@@ -14,77 +13,32 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
 from llm_stream.errors import (
     InvalidField,
-    NotAcceptable,
     RunCancelled,
     RunExpired,
     UnknownRun,
-    UnsupportedMediaType,
 )
 from llm_stream.events import OUTPUT_TYPES
 from llm_stream.launcher import Launch
 from llm_stream.web import ndjson, sse
 from llm_stream.web.bodies import read_object
 from llm_stream.web.intake import Caller
+from llm_stream.web.negotiation import (
+    JSON_TYPE,
+    NDJSON_TYPE,
+    SSE_TYPE,
+    chosen_type,
+    json_response,
+    read_body,
+)
 from llm_stream.web.problems import problem_response
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
 from llm_stream.web.views import answer, run_headers, snapshot, summary
 
-SSE_TYPE: Final = "text/event-stream"
-JSON_TYPE: Final = "application/json"
-NDJSON_TYPE: Final = "application/x-ndjson"
 PAGE_EVENTS: Final = 1000
 """Most events in one page of GET /v1/runs/{id}/events, and most runs in one list."""
 
 routes = web.RouteTableDef()
-
-
-def json_response(
-    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> web.Response:
-    """A JSON response, encoded by orjson."""
-    return web.Response(
-        body=orjson.dumps(value), status=status, content_type=JSON_TYPE, headers=headers
-    )
-
-
-async def read_body(request: web.Request) -> bytes:
-    """The body of a JSON request.
-
-    Raises:
-        UnsupportedMediaType: not declared as JSON, or compressed (the caller's doing).
-    """
-    if request.content_type != JSON_TYPE:
-        raise UnsupportedMediaType(
-            "Send the body as JSON, with 'Content-Type: application/json'.", field="Content-Type"
-        )
-    if hdrs.CONTENT_ENCODING in request.headers:
-        raise UnsupportedMediaType(
-            "Send the body uncompressed, without Content-Encoding.", field="Content-Encoding"
-        )
-    return await request.read()
-
-
-def chosen_type(request: web.Request, *offers: str) -> str:
-    """The media type to answer with: the one named in `Accept`, else the first offer.
-
-    Raises:
-        NotAcceptable: `Accept` excludes all offers (the caller's doing).
-    """
-    accepted = [
-        part.partition(";")[0].strip().lower()
-        for value in request.headers.getall(hdrs.ACCEPT, [])
-        for part in value.split(",")
-    ]
-    for offer in offers:
-        if offer in accepted:
-            return offer
-    kind = {"*/*", JSON_TYPE.partition("/")[0] + "/*", ""}
-    if not accepted or kind & set(accepted) or "application/problem+json" in accepted:
-        return offers[0]
-    if "text/*" in accepted and SSE_TYPE in offers:
-        return SSE_TYPE
-    raise NotAcceptable(f"This call answers with {' or '.join(offers)}.", field="Accept")
 
 
 def owned(request: web.Request) -> Run:
@@ -103,7 +57,7 @@ async def start(request: web.Request) -> web.StreamResponse:
     # With an idempotency key a lost JSON call can be asked again, so its run gets the grace.
     waits = kind == JSON_TYPE and not detached and "Idempotency-Key" not in request.headers
     caller = Caller(request[REQUEST_ID], waits=waits, detached=detached)
-    launch = _launch(request, service, body, caller)
+    launch = await _launch(request, service, body, caller)
     headers = run_headers(launch.run, joined=launch.joined) | {"X-Run-Claim": caller.claim}
     if detached:
         location = f"/v1/runs/{launch.run.id}"
@@ -129,9 +83,18 @@ def failed_unsent(launch: Launch) -> bool:
     return not launch.joined and launch.run.state == "failed" and not any(shown)
 
 
-def _launch(request: web.Request, service: Service, body: bytes, caller: Caller) -> Launch:
-    """Start, join, or find again by `Idempotency-Key`. No await: equal keys cannot race."""
+async def _launch(request: web.Request, service: Service, body: bytes, caller: Caller) -> Launch:
+    """Start, join, replay, or find again by `Idempotency-Key`; equal keys wait for each other."""
     key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return await _find_or_launch(request, service, body, caller, None)
+    async with service.idempotency.turn(caller.owner, request.path, key):
+        return await _find_or_launch(request, service, body, caller, key)
+
+
+async def _find_or_launch(
+    request: web.Request, service: Service, body: bytes, caller: Caller, key: str | None
+) -> Launch:
     known = service.idempotency.find(caller.owner, request.path, key, body) if key else None
     recipe = request.path.rpartition("/")[2]
     spec = spec_of(service.intake, recipe, read_object(body), caller)
@@ -144,7 +107,7 @@ def _launch(request: web.Request, service: Service, body: bytes, caller: Caller)
             if not run.ending or run.state in {"completed", "failed"}:
                 run.join(Client(caller.claim, spec.abandon_seconds))
                 return Launch(run, joined=True)
-    launch = service.launcher.launch(spec, claim=caller.claim)
+    launch = await service.launcher.launch(spec, claim=caller.claim)
     if launch.joined:
         service.metrics.joins.inc()
     if key:

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from llm_stream.cache.answers import AnswerCache
 from llm_stream.config import Settings
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.launcher import Launcher
@@ -55,6 +56,7 @@ class Service:
     prompts: PromptLibrary
     registry: RunRegistry
     launcher: Launcher
+    cache: AnswerCache
     intake: Intake
     metrics: Metrics
     idempotency: IdempotencyKeys

@@ -35,11 +35,20 @@ def answer(run: Run, fold: Fold, *, joined: bool) -> dict[str, Any]:
     return body | {
         "finish_reason": terminal.get("finish_reason"),
         "usage": terminal.get("usage"),
-        "cached": False,
-        "cache": {"status": "joined" if joined else run.info.cache, "key": run.info.key},
+        "cached": run.info.cache == "hit",
+        "cache": cache_facts(run, joined=joined),
         "timings": terminal.get("timings"),
         "attempts": terminal.get("attempts"),
     }
+
+
+def cache_facts(run: Run, *, joined: bool) -> dict[str, Any]:
+    """Where an answer came from."""
+    info = run.info
+    facts: dict[str, Any] = {"status": "joined" if joined else info.cache, "key": info.key}
+    if info.age_seconds is not None:
+        facts |= {"age_seconds": info.age_seconds, "ttl_seconds": info.ttl_seconds}
+    return facts
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -86,11 +95,19 @@ def answering_model(run: Run, fold: Fold) -> str:
 
 
 def run_headers(run: Run, *, joined: bool) -> dict[str, str]:
-    """`X-Run-Id`, and `Cache-Status` as of RFC 9211."""
+    """`X-Run-Id`, `Cache-Status` as of RFC 9211, `Age` on a hit.
+
+    A negative `ttl` is a stale answer; `detail=unrepeatable` says that the same call, made again,
+    could be answered otherwise.
+    """
+    info = run.info
+    headers = {"X-Run-Id": run.id}
     if joined:
-        status = "llm-stream; fwd=miss; collapsed"
-    elif run.info.cache == "bypass":
-        status = "llm-stream; fwd=bypass"
+        status = "fwd=miss; collapsed"
+    elif info.cache == "hit":
+        status = f"hit; ttl={info.ttl_seconds}"
+        headers["Age"] = str(info.age_seconds)
     else:
-        status = "llm-stream; fwd=miss"
-    return {"X-Run-Id": run.id, "Cache-Status": f'{status}; key="{run.info.key}"'}
+        status = f"fwd={info.cache}"
+    detail = "; detail=unrepeatable" if info.unrepeatable else ""
+    return headers | {"Cache-Status": f'llm-stream; {status}; key="{info.key}"{detail}'}

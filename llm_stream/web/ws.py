@@ -96,7 +96,7 @@ async def _read(ws: web.WebSocketResponse, socket: Socket) -> None:
     async for message in ws:
         await socket.outbox.wait_for_room()
         try:
-            answer_frame(socket, message.data if message.type is WSMsgType.TEXT else "")
+            await answer_frame(socket, message.data if message.type is WSMsgType.TEXT else "")
             malformed = 0
         except MalformedRequest as error:
             malformed += 1

@@ -210,6 +210,9 @@ async def test_a_bug_in_a_recipe_is_no_answer(
     class Broken:
         name = "generate"
 
+        def identity(self, _spec: Any) -> str:
+            return ""
+
         async def run(self, _spec: Any, _ask: Any) -> Any:
             yield {"type": "text.delta", "text": "half"}
             raise KeyError("bug")

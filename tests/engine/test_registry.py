@@ -51,7 +51,7 @@ def launch(
         run.start(source if source is not None else say("x"))
         return run
 
-    return registry.start_or_join(key, create, Client(), share=share)
+    return registry.start_or_join(key, create, Client(), join=share, share=share)
 
 
 async def test_equal_calls_share_the_live_run(registry: Any, make_run: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from llm_stream.models.chunks import Attachment, Message
 from llm_stream.models.timers import Timeouts
-from llm_stream.recipes.spec import RunSpec, TemplateRef
+from llm_stream.recipes.spec import CacheControl, RunSpec, TemplateRef
 
 SPEC = RunSpec(
     recipe="generate",
@@ -53,7 +53,7 @@ def test_what_changes_the_answer_changes_the_fingerprint(change: Any) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"cache_mode": "refresh"},
+        {"cache": CacheControl(mode="refresh", tags=("a",), ttl_seconds=5)},
         {"timeouts": Timeouts(1, 1, 1)},
         {"fallback_models": ("x",)},
         {"abandon_seconds": 3},

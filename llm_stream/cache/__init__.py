@@ -1,0 +1,1 @@
+"""Finished answers by fingerprint: in memory or in Redis through aiocache, with tags and TTL."""

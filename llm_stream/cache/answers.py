@@ -1,0 +1,174 @@
+"""The cache in front of every model call: completed runs by fingerprint."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple
+
+from llm_stream.cache.shelf import Shelf
+from llm_stream.cache.stored import Stored
+from llm_stream.engine.recording import Recording
+from llm_stream.engine.run import Run
+from llm_stream.recipes.spec import RunSpec, dump_spec
+
+log = logging.getLogger(__name__)
+
+Policy = Literal["all", "repeatable", "none"]
+"""What is kept: every answer, those whose call is repeatable (`RunSpec.repeatable`), or none."""
+
+Count = Literal["hits", "misses", "stale", "stored", "too_large", "dropped", "faults"]
+
+FAULTS: Final = (OSError, TimeoutError)
+
+
+class Lookup(NamedTuple):
+    """What the cache has for a request.
+
+    `marks` are what an answer computed now would carry, None if it will not be kept.
+    """
+
+    entry: Stored | None = None
+    stale: bool = False
+    marks: Mapping[str, int] | None = None
+
+
+class AnswerCache:
+    """Finds and keeps answers. A fault of the backend is a miss, never an error of a request.
+
+    Args:
+        shelf: where entries are.
+        ttl_seconds: how long an answer is fresh unless its request says otherwise.
+        stale_seconds: how long beyond that it may still be given, while it is computed anew.
+        policy: what is kept.
+
+    Attributes:
+        counts: what happened so far, by `Count`.
+    """
+
+    def __init__(
+        self, shelf: Shelf, *, ttl_seconds: float, stale_seconds: float = 0, policy: Policy = "all"
+    ) -> None:
+        self.shelf = shelf
+        self.counts: Counter[Count] = Counter()
+        self._ttl_seconds = ttl_seconds
+        self._stale_seconds = stale_seconds
+        self._policy = policy
+        self._pending: dict[str, Stored] = {}
+        self._writes: set[asyncio.Task[None]] = set()
+
+    def used_by(self, spec: RunSpec) -> bool:
+        """Whether this request's answer may come from, and go into, the cache."""
+        if spec.cache.mode == "bypass":
+            return False
+        return self._policy == "all" or (self._policy == "repeatable" and spec.repeatable)
+
+    async def find(self, spec: RunSpec, key: str) -> Lookup:
+        """The answer to this request, if there is one; never for mode `refresh`."""
+        if not self.used_by(spec):
+            return Lookup()
+        names = names_of(spec)
+        try:
+            marks = await self.shelf.marks(names)
+            if spec.cache.mode == "refresh":
+                return Lookup(marks=marks)
+            entry = await self.shelf.read(key, names)
+        except FAULTS as error:
+            self._fault("read", error)
+            return Lookup(self._pending.get(key))
+        entry = self._pending.get(key, entry)
+        if entry is None:
+            self.counts["misses"] += 1
+            return Lookup(marks=marks)
+        stale = bool(self._stale_seconds) and entry.age_seconds > entry.fresh_seconds
+        self.counts["stale" if stale else "hits"] += 1
+        return Lookup(entry, stale, marks)
+
+    def keep(self, spec: RunSpec, run: Run, marks: Mapping[str, int]) -> None:
+        """Keep the answer of a run that has ended; only if it has completed.
+
+        An answer of a fallback model is not kept under the name of the model that was asked.
+        Called from the run's end: from this moment on `find` has it.
+        """
+        if run.state != "completed" or run.substituted:
+            return
+        seconds = spec.cache.ttl_seconds or self._ttl_seconds
+        entry = Stored(
+            recording=Recording.of(run),
+            request=dump_spec(spec),
+            marks=marks,
+            fresh_seconds=seconds,
+        )
+        self._pending[run.info.key] = entry
+        write = asyncio.create_task(self._write(run.info.key, entry), name=f"cache {run.id}")
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+
+    async def _write(self, key: str, entry: Stored) -> None:
+        try:
+            await self.shelf.write(key, entry, entry.fresh_seconds + self._stale_seconds)
+            self.counts["stored"] += 1
+        except FAULTS as error:
+            self._fault("write", error)
+        finally:
+            if self._pending.get(key) is entry:
+                del self._pending[key]
+
+    async def settled(self) -> None:
+        """Return when what was kept so far is on the shelf, or has failed to get there."""
+        while self._writes:
+            await asyncio.wait(tuple(self._writes))
+
+    async def drop(self, keys: list[str]) -> int:
+        """Drop entries; how many there were."""
+        await self.settled()
+        dropped = await self.shelf.drop(keys)
+        self.counts["dropped"] += dropped
+        return dropped
+
+    async def invalidate(self, name: str, *, older_than_seconds: float = 0) -> int:
+        """Drop what is under a name (`names_of`), or only what is that old; how many there were.
+
+        Without an age, answers being computed at this moment are void as well.
+        """
+        await self.settled()
+        if not older_than_seconds:
+            dropped = await self.shelf.bump(name)
+            self.counts["dropped"] += dropped
+            return dropped
+        total = 0
+        while keys := await self.shelf.page(
+            name, limit=1000, older_than_seconds=older_than_seconds
+        ):
+            dropped = await self.drop(keys)
+            total += dropped
+            if not dropped:
+                break
+        return total
+
+    def _fault(self, what: str, error: Exception) -> None:
+        self.counts["faults"] += 1
+        log.warning("cache %s failed: %s", what, type(error).__name__)
+
+    async def close(self) -> None:
+        """Finish the writes, let go of the shelf."""
+        await self.settled()
+        await self.shelf.close()
+
+
+def names_of(spec: RunSpec) -> list[str]:
+    """What an answer to this request can be invalidated by; each owner has names of its own."""
+    names = [
+        name_of(spec.owner, "all"),
+        name_of(spec.owner, "recipe", spec.recipe),
+        name_of(spec.owner, "model", spec.model),
+    ]
+    if spec.template is not None:
+        names.append(name_of(spec.owner, "template", spec.template.name))
+    names += [name_of(spec.owner, "tag", tag) for tag in dict.fromkeys(spec.cache.tags)]
+    return names
+
+
+def name_of(owner: str, kind: str, value: str = "") -> str:
+    """The name of all entries of an owner, or of those with one recipe, model, template or tag."""
+    return f"{owner}/{kind}:{value}"

@@ -1,0 +1,138 @@
+"""Where entries are kept, and in this process: the contract `Shelf`, and `MemoryShelf`."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from llm_stream.cache.memory import BoundedMemoryCache
+from llm_stream.cache.stored import Stored
+
+MAX_GENERATIONS: Final = 100_000
+"""Names whose generation is remembered; beyond, all entries are dropped and counting begins
+anew, which is safe."""
+
+
+class Volume(NamedTuple):
+    """How much is kept; None where the backend cannot tell."""
+
+    entries: int | None
+    bytes: int | None
+    evictions: int | None
+
+
+class Shelf(Protocol):
+    """Entries by key, and under names that can be invalidated in one step.
+
+    A name has a generation, a number that only grows. An entry carries the generations of its
+    names as of the moment it was asked for (its marks) and is void once one of them has moved on.
+    Every method may raise OSError or TimeoutError where the backend is elsewhere.
+    """
+
+    async def read(self, key: str, names: Sequence[str]) -> Stored | None:
+        """The entry, if there is a valid one; `names` are those known of it beforehand."""
+
+    async def marks(self, names: Sequence[str]) -> dict[str, int]:
+        """The generations of these names now."""
+
+    async def write(self, key: str, entry: Stored, seconds: float) -> None:
+        """Keep an entry that long, in place of an earlier one."""
+
+    async def drop(self, keys: Iterable[str]) -> int:
+        """Drop entries; how many there were."""
+
+    async def bump(self, name: str) -> int:
+        """Void every entry under the name, those being computed included; how many there were."""
+
+    async def page(
+        self, name: str, *, limit: int, skip: int = 0, older_than_seconds: float = 0
+    ) -> list[str]:
+        """Keys under the name, newest first."""
+
+    async def count(self, name: str) -> int:
+        """How many entries are under the name."""
+
+    def volume(self) -> Volume:
+        """How much is kept by this process."""
+
+    async def close(self) -> None:
+        """Let go of the backend."""
+
+
+class MemoryShelf:
+    """Entries in this process, in aiocache's memory backend, bounded.
+
+    Args:
+        max_entries, max_bytes: bounds; the least recently used entries go first.
+    """
+
+    def __init__(self, *, max_entries: int, max_bytes: int) -> None:
+        self._cache = BoundedMemoryCache(
+            max_entries=max_entries, max_bytes=max_bytes, on_gone=self._unlist
+        )
+        self._members: dict[str, dict[str, Stored]] = {}
+        self._generations: dict[str, int] = {}
+        self._floor = 0
+
+    async def read(self, key: str, names: Sequence[str]) -> Stored | None:
+        """See `Shelf`."""
+        entry: Stored | None = await self._cache.get(key)
+        if entry is None:
+            return None
+        generation = self._generation
+        if any(generation(name) != mark for name, mark in entry.marks.items()):
+            await self._cache.delete(key)
+            return None
+        return entry
+
+    async def marks(self, names: Sequence[str]) -> dict[str, int]:
+        """See `Shelf`."""
+        return {name: self._generation(name) for name in names}
+
+    def _generation(self, name: str) -> int:
+        return self._generations.get(name, self._floor)
+
+    async def write(self, key: str, entry: Stored, seconds: float) -> None:
+        """See `Shelf`."""
+        if await self._cache.set(key, entry, ttl=seconds):
+            for name in entry.marks:
+                self._members.setdefault(name, {})[key] = entry
+
+    def _unlist(self, key: str, entry: Stored) -> None:
+        for name in entry.marks:
+            if (members := self._members.get(name)) is not None:
+                members.pop(key, None)
+                if not members:
+                    del self._members[name]
+
+    async def drop(self, keys: Iterable[str]) -> int:
+        """See `Shelf`."""
+        return sum([await self._cache.delete(key) for key in list(keys)])
+
+    async def bump(self, name: str) -> int:
+        """See `Shelf`. Constant time, but for giving the memory back."""
+        self._generations[name] = self._generation(name) + 1
+        dropped = await self.drop(self._members.get(name, ()))
+        if len(self._generations) > MAX_GENERATIONS:
+            self._floor = max(self._generations.values()) + 1
+            self._generations.clear()
+            await self._cache.clear()
+        return dropped
+
+    async def page(
+        self, name: str, *, limit: int, skip: int = 0, older_than_seconds: float = 0
+    ) -> list[str]:
+        """See `Shelf`."""
+        members = reversed(self._members.get(name, {}).items())
+        keys = [key for key, entry in members if entry.age_seconds >= older_than_seconds]
+        return keys[skip : skip + limit]
+
+    async def count(self, name: str) -> int:
+        """See `Shelf`."""
+        return len(self._members.get(name, ()))
+
+    def volume(self) -> Volume:
+        """See `Shelf`."""
+        return Volume(len(self._cache), self._cache.bytes, self._cache.evictions)
+
+    async def close(self) -> None:
+        """See `Shelf`."""
+        await self._cache.clear()

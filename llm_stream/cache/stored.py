@@ -1,0 +1,96 @@
+"""One entry of the cache, and its bytes."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import orjson
+from aiocache.serializers import BaseSerializer
+
+from llm_stream.engine.recording import InvalidRecording, Recording
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An answer that can be given again.
+
+    Attributes:
+        recording: what was said.
+        request: the spec as JSON, to compute the answer anew.
+        marks: {name: generation} of everything it can be invalidated by, as of the moment the
+            answer was asked for.
+        fresh_seconds: how long after `stored_at` it is fresh.
+        stored_at: seconds since 1970, by the clock of who stored it.
+    """
+
+    recording: Recording
+    request: bytes
+    marks: Mapping[str, int]
+    fresh_seconds: float
+    stored_at: float = field(default_factory=time.time)
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago it was stored; a clock set back makes nothing younger than new."""
+        return max(0.0, time.time() - self.stored_at)
+
+    @property
+    def size(self) -> int:
+        """Bytes it holds, about."""
+        return self.recording.size + len(self.request) + 100 * len(self.marks) + 500
+
+    def encode(self) -> bytes:
+        """Three parts in lines: facts, request, recording; read by `decode`."""
+        facts = {
+            "format": FORMAT,
+            "marks": dict(self.marks),
+            "fresh_seconds": self.fresh_seconds,
+            "stored_at": self.stored_at,
+        }
+        return b"\n".join([orjson.dumps(facts), self.request, self.recording.encode()])
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """The entry in these bytes, checked like any input.
+
+        Raises:
+            InvalidRecording: they are anything else.
+        """
+        try:
+            head, request, recording = data.split(b"\n", 2)
+            facts = orjson.loads(head)
+            if facts["format"] != FORMAT:
+                raise InvalidRecording("another format")
+            return cls(
+                recording=Recording.decode(recording),
+                request=request,
+                marks={str(name): int(mark) for name, mark in facts["marks"].items()},
+                fresh_seconds=float(facts["fresh_seconds"]),
+                stored_at=float(facts["stored_at"]),
+            )
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise InvalidRecording(f"not an entry: {error}") from error
+
+
+class StoredSerializer(BaseSerializer):  # type: ignore[misc]
+    """For aiocache: entries as bytes, and the whole numbers that generations are. No pickle."""
+
+    DEFAULT_ENCODING = None
+
+    def dumps(self, value: Stored | int) -> bytes | int:
+        """What Redis keeps."""
+        return value.encode() if isinstance(value, Stored) else value
+
+    def loads(self, value: bytes | None) -> Any:
+        """What it gives back: an entry, a number, None; bytes that are neither are None."""
+        if value is None:
+            return None
+        if value.isdigit():
+            return int(value)
+        try:
+            return Stored.decode(value)
+        except InvalidRecording:
+            return None

@@ -1,0 +1,37 @@
+"""Sections about what outlives a run: the cache."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from llm_stream.config.sections import Section
+
+
+class CacheSection(Section):
+    """Finished answers, kept to be given again."""
+
+    enabled: bool = Field(default=True, description="Whether answers are kept at all.")
+    url: str = Field(
+        default="",
+        description="redis://host:port/db to keep them in Redis, for all replicas;"
+        ' "" = in the memory of this process.',
+    )
+    max_entries: int = Field(
+        default=10_000, ge=1, description="Entries kept in memory; the least recently used go."
+    )
+    max_bytes: int = Field(
+        default=134_217_728, ge=1, description="Bytes kept in memory, all entries together."
+    )
+    ttl_seconds: float = Field(
+        default=86_400.0, gt=0, description="How long an answer is fresh; a request may say."
+    )
+    stale_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long beyond that it is still given, while it is computed anew.",
+    )
+    policy: Literal["all", "repeatable"] = Field(
+        default="all",
+        description='Which answers are kept: "all", or only those of a "repeatable" call:'
+        " temperature 0 or a seed.",
+    )

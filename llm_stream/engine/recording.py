@@ -1,0 +1,141 @@
+"""What a completed run said, kept so that it can be said again: by a cache, by a history.
+
+A recording holds the run's last, valid output: what a restart took back is not in it.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Self
+
+import orjson
+
+from llm_stream.engine.run import Run
+from llm_stream.errors import InternalError
+
+FORMAT: Final = 1
+"""Of the encoded form; another one is not read."""
+
+_KEPT: Final = frozenset(
+    {"text.delta", "reasoning.delta", "tool.called", "tool.returned", "step.started",
+     "step.completed", "item.completed", "usage"}
+)  # fmt: skip
+
+
+class InvalidRecording(ValueError):
+    """Bytes that are no recording: corrupt, of another format, or not ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One completed answer.
+
+    Attributes:
+        key: the fingerprint of the request.
+        recipe, model, template, owner, tags, structured, title: as of the run (`RunInfo`).
+        run: id of the run that was recorded.
+        created_at: when it ended, seconds since 1970.
+        total_ms: how long it took.
+        kinds, times, bodies: of each event its type, its milliseconds since the run's creation,
+            and its encoded payload (`Event.body`).
+        ending: the terminal payload, `timings` excepted.
+    """
+
+    key: str
+    recipe: str
+    model: str
+    run: str
+    ending: dict[str, Any]
+    kinds: tuple[str, ...] = ()
+    times: tuple[int, ...] = ()
+    bodies: tuple[bytes, ...] = ()
+    template: str | None = None
+    owner: str = ""
+    title: str = ""
+    tags: tuple[str, ...] = ()
+    structured: bool = False
+    total_ms: int = 0
+    created_at: float = field(default_factory=time.time)
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """Record a run that has completed."""
+        events = run.events()
+        if not events or events[-1].type != "run.completed":
+            raise InternalError("Only a completed run can be recorded.", run=run.id)
+        start = max((n for n, e in enumerate(events) if e.type == "run.restarted"), default=0)
+        kept = [
+            event
+            for place, event in enumerate(events)
+            # Tokens are spent whatever became of the output.
+            if event.type in _KEPT and (place > start or event.type == "usage")
+        ]
+        ending: dict[str, Any] = dict(events[-1].payload())
+        total_ms = ending.pop("timings")["total_ms"]
+        info = run.info
+        return cls(
+            key=info.key,
+            recipe=info.recipe,
+            model=info.model,
+            run=run.id,
+            ending=ending | {"attempts": 1},
+            kinds=tuple(event.type for event in kept),
+            times=tuple(event.t_ms for event in kept),
+            bodies=tuple(event.body for event in kept),
+            template=info.template,
+            owner=info.owner,
+            title=info.title,
+            tags=info.tags,
+            structured=info.structured,
+            total_ms=total_ms,
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes it holds, about."""
+        return 1000 + sum(map(len, self.bodies)) + 150 * len(self.bodies)
+
+    def encode(self) -> bytes:
+        """One line of facts, then one a payload; read by `decode`."""
+        facts = asdict(self)
+        del facts["bodies"], facts["kinds"]
+        head = orjson.dumps({"format": FORMAT, **facts})
+        return b"\n".join([head, *(b"{" + body for body in self.bodies)])
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """The recording in these bytes, checked like any input.
+
+        Raises:
+            InvalidRecording: they are anything else.
+        """
+        head, *lines = data.split(b"\n")
+        try:
+            facts = orjson.loads(head)
+            if facts.pop("format") != FORMAT:
+                raise InvalidRecording("another format")
+            payloads = [orjson.loads(line) for line in lines]
+            kinds = tuple(payload["type"] for payload in payloads)
+            made = cls(
+                **facts | {"times": tuple(facts["times"]), "tags": tuple(facts["tags"])},
+                kinds=kinds,
+                bodies=tuple(line[1:] for line in lines),
+            )
+            _check(made, payloads)
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise InvalidRecording(f"not a recording: {error}") from error
+        return made
+
+
+def _check(recording: Recording, payloads: Iterable[dict[str, Any]]) -> None:
+    digest = hashlib.sha256()
+    for payload in payloads:
+        if payload["type"] not in _KEPT:
+            raise InvalidRecording(f"{payload['type']!r} is not recorded")
+        if payload["type"] == "text.delta" and "step" not in payload:
+            digest.update(payload["text"].encode())
+    if digest.hexdigest() != recording.ending["text_sha256"]:
+        raise InvalidRecording("the text is not the one that was recorded")
+    if len(recording.times) != len(recording.bodies):
+        raise InvalidRecording("times are missing")

@@ -1,0 +1,61 @@
+"""Media types: reading a JSON body, choosing how to answer, answering in JSON."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import orjson
+from aiohttp import hdrs, web
+
+from llm_stream.errors import NotAcceptable, UnsupportedMediaType
+
+SSE_TYPE: Final = "text/event-stream"
+JSON_TYPE: Final = "application/json"
+NDJSON_TYPE: Final = "application/x-ndjson"
+
+
+def json_response(
+    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A JSON response, encoded by orjson."""
+    return web.Response(
+        body=orjson.dumps(value), status=status, content_type=JSON_TYPE, headers=headers
+    )
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body of a JSON request.
+
+    Raises:
+        UnsupportedMediaType: not declared as JSON, or compressed (the caller's doing).
+    """
+    if request.content_type != JSON_TYPE:
+        raise UnsupportedMediaType(
+            "Send the body as JSON, with 'Content-Type: application/json'.", field="Content-Type"
+        )
+    if hdrs.CONTENT_ENCODING in request.headers:
+        raise UnsupportedMediaType(
+            "Send the body uncompressed, without Content-Encoding.", field="Content-Encoding"
+        )
+    return await request.read()
+
+
+def chosen_type(request: web.Request, *offers: str) -> str:
+    """The media type to answer with: the one named in `Accept`, else the first offer.
+
+    Raises:
+        NotAcceptable: `Accept` excludes all offers (the caller's doing).
+    """
+    accepted = [
+        part.partition(";")[0].strip().lower()
+        for value in request.headers.getall(hdrs.ACCEPT, [])
+        for part in value.split(",")
+    ]
+    for offer in offers:
+        if offer in accepted:
+            return offer
+    kind = {"*/*", JSON_TYPE.partition("/")[0] + "/*", ""}
+    if not accepted or kind & set(accepted) or "application/problem+json" in accepted:
+        return offers[0]
+    if "text/*" in accepted and SSE_TYPE in offers:
+        return SSE_TYPE
+    raise NotAcceptable(f"This call answers with {' or '.join(offers)}.", field="Accept")
