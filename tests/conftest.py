@@ -1,51 +1,45 @@
 """A real service on a real socket, with scripted models, no network and no keys."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from llm_stream.config import (
-    LimitsSection,
-    LocalSection,
-    ModelsSection,
-    RunsSection,
-    ServerSection,
-    Settings,
-)
+from llm_stream.config import Settings
 from llm_stream.testing import ScriptedModel
 from llm_stream.testing.service import RunningService, running_service
+
+from .redisserver import RedisServer
 
 StartService = Callable[..., Awaitable[RunningService]]
 
 
-def settings(
-    *,
-    server: dict[str, Any] | None = None,
-    runs: dict[str, Any] | None = None,
-    limits: dict[str, Any] | None = None,
-    models: dict[str, Any] | None = None,
-) -> Settings:
-    """A configuration without plugins and without the embedded model."""
+def settings(**sections: dict[str, Any]) -> Settings:
+    """A configuration without plugins, embedded model and files: `server={...}`, `runs={...}`."""
+    scripted = {"default": "scripted", "plugins": (), "aliases": {"fast": "scripted"}}
+    chosen = {
+        **sections,
+        "models": {**scripted, **sections.get("models", {})},
+        "local": {"enabled": False},
+    }
     return Settings.model_construct(
-        **{name: Settings.model_fields[name].default for name in Settings.model_fields}
-        | {
-            "server": ServerSection(**(server or {})),
-            "runs": RunsSection(**(runs or {})),
-            "limits": LimitsSection(**(limits or {})),
-            "models": ModelsSection(
-                **{
-                    "default": "scripted",
-                    "plugins": (),
-                    "aliases": {"fast": "scripted"},
-                    **(models or {}),
-                }
-            ),
-            "local": LocalSection(enabled=False),
+        **{
+            name: (field.annotation or Any)(**chosen.get(name, {}))
+            for name, field in Settings.model_fields.items()
         }
     )
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real Redis of its own, empty."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture

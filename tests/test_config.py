@@ -307,7 +307,7 @@ def test_shipped_file_is_toml_with_units() -> None:
     """Keys that hold times or sizes end in their unit."""
     values = tomllib.loads(SHIPPED.read_text())
     units = ("_seconds", "_bytes", "_chars", "_tokens")
-    counts = {"port", "attachments", "parallel", "threads", "sync_threads"}
+    counts = {"port", "attachments", "parallel", "threads", "sync_threads", "max_entries"}
     counts |= {key for key in values["limits"] if key.endswith(("_runs", "_streams"))}
 
     for section in values.values():
