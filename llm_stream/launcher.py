@@ -36,6 +36,13 @@ class Recipe(Protocol):
         """Payloads, then one `Outcome`; closed by the run."""
 
 
+class Recorder(Protocol):
+    """Told of every run that has ended and was no replay; must not raise or block."""
+
+    def record(self, spec: RunSpec, run: Run, marks: Mapping[str, int] | None) -> None:
+        """`marks` as `Lookup` has them: None where the answer is not to be given again."""
+
+
 class Launch(NamedTuple):
     """A run, and whether it was already under way for somebody else."""
 
@@ -62,6 +69,7 @@ class Launcher:
         gate: how many runs the whole service works on at once.
         max_log_bytes: bound of each run's log.
         describe_error: makes the problem object of `run.failed`.
+        history: told of the runs that have ended.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the road
@@ -73,6 +81,7 @@ class Launcher:
         *,
         max_log_bytes: int,
         describe_error: DescribeError,
+        history: Recorder | None = None,
     ) -> None:
         self.recipes = dict(recipes)
         self._registry = registry
@@ -80,6 +89,7 @@ class Launcher:
         self._gate = gate
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
+        self._history = history
 
     async def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
         """Join an equal run that is under way, replay a kept answer, or start.
@@ -136,6 +146,8 @@ class Launcher:
             if (marks := found.marks) is not None:
                 # From the very moment of its end the answer is found in the cache.
                 run.on_finished(lambda run: self._cache.keep(spec, run, marks))
+            if (history := self._history) is not None:
+                run.on_finished(lambda run: history.record(spec, run, found.marks))
             run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run, set())), passes)
             return run
 

@@ -10,12 +10,13 @@ from typing import Final, TypeVar
 
 import prometheus_client as prom
 from prometheus_async import aio
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, StreamError
+from llm_stream.history.writer import Facts
 
 T = TypeVar("T")
 
@@ -106,6 +107,10 @@ class Metrics:
         """Show the registry's gauges from now on."""
         self.registry.register(_Gauges(registry, sockets))
 
+    def watch_history(self, facts: Callable[[], Facts]) -> None:
+        """Show the history's figures from now on."""
+        self.registry.register(_HistoryFigures(facts))
+
     def run_started(self, run: Run) -> None:
         """See `RunObserver`; gauges are read from the registry instead."""
 
@@ -161,3 +166,19 @@ class _Gauges(Collector):
         yield GaugeMetricFamily("llm_stream_readers", "Open subscriptions.", runs.readers)
         yield GaugeMetricFamily("llm_stream_log_bytes", "Memory of event logs.", runs.log_bytes)
         yield GaugeMetricFamily("llm_stream_sockets", "Open WebSockets.", self._sockets())
+
+
+class _HistoryFigures(Collector):
+    def __init__(self, facts: Callable[[], Facts]) -> None:
+        self._facts = facts
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        facts, name = self._facts(), "llm_stream_history"
+        yield GaugeMetricFamily(f"{name}_queued", "Runs waiting to be recorded.", facts.queued)
+        yield GaugeMetricFamily(f"{name}_bytes", "The log database on the disk.", facts.bytes)
+        yield CounterMetricFamily(f"{name}_written", "Runs recorded.", facts.written)
+        yield CounterMetricFamily(f"{name}_dropped", "Runs not recorded.", facts.dropped)
+        yield CounterMetricFamily(f"{name}_failures", "Faults of the database.", facts.failures)

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Literal, NamedTuple, Protocol
 
 from llm_stream.cache.shelf import Shelf
 from llm_stream.cache.stored import Stored
@@ -17,9 +18,21 @@ log = logging.getLogger(__name__)
 Policy = Literal["all", "repeatable", "none"]
 """What is kept: every answer, those whose call is repeatable (`RunSpec.repeatable`), or none."""
 
-Count = Literal["hits", "misses", "stale", "stored", "too_large", "dropped", "faults"]
+Count = Literal["hits", "misses", "stale", "stored", "restored", "too_large", "dropped", "faults"]
 
 FAULTS: Final = (OSError, TimeoutError)
+
+
+class SecondLevel(Protocol):
+    """Where answers are found that are on the shelf no more. Neither method raises."""
+
+    async def find(self, key: str) -> Stored | None:
+        """The newest answer of this fingerprint, however old."""
+
+    async def forget(
+        self, keys: Sequence[str] = (), *, name: str | None = None, older_than_seconds: float = 0
+    ) -> int:
+        """Drop answers by fingerprint or under a name; how many there were."""
 
 
 class Lookup(NamedTuple):
@@ -41,19 +54,28 @@ class AnswerCache:
         ttl_seconds: how long an answer is fresh unless its request says otherwise.
         stale_seconds: how long beyond that it may still be given, while it is computed anew.
         policy: what is kept.
+        second: asked on a miss, told of everything that is dropped.
 
     Attributes:
         counts: what happened so far, by `Count`.
     """
 
     def __init__(
-        self, shelf: Shelf, *, ttl_seconds: float, stale_seconds: float = 0, policy: Policy = "all"
+        self,
+        shelf: Shelf,
+        *,
+        ttl_seconds: float,
+        stale_seconds: float = 0,
+        policy: Policy = "all",
+        second: SecondLevel | None = None,
     ) -> None:
         self.shelf = shelf
         self.counts: Counter[Count] = Counter()
         self._ttl_seconds = ttl_seconds
         self._stale_seconds = stale_seconds
         self._policy = policy
+        self._second = second
+        self._drops = 0
         self._pending: dict[str, Stored] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
@@ -76,13 +98,38 @@ class AnswerCache:
         except FAULTS as error:
             self._fault("read", error)
             return Lookup(self._pending.get(key))
-        entry = self._pending.get(key, entry)
+        entry = self._pending.get(key, entry) or await self._restore(key)
         if entry is None:
             self.counts["misses"] += 1
             return Lookup(marks=marks)
         stale = bool(self._stale_seconds) and entry.age_seconds > entry.fresh_seconds
         self.counts["stale" if stale else "hits"] += 1
         return Lookup(entry, stale, marks)
+
+    async def _restore(self, key: str) -> Stored | None:
+        """The answer from the second level, back on the shelf for the time that is left to it."""
+        if self._second is None:
+            return None
+        drops = self._drops
+        entry = await self._second.find(key)
+        if entry is None:
+            return None
+        seconds = entry.fresh_seconds + self._stale_seconds - entry.age_seconds
+        try:
+            marks = await self.shelf.marks(list(entry.marks))
+        except FAULTS as error:
+            self._fault("read", error)
+            return None
+        # A shelf of this process counts generations from its start, so they tell nothing of
+        # earlier ones; what was invalidated then, the second level has forgotten.
+        void = self.shelf.shared and marks != entry.marks
+        if seconds <= 0 or void or drops != self._drops:
+            return None
+        if (newer := self._pending.get(key)) is not None:
+            return newer
+        entry = replace(entry, marks=marks)
+        self._put(key, entry, seconds, "restored")
+        return entry
 
     def keep(self, spec: RunSpec, run: Run, marks: Mapping[str, int]) -> None:
         """Keep the answer of a run that has ended; only if it has completed.
@@ -99,15 +146,20 @@ class AnswerCache:
             marks=marks,
             fresh_seconds=seconds,
         )
-        self._pending[run.info.key] = entry
-        write = asyncio.create_task(self._write(run.info.key, entry), name=f"cache {run.id}")
+        self._put(run.info.key, entry, seconds + self._stale_seconds, "stored")
+
+    def _put(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
+        self._pending[key] = entry
+        write = asyncio.create_task(
+            self._write(key, entry, seconds, count), name=f"cache {entry.recording.run}"
+        )
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
 
-    async def _write(self, key: str, entry: Stored) -> None:
+    async def _write(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
         try:
-            await self.shelf.write(key, entry, entry.fresh_seconds + self._stale_seconds)
-            self.counts["stored"] += 1
+            await self.shelf.write(key, entry, seconds)
+            self.counts[count] += 1
         except FAULTS as error:
             self._fault("write", error)
         finally:
@@ -121,26 +173,46 @@ class AnswerCache:
 
     async def drop(self, keys: list[str]) -> int:
         """Drop entries; how many there were."""
+        forgotten = await self._forget(keys)
         await self.settled()
-        dropped = await self.shelf.drop(keys)
+        # The second level has what is on the shelf, and more.
+        dropped = max(forgotten, await self.shelf.drop(keys))
         self.counts["dropped"] += dropped
         return dropped
+
+    async def _forget(
+        self, keys: Sequence[str] = (), *, name: str | None = None, older_than_seconds: float = 0
+    ) -> int:
+        """Have it forgotten before it leaves the shelf, or it could come back in between."""
+        if self._second is None:
+            return 0
+        self._drops += 1
+        try:
+            return await self._second.forget(keys, name=name, older_than_seconds=older_than_seconds)
+        finally:
+            self._drops += 1
 
     async def invalidate(self, name: str, *, older_than_seconds: float = 0) -> int:
         """Drop what is under a name (`names_of`), or only what is that old; how many there were.
 
         Without an age, answers being computed at this moment are void as well.
         """
+        forgotten = await self._forget(name=name, older_than_seconds=older_than_seconds)
         await self.settled()
-        if not older_than_seconds:
-            dropped = await self.shelf.bump(name)
-            self.counts["dropped"] += dropped
-            return dropped
+        if older_than_seconds:
+            total = await self._drop_old(name, older_than_seconds)
+        else:
+            total = await self.shelf.bump(name)
+        total = max(forgotten, total)
+        self.counts["dropped"] += total
+        return total
+
+    async def _drop_old(self, name: str, older_than_seconds: float) -> int:
         total = 0
         while keys := await self.shelf.page(
             name, limit=1000, older_than_seconds=older_than_seconds
         ):
-            dropped = await self.drop(keys)
+            dropped = await self.shelf.drop(keys)
             total += dropped
             if not dropped:
                 break

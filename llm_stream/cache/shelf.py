@@ -25,7 +25,12 @@ class Shelf(Protocol):
     A name has a generation, a number that only grows. An entry carries the generations of its
     names as of the moment it was asked for (its marks) and is void once one of them has moved on.
     Every method may raise OSError or TimeoutError where the backend is elsewhere.
+
+    Attributes:
+        shared: whether generations outlive this process and count for others too.
     """
+
+    shared: bool
 
     async def read(self, key: str, names: Sequence[str]) -> Stored | None:
         """The entry, if there is a valid one; `names` are those known of it beforehand."""
@@ -63,6 +68,8 @@ class MemoryShelf:
     Args:
         max_entries, max_bytes: bounds; the least recently used entries go first.
     """
+
+    shared = False
 
     def __init__(self, *, max_entries: int, max_bytes: int) -> None:
         self._cache = BoundedMemoryCache(

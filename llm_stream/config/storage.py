@@ -1,4 +1,4 @@
-"""Sections about what outlives a run: the cache."""
+"""Sections about what outlives a run: the cache and the history."""
 
 from typing import Literal
 
@@ -34,4 +34,22 @@ class CacheSection(Section):
         default="all",
         description='Which answers are kept: "all", or only those of a "repeatable" call:'
         " temperature 0 or a seed.",
+    )
+
+
+class HistorySection(Section):
+    """Finished runs, in llm's own log database: `llm logs` shows them."""
+
+    enabled: bool = Field(default=True, description="Whether runs are recorded.")
+    path: str = Field(
+        default="",
+        description='The database; "" = logs.db in llm\'s user folder (LLM_USER_PATH).',
+    )
+    retention_days: float = Field(
+        default=30.0, gt=0, description="How long runs stay in it; llm's own rows are not touched."
+    )
+    max_bytes: int = Field(
+        default=1_073_741_824,
+        ge=1_048_576,
+        description="Bytes of the database beyond which the oldest runs go.",
     )

@@ -13,6 +13,7 @@ from llm_stream.config import Settings
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
+from llm_stream.history.history import History
 from llm_stream.launcher import Launcher, Recipe
 from llm_stream.logs import RunLog
 from llm_stream.metrics import Metrics
@@ -74,13 +75,15 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         Reason(prompts),
         Batch(answer, problem),
     ]
-    cache = make_cache(settings)
+    history = make_history(settings)
+    cache = make_cache(settings, history)
     service = Service(
         settings=settings,
         catalog=catalog,
         prompts=prompts,
         registry=registry,
         cache=cache,
+        history=history,
         launcher=Launcher(
             {each.name: each for each in recipes},
             registry,
@@ -88,6 +91,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service"),
             max_log_bytes=settings.runs.max_log_bytes,
             describe_error=problem,
+            history=history,
         ),
         intake=Intake(
             catalog,
@@ -100,6 +104,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
     metrics.watch(registry, lambda: len(service.sockets))
+    if history is not None:
+        metrics.watch_history(history.facts)
 
     app = web.Application(
         middlewares=[identify_and_log, problems], client_max_size=settings.server.body_bytes
@@ -124,9 +130,13 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             except ModelUnavailable as error:
                 # Other models are not touched; whoever asks this one is told the same.
                 log.warning("local.unavailable", detail=error.detail)
+        if history is not None:
+            history.start()
         yield
         await registry.close()
         await cache.close()
+        if history is not None:
+            await history.close()
         lag.cancel()
         await asyncio.gather(lag, return_exceptions=True)
         if local is not None:
@@ -164,14 +174,29 @@ def make_local(settings: Settings) -> LocalModel | None:
     )
 
 
-def make_cache(settings: Settings) -> AnswerCache:
-    """The cache as configured."""
+def make_history(settings: Settings) -> History | None:
+    """The history as configured, None if it is switched off."""
+    history = settings.history
+    if not history.enabled:
+        return None
+    return History(
+        Path(history.path) if history.path else None,
+        days=history.retention_days,
+        max_bytes=history.max_bytes,
+        fresh_seconds=settings.cache.ttl_seconds,
+        stale_seconds=settings.cache.stale_seconds,
+    )
+
+
+def make_cache(settings: Settings, history: History | None) -> AnswerCache:
+    """The cache as configured, with the history as its second level."""
     cache = settings.cache
     return AnswerCache(
         MemoryShelf(max_entries=cache.max_entries, max_bytes=cache.max_bytes),
         ttl_seconds=cache.ttl_seconds,
         stale_seconds=cache.stale_seconds,
         policy=cache.policy if cache.enabled else "none",
+        second=history,
     )
 
 

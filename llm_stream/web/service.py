@@ -11,6 +11,7 @@ from aiohttp import web
 from llm_stream.cache.answers import AnswerCache
 from llm_stream.config import Settings
 from llm_stream.engine.registry import RunRegistry
+from llm_stream.history.history import History
 from llm_stream.launcher import Launcher
 from llm_stream.metrics import Metrics
 from llm_stream.models.catalog import ModelCatalog
@@ -57,6 +58,7 @@ class Service:
     registry: RunRegistry
     launcher: Launcher
     cache: AnswerCache
+    history: History | None
     intake: Intake
     metrics: Metrics
     idempotency: IdempotencyKeys

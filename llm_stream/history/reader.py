@@ -1,0 +1,62 @@
+"""The one thread that reads, so that the loop never waits for the disk."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from llm_stream.cache.stored import Stored
+from llm_stream.engine.recording import InvalidRecording
+from llm_stream.history import sidetable
+from llm_stream.history.database import default_path, open_reader
+
+FIND_SECONDS: Final = 1.0
+"""A look-up that takes longer is given up: computing the answer is what would follow anyway."""
+
+
+class Reader:
+    """Owns the thread and its connection.
+
+    Args:
+        path: the database; None: llm's own.
+        count_failure: told of each fault.
+    """
+
+    def __init__(self, path: Path | None, count_failure: Callable[[Exception], None]) -> None:
+        self._path = path
+        self._count_failure = count_failure
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="history-reader")
+        self._connection: sqlite3.Connection | None = None
+
+    async def find(self, key: str) -> Stored | None:
+        """The newest answer of this fingerprint; None also after any fault."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(FIND_SECONDS):
+                return await loop.run_in_executor(self._thread, self._find, key)
+        except (sqlite3.Error, OSError, InvalidRecording, RuntimeError) as error:
+            # TimeoutError is an OSError; RuntimeError: the thread has been shut down.
+            self._count_failure(error)
+            return None
+
+    def _find(self, key: str) -> Stored | None:
+        try:
+            # Its own connection: what was written earlier is found also while writing fails.
+            if self._connection is None:
+                self._connection = open_reader(self._path or default_path())
+            return None if self._connection is None else sidetable.find(self._connection, key)
+        except sqlite3.Error:
+            self._disconnect()
+            raise
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    async def close(self) -> None:
+        """Let go of the database and end the thread."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
+        self._thread.shutdown(wait=False)
