@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, StreamError
-from llm_stream.history.writer import Facts
+from llm_stream.history.facts import Facts
 
 T = TypeVar("T")
 

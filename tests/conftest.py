@@ -19,7 +19,7 @@ StartService = Callable[..., Awaitable[RunningService]]
 
 
 def settings(**sections: dict[str, Any]) -> Settings:
-    """A configuration without plugins, embedded model, history and files: `server={...}`, `runs={...}`."""
+    """A configuration without plugins, embedded model, history, files: `server={...}`, ..."""
     scripted = {"default": "scripted", "plugins": (), "aliases": {"fast": "scripted"}}
     chosen = {
         **sections,

@@ -109,6 +109,11 @@ def _alone(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether another connection was writing, which will have ended soon."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+
+
 def used_bytes(connection: sqlite3.Connection) -> int:
     """Bytes of the pages in use; pages that are free will be used again."""
     pages, free, size = (

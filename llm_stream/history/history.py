@@ -13,10 +13,11 @@ from llm_stream.cache.stored import Stored
 from llm_stream.engine.run import Run
 from llm_stream.history import retention, sidetable
 from llm_stream.history.database import transaction
+from llm_stream.history.facts import Facts
 from llm_stream.history.jobs import Forgetting, Writing
 from llm_stream.history.reader import Reader
 from llm_stream.history.turns import Finished
-from llm_stream.history.writer import RETRY_SECONDS, Facts, Writer
+from llm_stream.history.writer import RETRY_SECONDS, Writer
 from llm_stream.recipes.spec import RunSpec
 
 QUEUE_RUNS: Final = 10_000
@@ -180,6 +181,6 @@ class History:
         ]
 
     async def close(self) -> None:
-        """Write what is queued, within seconds, and end both threads."""
+        """Write what is queued, within seconds, and end both threads. Idempotent."""
         await asyncio.to_thread(self._writer.close, FLUSH_SECONDS)
         await self._reader.close()

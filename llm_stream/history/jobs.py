@@ -34,11 +34,15 @@ class Writing:
 
     def prepare(self) -> None:
         """See `Job`."""
+        if self._row is not None:  # tried before
+            return
         finished = self._finished
         run = finished.run
         fold = Fold(run.events())
         entry = self._entry()
         ended_early = run.state != "completed"
+        if run.info.recipe not in turns.UNLOGGED:
+            self._response = turns.response_of(finished, fold)
         self._row = sidetable.Row(
             run=run.id,
             fingerprint=run.info.key,
@@ -56,8 +60,6 @@ class Writing:
             entry=None if entry is None else sidetable.pack(entry),
             names=() if entry is None else tuple(entry.marks),
         )
-        if run.info.recipe not in turns.UNLOGGED:
-            self._response = turns.response_of(finished, fold)
 
     def _entry(self) -> Stored | None:
         finished = self._finished

@@ -29,15 +29,17 @@ class Reader:
         self._count_failure = count_failure
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history-reader")
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
 
     async def find(self, key: str) -> Stored | None:
         """The newest answer of this fingerprint; None also after any fault."""
+        if self._closed:
+            return None
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(FIND_SECONDS):
                 return await loop.run_in_executor(self._thread, self._find, key)
-        except (sqlite3.Error, OSError, InvalidRecording, RuntimeError) as error:
-            # TimeoutError is an OSError; RuntimeError: the thread has been shut down.
+        except (sqlite3.Error, OSError, InvalidRecording) as error:  # TimeoutError is an OSError
             self._count_failure(error)
             return None
 
@@ -57,6 +59,9 @@ class Reader:
             connection.close()
 
     async def close(self) -> None:
-        """Let go of the database and end the thread."""
+        """Let go of the database and end the thread. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._disconnect)
         self._thread.shutdown(wait=False)

@@ -12,6 +12,9 @@ RUNS_AT_ONCE: Final = 500
 FREED_PAGES: Final = 2000
 """Pages given back to the file system in one go; 8 MB."""
 
+MERGED_PAGES: Final = -1000
+"""Work on the search index in one go; negative: also while its parts are still few."""
+
 LOW_WATER: Final = 0.9
 """Part of the most bytes that is left when the oldest runs had to go for space."""
 
@@ -127,5 +130,12 @@ def delete(connection: sqlite3.Connection, runs: list[str]) -> None:
 
 
 def give_back(connection: sqlite3.Connection) -> None:
-    """Shrink the file by some free pages; without effect on a file that llm made itself."""
+    """Merge what deleted text has left in the search index, and shrink the file by some pages.
+
+    A file that llm made itself does not shrink; its free pages are used again.
+    """
+    connection.execute(
+        "INSERT INTO turn_search_fts (turn_search_fts, rank) VALUES ('merge', ?)", [MERGED_PAGES]
+    )
+    connection.commit()
     connection.execute(f"PRAGMA incremental_vacuum({FREED_PAGES})").fetchall()

@@ -9,15 +9,20 @@ from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from llm.logs import LogStore
 
-from llm_stream.history.database import default_path, file_bytes, open_store, transaction
+from llm_stream.history.database import (
+    default_path,
+    file_bytes,
+    is_busy,
+    open_store,
+    transaction,
+)
+from llm_stream.history.facts import Facts, State
 
 log = logging.getLogger(__name__)
-
-State = Literal["starting", "open", "failing", "closed"]
 
 BATCH: Final = 64
 """Most jobs of one transaction."""
@@ -54,22 +59,6 @@ class Job(Protocol):
 
     def done(self) -> None:
         """What was written is committed."""
-
-
-class Facts(NamedTuple):
-    """The writer's figures. `last_error` is the kind of the last fault, "" without one."""
-
-    state: State
-    queued: int
-    written: int
-    dropped: int
-    failures: int
-    last_error: str
-    bytes: int
-
-    def describe(self) -> dict[str, Any]:
-        """As /health tells it."""
-        return self._asdict()
 
 
 class Writer:
@@ -226,8 +215,11 @@ class Writer:
         self._state = "failing"
         self._disconnect()
         with self._changed:
-            hurry = self._give_up_at is not None
-            pause = LAST_RETRY_SECONDS if hurry else self._retry_seconds
+            pause = self._retry_seconds
+            if self._give_up_at is not None:
+                # Another program's transaction ends soon; what else may be wrong stays wrong.
+                pause = LAST_RETRY_SECONDS
+                self._give_up_at = self._give_up_at if is_busy(error) else 0.0
             self._retry_at = time.monotonic() + pause
 
     def _disconnect(self) -> None:
