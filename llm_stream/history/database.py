@@ -17,6 +17,9 @@ from llm_stream.history import sidetable
 BUSY_SECONDS: Final = 1.0
 """How long a statement waits for another process; then the batch is tried again later."""
 
+BUSY_READ_SECONDS: Final = 0.2
+"""How long a look-up waits where somebody has locked the whole file."""
+
 WAL_BYTES: Final = 16 << 20
 """What is left of the -wal file after a checkpoint."""
 
@@ -65,7 +68,9 @@ def open_reader(path: Path) -> sqlite3.Connection | None:
     """
     if not path.exists():
         return None
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", timeout=BUSY_READ_SECONDS, uri=True
+    )
     try:
         connection.execute("PRAGMA query_only = ON")
         if sidetable.exists(connection):

@@ -16,6 +16,10 @@ FIND_SECONDS: Final = 1.0
 """A look-up that takes longer is given up: computing the answer is what would follow anyway."""
 
 
+REST_SECONDS: Final = 5.0
+"""After a fault nothing is looked up for so long, or every request would wait for the next."""
+
+
 class Reader:
     """Owns the thread and its connection.
 
@@ -30,18 +34,22 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history-reader")
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._rests_until = 0.0
 
     async def find(self, key: str) -> Stored | None:
         """The newest answer of this fingerprint; None also after any fault."""
-        if self._closed:
-            return None
         loop = asyncio.get_running_loop()
+        if self._closed or loop.time() < self._rests_until:
+            return None
         try:
             async with asyncio.timeout(FIND_SECONDS):
                 return await loop.run_in_executor(self._thread, self._find, key)
-        except (sqlite3.Error, OSError, InvalidRecording) as error:  # TimeoutError is an OSError
+        except InvalidRecording as error:
             self._count_failure(error)
-            return None
+        except (sqlite3.Error, OSError) as error:  # TimeoutError is an OSError
+            self._count_failure(error)
+            self._rests_until = loop.time() + REST_SECONDS
+        return None
 
     def _find(self, key: str) -> Stored | None:
         try:
