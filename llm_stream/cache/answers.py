@@ -5,8 +5,9 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 
+from llm_stream.cache.secondlevel import SecondLevel
 from llm_stream.cache.shelf import Shelf
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import Recording
@@ -21,18 +22,6 @@ Policy = Literal["all", "repeatable", "none"]
 Count = Literal["hits", "misses", "stale", "stored", "restored", "too_large", "dropped", "faults"]
 
 FAULTS: Final = (OSError, TimeoutError)
-
-
-class SecondLevel(Protocol):
-    """Where answers are found that are on the shelf no more. Neither method raises."""
-
-    async def find(self, key: str) -> Stored | None:
-        """The newest answer of this fingerprint, however old."""
-
-    async def forget(
-        self, keys: Sequence[str] = (), *, name: str | None = None, older_than_seconds: float = 0
-    ) -> int:
-        """Drop answers by fingerprint or under a name; how many there were."""
 
 
 class Lookup(NamedTuple):
@@ -94,11 +83,10 @@ class AnswerCache:
             marks = await self.shelf.marks(names)
             if spec.cache.mode == "refresh":
                 return Lookup(marks=marks)
-            entry = await self.shelf.read(key, names)
+            entry = await self._look_up(key, names)
         except FAULTS as error:
             self._fault("read", error)
             return Lookup(self._pending.get(key))
-        entry = self._pending.get(key, entry) or await self._restore(key)
         if entry is None:
             self.counts["misses"] += 1
             return Lookup(marks=marks)
@@ -106,20 +94,25 @@ class AnswerCache:
         self.counts["stale" if stale else "hits"] += 1
         return Lookup(entry, stale, marks)
 
-    async def _restore(self, key: str) -> Stored | None:
+    async def _look_up(self, key: str, names: Sequence[str]) -> Stored | None:
+        entry = await self.shelf.read(key, names)
+        entry = self._pending.get(key, entry)
+        if entry is None and self._second is not None:
+            entry = await self._restore(self._second, key)
+            if entry is None:
+                # An equal request may have been answered meanwhile; only one calls a model.
+                entry = await self.shelf.read(key, names)
+                entry = self._pending.get(key, entry)
+        return entry
+
+    async def _restore(self, second: SecondLevel, key: str) -> Stored | None:
         """The answer from the second level, back on the shelf for the time that is left to it."""
-        if self._second is None:
-            return None
         drops = self._drops
-        entry = await self._second.find(key)
+        entry = await second.find(key)
         if entry is None:
             return None
         seconds = entry.fresh_seconds + self._stale_seconds - entry.age_seconds
-        try:
-            marks = await self.shelf.marks(list(entry.marks))
-        except FAULTS as error:
-            self._fault("read", error)
-            return None
+        marks = await self.shelf.marks(list(entry.marks))
         # A shelf of this process counts generations from its start, so they tell nothing of
         # earlier ones; what was invalidated then, the second level has forgotten.
         void = self.shelf.shared and marks != entry.marks

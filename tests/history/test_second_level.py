@@ -128,6 +128,23 @@ async def test_what_is_dropped_meanwhile_does_not_come_back(archive: Archive) ->
     await cache.close()
 
 
+async def test_what_is_answered_meanwhile_is_found(archive: Archive) -> None:
+    """Of two equal requests at once only one calls a model, however long the look-up takes."""
+    cache = cache_with(archive)
+    spec, run = await ended()
+
+    async def keep() -> None:
+        cache.keep(spec, run, MARKS)
+        await cache.settled()
+
+    archive.during = keep
+    entry = (await cache.find(spec, run.info.key)).entry
+
+    assert entry is not None
+    assert entry.recording.run == run.id
+    await cache.close()
+
+
 async def test_whatever_is_dropped_is_forgotten(archive: Archive) -> None:
     """Keys, names and ages are passed on, before they leave the shelf."""
     cache = cache_with(archive)
