@@ -116,7 +116,27 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def is_busy(error: Exception) -> bool:
     """Whether another connection was writing, which will have ended soon."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def is_ours(error: Exception) -> bool:
+    """Whether what was to be written is at fault, not a file that is locked, full or broken."""
+    file_at_fault = isinstance(error, sqlite3.OperationalError) or (
+        type(error) is sqlite3.DatabaseError
+    )
+    return not file_at_fault or _code(error) == sqlite3.SQLITE_ERROR
+
+
+def _code(error: Exception) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def identity(path: Path) -> int:
+    """Tells a file from one that has taken its place; 0 while there is none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:

@@ -10,7 +10,7 @@ from typing import Final
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import InvalidRecording
 from llm_stream.history import sidetable
-from llm_stream.history.database import default_path, open_reader
+from llm_stream.history.database import default_path, identity, open_reader
 
 FIND_SECONDS: Final = 1.0
 """A look-up that takes longer is given up: computing the answer is what would follow anyway."""
@@ -34,6 +34,7 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history-reader")
         self._connection: sqlite3.Connection | None = None
         self._closed = False
+        self._identity = 0
         self._rests_until = 0.0
 
     async def find(self, key: str) -> Stored | None:
@@ -54,8 +55,12 @@ class Reader:
     def _find(self, key: str) -> Stored | None:
         try:
             # Its own connection: what was written earlier is found also while writing fails.
+            path = self._path or default_path()
+            if self._connection is not None and identity(path) != self._identity:
+                self._disconnect()
             if self._connection is None:
-                self._connection = open_reader(self._path or default_path())
+                self._identity = identity(path)
+                self._connection = open_reader(path)
             return None if self._connection is None else sidetable.find(self._connection, key)
         except sqlite3.Error:
             self._disconnect()

@@ -16,7 +16,9 @@ from llm.logs import LogStore
 from llm_stream.history.database import (
     default_path,
     file_bytes,
+    identity,
     is_busy,
+    is_ours,
     open_store,
     transaction,
 )
@@ -80,7 +82,8 @@ class Writer:
         max_bytes: int,
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
-        self.path = path
+        self._path = path
+        self._identity = 0
         self._upkeep = upkeep
         self._max_jobs = max_jobs
         self._max_bytes = max_bytes
@@ -170,16 +173,19 @@ class Writer:
                 self._changed.wait(until - now)
 
     def _attempt(self, batch: list[Job]) -> None:
+        path = self._path = self._path or default_path()
+        if self._store is not None and identity(path) != self._identity:
+            self._disconnect()  # somebody has moved the file away, and nobody reads that one
         if self._store is None:
-            self.path = self.path or default_path()
-            self._store = open_store(self.path)
+            self._store = open_store(path)
+            self._identity = identity(path)
+        self._state = "open"
         if batch:
             self._write(self._store, batch)
-        if time.monotonic() >= self._upkeep_at and self._give_up_at is None:
+        if self._store and time.monotonic() >= self._upkeep_at and self._give_up_at is None:
             again = self._upkeep(self._store)
             self._upkeep_at = time.monotonic() + (0.0 if again else UPKEEP_SECONDS)
-        self._file_bytes = file_bytes(self.path) if self.path else 0
-        self._state = "open"
+        self._file_bytes = file_bytes(path)
 
     def _write(self, store: LogStore, batch: list[Job]) -> None:
         fit = [job for job in batch if self._spared(job.prepare)]
@@ -193,6 +199,9 @@ class Writer:
             self._written += sum(job.optional for job in written)
         for job in written:
             job.done()
+        if fit and not written:  # tables are gone, perhaps; they are made when it is opened
+            self._state = "failing"
+            self._disconnect()
 
     def _apart(self, store: LogStore, job: Job) -> None:
         with store.db.atomic():
@@ -203,8 +212,7 @@ class Writer:
         try:
             work()
         except Exception as error:
-            # Locked, full, read-only, corrupt: no fault of this job.
-            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+            if not is_ours(error):
                 raise
             self.count_failure(error)
             return False

@@ -132,6 +132,44 @@ async def test_a_full_disk_loses_nothing_while_the_queue_has_room(
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
 
 
+async def test_a_file_that_was_moved_away_is_made_anew(
+    make_history: MakeHistory, path: Path
+) -> None:
+    """Runs go where llm looks for them, and are looked for there."""
+    history = make_history()
+    first, second = await ended("first"), await ended("second")
+    history.record(*first, MARKS)
+    await settled(history)
+    assert await history.find(first[1].info.key) is not None
+    for file in sorted(path.parent.glob("logs.db*")):
+        file.rename(file.with_name(f"old-{file.name}"))
+    history.record(*second, MARKS)
+    await settled(history)
+
+    assert rows(path, "SELECT count(*) FROM turns") == [(1,)]
+    assert await history.find(second[1].info.key) is not None
+    assert await history.find(first[1].info.key) is None
+
+
+async def test_tables_that_were_dropped_are_made_anew(
+    make_history: MakeHistory, path: Path
+) -> None:
+    """What somebody else does to our tables costs a run or two, counted."""
+    history = make_history(retry_seconds=0.0)
+    await settled(history)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("DROP TABLE llm_stream_runs")
+    history.record(*await ended("lost"), MARKS)
+    while not history.facts().dropped:
+        await asyncio.sleep(0)
+    history.record(*await ended("kept"), MARKS)
+    while not history.facts().written:
+        await asyncio.sleep(0)
+
+    assert (history.facts().dropped, history.facts().failures) == (1, 1)
+    assert rows(path, "SELECT prompt FROM turn_search") == [("kept",)]
+
+
 async def test_nothing_is_found_until_forgetting_is_done(
     make_history: MakeHistory, path: Path
 ) -> None:
