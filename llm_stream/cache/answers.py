@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from llm_stream.cache.shelf import Shelf
 from llm_stream.cache.stored import Stored
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 Policy = Literal["all", "repeatable", "none"]
 """What is kept: every answer, those whose call is repeatable (`RunSpec.repeatable`), or none."""
 
-Count = Literal["hits", "misses", "stale", "stored", "too_large", "dropped", "faults"]
+Count = Literal["hits", "misses", "stale", "stored", "dropped", "faults"]
 
 FAULTS: Final = (OSError, TimeoutError)
 
@@ -119,7 +119,13 @@ class AnswerCache:
         while self._writes:
             await asyncio.wait(tuple(self._writes))
 
-    async def drop(self, keys: list[str]) -> int:
+    async def entry(self, key: str, owner: str) -> Stored | None:
+        """The entry of that key, if it is this owner's."""
+        await self.settled()
+        entry = await self.shelf.read(key, ())
+        return entry if entry is not None and entry.recording.owner == owner else None
+
+    async def drop(self, keys: Sequence[str]) -> int:
         """Drop entries; how many there were."""
         await self.settled()
         dropped = await self.shelf.drop(keys)
@@ -137,14 +143,23 @@ class AnswerCache:
             self.counts["dropped"] += dropped
             return dropped
         total = 0
-        while keys := await self.shelf.page(
-            name, limit=1000, older_than_seconds=older_than_seconds
-        ):
+        while keys := await self.shelf.older(name, older_than_seconds, limit=1000):
             dropped = await self.drop(keys)
             total += dropped
             if not dropped:
                 break
         return total
+
+    def statistics(self) -> dict[str, Any]:
+        """What happened since the start, and how much is kept; `hit_rate` is 0 to 1, or None."""
+        counts, volume = self.counts, self.shelf.volume()
+        given = counts["hits"] + counts["stale"]
+        asked = given + counts["misses"]
+        return {
+            **{name: counts[name] for name in get_args(Count)},
+            "hit_rate": round(given / asked, 4) if asked else None,
+            **volume._asdict(),
+        }
 
     def _fault(self, what: str, error: Exception) -> None:
         self.counts["faults"] += 1

@@ -1,6 +1,7 @@
 """Where entries are kept, and in this process: the contract `Shelf`, and `MemoryShelf`."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from llm_stream.cache.memory import BoundedMemoryCache
@@ -42,10 +43,11 @@ class Shelf(Protocol):
     async def bump(self, name: str) -> int:
         """Void every entry under the name, those being computed included; how many there were."""
 
-    async def page(
-        self, name: str, *, limit: int, skip: int = 0, older_than_seconds: float = 0
-    ) -> list[str]:
-        """Keys under the name, newest first."""
+    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[Stored]:
+        """Entries under the name, newest first; looking is no use, so it keeps none alive."""
+
+    async def older(self, name: str, seconds: float, *, limit: int) -> list[str]:
+        """Keys of entries under the name that are at least that old."""
 
     async def count(self, name: str) -> int:
         """How many entries are under the name."""
@@ -117,13 +119,15 @@ class MemoryShelf:
             await self._cache.clear()
         return dropped
 
-    async def page(
-        self, name: str, *, limit: int, skip: int = 0, older_than_seconds: float = 0
-    ) -> list[str]:
+    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[Stored]:
         """See `Shelf`."""
-        members = reversed(self._members.get(name, {}).items())
-        keys = [key for key, entry in members if entry.age_seconds >= older_than_seconds]
-        return keys[skip : skip + limit]
+        members = reversed(self._members.get(name, {}).values())
+        return list(islice(members, skip, skip + limit))
+
+    async def older(self, name: str, seconds: float, *, limit: int) -> list[str]:
+        """See `Shelf`."""
+        members = self._members.get(name, {}).items()
+        return list(islice((key for key, e in members if e.age_seconds >= seconds), limit))
 
     async def count(self, name: str) -> int:
         """See `Shelf`."""
