@@ -94,6 +94,12 @@ class Metrics:
         self.slow_readers = prom.Counter(
             "llm_stream_slow_readers", "Connections cut for not reading.", registry=self.registry
         )
+        self.cache_redis_seconds = prom.Histogram(
+            "llm_stream_cache_redis_seconds",
+            "Calls to the cache's Redis.",
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
         self._loop_lag = prom.Histogram(
             "llm_stream_loop_lag_seconds",
             "How late the event loop woke a timer.",

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from llm_stream.cache.shelf import Shelf
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
+from llm_stream.errors import CacheUnavailable
 from llm_stream.recipes.spec import RunSpec, dump_spec
 
 log = logging.getLogger(__name__)
@@ -19,7 +21,9 @@ Policy = Literal["all", "repeatable", "none"]
 
 Count = Literal["hits", "misses", "stale", "stored", "dropped", "faults"]
 
-FAULTS: Final = (OSError, TimeoutError)
+
+WARN_SECONDS: Final = 60.0
+"""At most one warning of a fault in that time."""
 
 
 class Lookup(NamedTuple):
@@ -47,13 +51,21 @@ class AnswerCache:
     """
 
     def __init__(
-        self, shelf: Shelf, *, ttl_seconds: float, stale_seconds: float = 0, policy: Policy = "all"
+        self,
+        shelf: Shelf,
+        *,
+        ttl_seconds: float,
+        stale_seconds: float = 0,
+        policy: Policy = "all",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shelf = shelf
         self.counts: Counter[Count] = Counter()
         self._ttl_seconds = ttl_seconds
         self._stale_seconds = stale_seconds
         self._policy = policy
+        self._clock = clock
+        self._quiet_until = 0.0
         self._pending: dict[str, Stored] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
@@ -69,13 +81,12 @@ class AnswerCache:
             return Lookup()
         names = names_of(spec)
         try:
-            marks = await self.shelf.marks(names)
-            if spec.cache.mode == "refresh":
-                return Lookup(marks=marks)
-            entry = await self.shelf.read(key, names)
-        except FAULTS as error:
+            entry, marks = await self.shelf.read(key, names)
+        except CacheUnavailable as error:
             self._fault("read", error)
             return Lookup(self._pending.get(key))
+        if spec.cache.mode == "refresh":
+            return Lookup(marks=marks)
         entry = self._pending.get(key, entry)
         if entry is None:
             self.counts["misses"] += 1
@@ -108,7 +119,7 @@ class AnswerCache:
         try:
             await self.shelf.write(key, entry, entry.fresh_seconds + self._stale_seconds)
             self.counts["stored"] += 1
-        except FAULTS as error:
+        except CacheUnavailable as error:
             self._fault("write", error)
         finally:
             if self._pending.get(key) is entry:
@@ -122,7 +133,7 @@ class AnswerCache:
     async def entry(self, key: str, owner: str) -> Stored | None:
         """The entry of that key, if it is this owner's."""
         await self.settled()
-        entry = await self.shelf.read(key, ())
+        entry, _ = await self.shelf.read(key, ())
         return entry if entry is not None and entry.recording.owner == owner else None
 
     async def drop(self, keys: Sequence[str]) -> int:
@@ -161,9 +172,11 @@ class AnswerCache:
             **volume._asdict(),
         }
 
-    def _fault(self, what: str, error: Exception) -> None:
+    def _fault(self, what: str, error: CacheUnavailable) -> None:
         self.counts["faults"] += 1
-        log.warning("cache %s failed: %s", what, type(error).__name__)
+        if self._clock() > self._quiet_until:
+            self._quiet_until = self._clock() + WARN_SECONDS
+            log.warning("cache %s failed: %s", what, error.detail)
 
     async def close(self) -> None:
         """Finish the writes, let go of the shelf."""

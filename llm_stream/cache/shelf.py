@@ -25,14 +25,11 @@ class Shelf(Protocol):
 
     A name has a generation, a number that only grows. An entry carries the generations of its
     names as of the moment it was asked for (its marks) and is void once one of them has moved on.
-    Every method may raise OSError or TimeoutError where the backend is elsewhere.
+    Every method may raise CacheUnavailable where the backend is elsewhere.
     """
 
-    async def read(self, key: str, names: Sequence[str]) -> Stored | None:
-        """The entry, if there is a valid one; `names` are those known of it beforehand."""
-
-    async def marks(self, names: Sequence[str]) -> dict[str, int]:
-        """The generations of these names now."""
+    async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
+        """The entry, if there is a valid one, and the generations of these names now."""
 
     async def write(self, key: str, entry: Stored, seconds: float) -> None:
         """Keep an entry that long, in place of an earlier one."""
@@ -74,20 +71,15 @@ class MemoryShelf:
         self._generations: dict[str, int] = {}
         self._floor = 0
 
-    async def read(self, key: str, names: Sequence[str]) -> Stored | None:
+    async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
         """See `Shelf`."""
-        entry: Stored | None = await self._cache.get(key)
-        if entry is None:
-            return None
         generation = self._generation
-        if any(generation(name) != mark for name, mark in entry.marks.items()):
+        marks = {name: generation(name) for name in names}
+        entry: Stored | None = await self._cache.get(key)
+        if entry and any(generation(name) != mark for name, mark in entry.marks.items()):
             await self._cache.delete(key)
-            return None
-        return entry
-
-    async def marks(self, names: Sequence[str]) -> dict[str, int]:
-        """See `Shelf`."""
-        return {name: self._generation(name) for name in names}
+            entry = None
+        return entry, marks
 
     def _generation(self, name: str) -> int:
         return self._generations.get(name, self._floor)

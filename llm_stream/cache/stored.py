@@ -75,6 +75,15 @@ class Stored:
             raise InvalidRecording(f"not an entry: {error}") from error
 
 
+def marks_of(head: bytes) -> dict[str, int]:
+    """The marks of an entry out of its first bytes; none if they are not an entry's."""
+    try:
+        marks: dict[str, int] = orjson.loads(head.partition(b"\n")[0])["marks"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return marks
+
+
 class StoredSerializer(BaseSerializer):  # type: ignore[misc]
     """For aiocache: entries as bytes, and the whole numbers that generations are. No pickle."""
 

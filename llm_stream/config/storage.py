@@ -16,6 +16,9 @@ class CacheSection(Section):
         description="redis://host:port/db to keep them in Redis, for all replicas;"
         ' "" = in the memory of this process.',
     )
+    prefix: str = Field(
+        default="llm-stream:cache", min_length=1, description="Begins every key in Redis."
+    )
     max_entries: int = Field(
         default=10_000, ge=1, description="Entries kept in memory; the least recently used go."
     )

@@ -8,7 +8,8 @@ import structlog
 from aiohttp import web
 
 from llm_stream.cache.answers import AnswerCache
-from llm_stream.cache.shelf import MemoryShelf
+from llm_stream.cache.redisshelf import RedisShelf
+from llm_stream.cache.shelf import MemoryShelf, Shelf
 from llm_stream.config import Settings
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
@@ -74,7 +75,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         Reason(prompts),
         Batch(answer, problem),
     ]
-    cache = make_cache(settings)
+    cache = make_cache(settings, metrics)
     service = Service(
         settings=settings,
         catalog=catalog,
@@ -164,11 +165,18 @@ def make_local(settings: Settings) -> LocalModel | None:
     )
 
 
-def make_cache(settings: Settings) -> AnswerCache:
-    """The cache as configured."""
+def make_cache(settings: Settings, metrics: Metrics) -> AnswerCache:
+    """The cache as configured; nothing is connected before the first request."""
     cache = settings.cache
+    shelf: Shelf
+    if cache.url:
+        shelf = RedisShelf(
+            cache.url, prefix=cache.prefix, observe=metrics.cache_redis_seconds.observe
+        )
+    else:
+        shelf = MemoryShelf(max_entries=cache.max_entries, max_bytes=cache.max_bytes)
     return AnswerCache(
-        MemoryShelf(max_entries=cache.max_entries, max_bytes=cache.max_bytes),
+        shelf,
         ttl_seconds=cache.ttl_seconds,
         stale_seconds=cache.stale_seconds,
         policy=cache.policy if cache.enabled else "none",

@@ -1,13 +1,16 @@
 """Entries made by hand, and every kind of shelf."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from llm_stream.cache.redisshelf import RedisShelf
 from llm_stream.cache.shelf import MemoryShelf, Shelf
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import Recording
+
+from ..redisserver import RedisServer
 
 MakeEntry = Callable[..., Stored]
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -40,6 +43,21 @@ def make_entry() -> MakeEntry:
 
 
 @pytest.fixture
-def shelf() -> Shelf:
+def memory() -> MemoryShelf:
     """Room for three entries."""
     return MemoryShelf(max_entries=3, max_bytes=1_000_000)
+
+
+@pytest.fixture
+async def redis_shelf(redis_server: RedisServer) -> AsyncIterator[RedisShelf]:
+    """A shelf in a real Redis."""
+    shelf = RedisShelf(redis_server.url, prefix="t", observe=lambda _seconds: None)
+    yield shelf
+    await shelf.close()
+
+
+@pytest.fixture(params=["memory", "redis_shelf"])
+def shelf(request: pytest.FixtureRequest) -> Shelf:
+    """Every kind of shelf."""
+    kind: Shelf = request.getfixturevalue(request.param)
+    return kind

@@ -38,10 +38,15 @@ class Client:
             return response.status, await response.json()
 
 
-@pytest.fixture
-async def client(service: RunningService, http: aiohttp.ClientSession) -> Client:
-    """A client of the default service."""
-    return Client(service, http)
+@pytest.fixture(params=["memory", "redis"])
+async def client(
+    request: pytest.FixtureRequest, start_service: StartService, http: aiohttp.ClientSession
+) -> Client:
+    """A client of a service with its cache in memory, or in a real Redis."""
+    url = ""
+    if request.param == "redis":
+        url = request.getfixturevalue("redis_server").url
+    return Client(await start_service(cache={"url": url}), http)
 
 
 async def test_a_second_call_costs_nothing(client: Client, model: ScriptedModel) -> None:
