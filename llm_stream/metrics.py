@@ -10,9 +10,10 @@ from typing import Final, TypeVar
 
 import prometheus_client as prom
 from prometheus_async import aio
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from llm_stream.cache.answers import AnswerCache
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, StreamError
@@ -112,6 +113,10 @@ class Metrics:
         """Show the registry's gauges from now on."""
         self.registry.register(_Gauges(registry, sockets))
 
+    def watch_cache(self, cache: AnswerCache) -> None:
+        """Show the cache's figures from now on."""
+        self.registry.register(_CacheFigures(cache))
+
     def run_started(self, run: Run) -> None:
         """See `RunObserver`; gauges are read from the registry instead."""
 
@@ -124,7 +129,7 @@ class Metrics:
         if figures.first_token_ms is not None:
             self._first_token.labels(recipe).observe(figures.first_token_ms / 1000)
         # Only these call models; recipes report again what their inner runs have spent.
-        if recipe == "generate":
+        if recipe == "generate" and run.info.cache != "hit":
             self._chunks.inc(figures.chunks)
             if figures.input_tokens is not None:
                 self._tokens.labels(run.info.model, "input").inc(figures.input_tokens)
@@ -167,3 +172,46 @@ class _Gauges(Collector):
         yield GaugeMetricFamily("llm_stream_readers", "Open subscriptions.", runs.readers)
         yield GaugeMetricFamily("llm_stream_log_bytes", "Memory of event logs.", runs.log_bytes)
         yield GaugeMetricFamily("llm_stream_sockets", "Open WebSockets.", self._sockets())
+
+
+class _CacheFigures(Collector):
+    def __init__(self, cache: AnswerCache) -> None:
+        self._cache = cache
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        cache = self._cache
+        results = CounterMetricFamily(
+            "llm_stream_cache", "What the cache was asked, and what it did.", labels=["event"]
+        )
+        for event, count in cache.counts.items():
+            results.add_metric([event], count)
+        yield results
+        volume = cache.shelf.volume()
+        if volume.entries is not None:
+            name = "llm_stream_cache_entries"
+            yield GaugeMetricFamily(name, "Entries in memory.", volume.entries)
+            name = "llm_stream_cache_bytes"
+            yield GaugeMetricFamily(name, "Bytes in memory.", volume.bytes)
+            name = "llm_stream_cache_evictions"
+            yield CounterMetricFamily(name, "Entries that made room.", volume.evictions)
+        yield GaugeMetricFamily(
+            "llm_stream_cache_resting", "1 while a faulty backend is left alone.", cache.resting
+        )
+        tokens = CounterMetricFamily(
+            "llm_stream_cache_saved_tokens",
+            "Tokens that hits did not cost.",
+            labels=["model", "direction"],
+        )
+        for (model, direction), count in cache.savings.tokens.items():
+            tokens.add_metric([model, direction], count)
+        yield tokens
+        cost = CounterMetricFamily(
+            "llm_stream_cache_saved_cost", "What hits did not cost, by models.prices.",
+            labels=["model"],
+        )  # fmt: skip
+        for model, money in cache.savings.cost.items():
+            cost.add_metric([model], money)
+        yield cost

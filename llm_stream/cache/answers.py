@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, get_args
 
+from llm_stream.cache.savings import Price, Savings
 from llm_stream.cache.shelf import Shelf
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import Recording
@@ -45,22 +46,26 @@ class AnswerCache:
         ttl_seconds: how long an answer is fresh unless its request says otherwise.
         stale_seconds: how long beyond that it may still be given, while it is computed anew.
         policy: what is kept.
+        prices: what a million tokens of a model cost, by its id.
 
     Attributes:
         counts: what happened so far, by `Count`.
+        savings: what hits did not cost.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an operator can say of it
         self,
         shelf: Shelf,
         *,
         ttl_seconds: float,
         stale_seconds: float = 0,
         policy: Policy = "all",
+        prices: Mapping[str, Price] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shelf = shelf
         self.counts: Counter[Count] = Counter()
+        self.savings = Savings(prices or {})
         self._ttl_seconds = ttl_seconds
         self._stale_seconds = stale_seconds
         self._policy = policy
@@ -93,6 +98,7 @@ class AnswerCache:
             return Lookup(marks=marks)
         stale = bool(self._stale_seconds) and entry.age_seconds > entry.fresh_seconds
         self.counts["stale" if stale else "hits"] += 1
+        self.savings.add(entry.recording)
         return Lookup(entry, stale, marks)
 
     def keep(self, spec: RunSpec, run: Run, marks: Mapping[str, int]) -> None:
@@ -161,6 +167,11 @@ class AnswerCache:
                 break
         return total
 
+    @property
+    def resting(self) -> bool:
+        """Whether the backend has just failed and is left alone for a moment."""
+        return self.shelf.resting
+
     def statistics(self) -> dict[str, Any]:
         """What happened since the start, and how much is kept; `hit_rate` is 0 to 1, or None."""
         counts, volume = self.counts, self.shelf.volume()
@@ -170,6 +181,8 @@ class AnswerCache:
             **{name: counts[name] for name in get_args(Count)},
             "hit_rate": round(given / asked, 4) if asked else None,
             **volume._asdict(),
+            "tokens_saved": self.savings.tokens.total(),
+            "cost_saved": round(sum(self.savings.cost.values()), 6),
         }
 
     def _fault(self, what: str, error: CacheUnavailable) -> None:

@@ -49,6 +49,10 @@ class Shelf(Protocol):
     async def count(self, name: str) -> int:
         """How many entries are under the name."""
 
+    @property
+    def resting(self) -> bool:
+        """Whether the backend has just failed and is left alone for a moment."""
+
     def volume(self) -> Volume:
         """How much is kept by this process."""
 
@@ -62,6 +66,8 @@ class MemoryShelf:
     Args:
         max_entries, max_bytes: bounds; the least recently used entries go first.
     """
+
+    resting = False
 
     def __init__(self, *, max_entries: int, max_bytes: int) -> None:
         self._cache = BoundedMemoryCache(

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from llm_stream.cache.answers import AnswerCache
 from llm_stream.cache.redisshelf import RedisShelf
+from llm_stream.cache.savings import Price
 from llm_stream.cache.shelf import MemoryShelf, Shelf
 from llm_stream.config import Settings
 from llm_stream.engine.gate import Gate
@@ -100,6 +101,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         metrics=metrics,
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
+    metrics.watch_cache(cache)
     metrics.watch(registry, lambda: len(service.sockets))
 
     app = web.Application(
@@ -180,6 +182,10 @@ def make_cache(settings: Settings, metrics: Metrics) -> AnswerCache:
         ttl_seconds=cache.ttl_seconds,
         stale_seconds=cache.stale_seconds,
         policy=cache.policy if cache.enabled else "none",
+        prices={
+            name: Price(price.input_per_million, price.output_per_million)
+            for name, price in settings.cache.prices.items()
+        },
     )
 
 

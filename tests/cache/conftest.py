@@ -10,6 +10,7 @@ from llm_stream.cache.shelf import MemoryShelf, Shelf
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import Recording
 
+from ..engine.conftest import make_run  # noqa: F401 - a fixture
 from ..redisserver import RedisServer
 
 MakeEntry = Callable[..., Stored]
