@@ -6,6 +6,7 @@ Nothing here runs once per token.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import prometheus_client as prom
@@ -80,12 +81,14 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
+        self._seconds_of = lru_cache(1024)(self._request_seconds.labels)
         self._responses = prom.Counter(
             "llm_stream_http_responses",
             "HTTP responses by status.",
             ["method", "path", "status"],
             registry=self.registry,
         )
+        self._responses_of = lru_cache(1024)(self._responses.labels)
         self.joins = prom.Counter(
             "llm_stream_joins", "Requests that joined a run under way.", registry=self.registry
         )
@@ -141,12 +144,12 @@ class Metrics:
 
     async def timed(self, method: str, path: str, answer: Awaitable[T]) -> T:
         """Await `answer` and observe how long it took; `path` is a route's pattern."""
-        timed: T = await aio.time(self._request_seconds.labels(method, path), answer)
+        timed: T = await aio.time(self._seconds_of(method, path), answer)
         return timed
 
     def responded(self, method: str, path: str, status: int) -> None:
         """Count one HTTP response."""
-        self._responses.labels(method, path, str(status)).inc()
+        self._responses_of(method, path, status).inc()
 
     async def measure_loop_lag(self, every_seconds: float) -> None:
         """Observe, until cancelled, how late the loop wakes a timer."""

@@ -10,9 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from llm_stream.cache.answers import name_of
 from llm_stream.cache.stored import Stored
-from llm_stream.engine.fold import Fold
-from llm_stream.engine.replay import Replay
-from llm_stream.engine.runinfo import Client, RunInfo
+from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import UnknownEntry, UnknownModel
 from llm_stream.recipes.spec import load_spec
 from llm_stream.web.bodies import Body, Name, read_object, validate
@@ -78,7 +76,7 @@ async def get_entry(request: web.Request) -> web.Response:
         cache="hit",
         structured=recording.structured,
     )
-    body = answer(info, Fold(Replay(info, recording, Client()).events()), joined=False)
+    body = answer(info, recording.fold, joined=False)
     return json_response(described(entry) | {"answer": body})
 
 

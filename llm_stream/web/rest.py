@@ -9,6 +9,7 @@ from aiohttp import web
 
 from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.fold import Fold
+from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
 from llm_stream.errors import (
@@ -76,6 +77,9 @@ async def respond(
         headers |= {"Location": location, "Preference-Applied": "respond-async"}
         value = summary(launch.run) | {"events": f"{location}/events"}
         return json_response(value, status=202, headers=headers)
+    if isinstance(launch.run, Replay) and kind == JSON_TYPE:
+        value = answer(launch.run.info, launch.run.recording.fold, joined=False)
+        return json_response(value, headers=headers)
     with launch.run.subscribe() as subscription:
         if kind == SSE_TYPE:
             # The run's task takes its first step, and fails in it if nothing was ever sent to
@@ -109,7 +113,9 @@ async def _find_or_launch(
 ) -> Launch:
     known = service.idempotency.find(caller.owner, request.path, key, body) if key else None
     recipe = request.path.rpartition("/")[2]
-    spec = spec_of(service.intake, recipe, read_object(body), caller)
+    spec = service.specs.spec(
+        recipe, body, caller, lambda: spec_of(service.intake, recipe, read_object(body), caller)
+    )
     if known is not None:
         try:
             run = service.registry.find(known)

@@ -24,7 +24,7 @@ async def recorded(make_run: MakeRun, *texts: str) -> Recording:
 def replay_of(recording: Recording, run_id: str = "run_2") -> Replay:
     """A replay under its own id."""
     info = RunInfo(id=run_id, recipe="generate", model="m", key="k", cache="hit", age_seconds=3)
-    return Replay(info, recording, Client())
+    return Replay(info, recording)
 
 
 async def test_a_replay_says_what_was_recorded(make_run: MakeRun) -> None:
