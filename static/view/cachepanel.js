@@ -119,6 +119,8 @@ export class CachePanel {
   #count(total, statistics) {
     this.#total = total;
     this.handlers.counted(statistics);
+    // Where the backend does not count for the process, the list of all knows how many there are.
+    if (this.#choice.kind === "all") statistics.entries ??= total;
     byId("cache-numbers").replaceChildren(...figures(statistics).filter(([, value]) => value !== NONE).map(([word, value, title]) =>
       make("div", { title }, make("dt", {}, word), make("dd", {}, value)))); // prettier-ignore
     const { kind, name } = this.#choice;
@@ -232,7 +234,7 @@ function figures({ hit_rate, hits, stale, misses, faults, entries, bytes, evicti
   return [
     ["hit rate", asked ? percent(hit_rate) : "nobody has asked yet", `${hits + stale} of ${asked} requests since the service was started`],
     ["hits", whole(hits + stale), stale ? `${stale} of them stale, while computed anew` : "Answers given again"],
-    ["entries", whole(entries), "Kept by this process"],
+    ["entries", whole(entries), "Kept now"],
     ["size", size(bytes), "Of all entries"],
     ["evictions", whole(evictions), "Entries that had to make room"],
     ...(faults ? [/** @type {[string, string, string]} */ (["faults", whole(faults), "Times the cache could not be reached"])] : []),
