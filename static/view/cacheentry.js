@@ -27,7 +27,7 @@ export function entryRow(entry, act) {
       chip(entry.model, "Model"),
       ...(entry.template ? [chip(entry.template.split("@")[0], `Template ${entry.template}`)] : []),
       ...entry.tags.map((tag) => chip(`#${tag}`, "Tag"))),
-    make("p", { class: "entry-facts" }, facts(entry), " ", make("span", { class: "mono", title: entry.key }, entry.key.slice(0, KEY_DIGITS))),
+    make("p", { class: "entry-facts" }, facts(entry), " \u00b7 ", make("span", { class: "mono", title: entry.key }, entry.key.slice(0, KEY_DIGITS))),
     make("div", { class: "entry-acts" }, button("refresh", "Compute anew"), button("drop", "Drop"))); // prettier-ignore
 }
 

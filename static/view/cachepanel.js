@@ -6,8 +6,9 @@
 import * as cache from "../wire/cache.js";
 import { asProblem } from "../wire/problem.js";
 import { entryRow } from "./cacheentry.js";
+import { showFigures } from "./cachefigures.js";
 import { byId, make, setText } from "./element.js";
-import { NONE, percent, size, whole } from "./figures.js";
+import { whole } from "./figures.js";
 
 const PAGE = 50;
 const LAST_PAGE_BEGINS = 1_000; // the service skips no more
@@ -119,11 +120,8 @@ export class CachePanel {
   #count(total, statistics) {
     this.#total = total;
     this.handlers.counted(statistics);
-    // Where the backend does not count for the process, the list of all knows how many there are.
-    if (this.#choice.kind === "all") statistics.entries ??= total;
-    byId("cache-numbers").replaceChildren(...figures(statistics).filter(([, value]) => value !== NONE).map(([word, value, title]) =>
-      make("div", { title }, make("dt", {}, word), make("dd", {}, value)))); // prettier-ignore
     const { kind, name } = this.#choice;
+    showFigures(byId("cache-numbers"), statistics, kind === "all" ? total : null);
     const shown = this.#shown.size;
     const left = this.#total - shown;
     byId("cache-more").hidden = left <= 0 || shown > LAST_PAGE_BEGINS;
@@ -226,17 +224,4 @@ function namesOf(entry, kind) {
   if (kind === "tag") return entry.tags;
   const name = { model: entry.model, recipe: entry.recipe, template: entry.template?.split("@")[0] }[kind];
   return name ? [name] : [];
-}
-
-/** @param {CacheStatistics} statistics @returns {[string, string, string][]} word, value, title */
-function figures({ hit_rate, hits, stale, misses, faults, entries, bytes, evictions }) {
-  const asked = hits + stale + misses;
-  return [
-    ["hit rate", asked ? percent(hit_rate) : "nobody has asked yet", `${hits + stale} of ${asked} requests since the service was started`],
-    ["hits", whole(hits + stale), stale ? `${stale} of them stale, while computed anew` : "Answers given again"],
-    ["entries", whole(entries), "Kept now"],
-    ["size", size(bytes), "Of all entries"],
-    ["evictions", whole(evictions), "Entries that had to make room"],
-    ...(faults ? [/** @type {[string, string, string]} */ (["faults", whole(faults), "Times the cache could not be reached"])] : []),
-  ];
 }

@@ -11,6 +11,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel
 from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
+from ..redisserver import RedisServer
 from .conftest import ARTIFACTS, SCRIPT, TEXT, HeldModel, OpenPage, Shown, in_one_loop
 from .test_look import FAINT, Scheme, overflow
 
@@ -160,7 +161,7 @@ async def test_the_panel_lists_entries_with_what_they_save(tab: Shown, ask: Ask)
         ["generate", "held", "#shop"]
     )
     await expect(panel.locator(".entry-facts").first).to_contain_text(
-        re.compile(r"^\d s old, 23 h left · [\d.]+ kB · saves 90 tokens, \d+ ms [0-9a-f]{12}$")
+        re.compile(r"^\d s old, 23 h left · [\d.]+ kB · saves 90 tokens, \d+ ms · [0-9a-f]{12}$")
     )
     for figure in ("hit rate33 %", "hits1", "entries2", "evictions0"):
         await expect(panel.locator("#cache-numbers div").filter(has_text=figure)).to_be_visible()
@@ -305,6 +306,39 @@ async def test_problems_are_told_in_words(tab: Shown, ask: Ask) -> None:
     tab.complaints.clear()  # the browser's own line about the status 400
 
 
+async def test_a_cache_in_redis_shows_what_it_can_tell(
+    open_page: OpenPage,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    redis_server: RedisServer,
+) -> None:
+    """Where the backend has bounds of its own, sizes and evictions are left out."""
+    service = await start_service(cache={"url": redis_server.url})
+    await Ask(http, service)("One?")
+    panel = await open_panel(await open_page(service))
+
+    await expect(panel.locator(".entry-title")).to_have_text(["One?"])
+    await expect(panel.locator("#cache-numbers dt")).to_have_text(["hit rate", "hits", "entries"])
+
+
+async def test_a_cache_that_is_gone_is_told(
+    open_page: OpenPage, start_service: StartService, redis_server: RedisServer
+) -> None:
+    """Without its backend the cache is a problem in the panel and no figure in the status bar."""
+    tab = await open_page(await start_service(cache={"url": redis_server.url}))
+    await (await tab.run(PROMPT)).ends("completed")
+    await expect(tab.status("hit-rate")).to_have_text("0 %")
+    redis_server.kill()
+    await (await tab.run("Prices?")).ends("completed")
+    await expect(tab.status("hit-rate")).to_have_text("–")  # noqa: RUF001 - as it is shown
+    await tab.page.click("#cache-open")
+
+    await expect(tab.page.locator("#cache-complaint")).to_contain_text(
+        "The cache could not be read. The cache is not available."
+    )
+    tab.complaints.clear()  # the browser's own lines about the status 503
+
+
 async def test_titles_are_never_markup(tab: Shown, ask: Ask) -> None:
     """What looks like HTML in a request is text in the panel."""
     hostile = "<img src=x onerror=alert(1)><b>bold</b>"
@@ -344,4 +378,8 @@ async def test_look(
     assert await overflow(tab) == (0, 0)
     assert await tab.page.evaluate(FAINT) == []
     wide = "dialog => dialog.scrollWidth - dialog.clientWidth"
+    assert await panel.evaluate(wide) == 0
+    await choose(panel, "tag", "shop")
+    await expect(panel.locator(".entry")).to_have_count(1)
+    await tab.page.screenshot(path=ARTIFACTS / f"page-cache-tag-{name}.png")
     assert await panel.evaluate(wide) == 0
