@@ -67,6 +67,7 @@
  * @property {number} misses
  * @property {number} stale given although its time was up, while computed anew.
  * @property {number} faults
+ * @property {number} tokens_saved by all hits.
  * @property {number|null} hit_rate 0 to 1, null = nobody has asked.
  * @property {number|null} entries null = the backend cannot tell.
  * @property {number|null} bytes

@@ -203,6 +203,7 @@ def test_stats_count(service: Service) -> None:
     table = service.cache("stats").stdout
     assert re.search(r"^hit rate +\d+\.\d%$", table, re.MULTILINE)
     assert re.search(r"^entries +1$", table, re.MULTILINE)
+    assert re.search(r"^tokens saved +\d+$", table, re.MULTILINE)
 
 
 def test_the_service_is_where_the_configuration_says(service: Service) -> None:

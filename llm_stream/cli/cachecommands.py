@@ -214,5 +214,6 @@ def stats(url: str | None, config: Path | None, *, as_json: bool) -> None:
         return
     rate = counted.pop("hit_rate")
     shown = {"hit rate": "-" if rate is None else f"{rate:.1%}"}
-    shown |= {name: "-" if count is None else str(count) for name, count in counted.items()}
+    for name, count in counted.items():
+        shown[name.replace("_", " ")] = "-" if count is None else str(count)
     print_table(list(shown.items()))

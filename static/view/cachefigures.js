@@ -21,7 +21,7 @@ export function showFigures(list, statistics, total) {
 }
 
 /** @param {CacheStatistics} statistics @returns {Figure[]} */
-function figures({ hit_rate, hits, stale, misses, faults, entries, bytes, evictions }) {
+function figures({ hit_rate, hits, stale, misses, faults, entries, bytes, evictions, tokens_saved }) {
   const given = hits + stale;
   const asked = given + misses;
   /** @type {Figure[]} */ const shown = [];
@@ -29,6 +29,7 @@ function figures({ hit_rate, hits, stale, misses, faults, entries, bytes, evicti
     shown.push({ word, value, title });
   add("hit rate", asked ? percent(hit_rate) : "nobody has asked yet", `${given} of ${asked} requests since the service was started`);
   add("hits", whole(given), stale ? `${stale} of them stale, while computed anew` : "Answers given again");
+  add("saved", `${whole(tokens_saved)} tokens`, "Of requests and answers, as the models had reported them");
   if (entries !== null) add("entries", whole(entries), "Kept now");
   if (bytes !== null) add("size", size(bytes), "Of all entries");
   if (evictions !== null) add("evictions", whole(evictions), "Entries that had to make room");

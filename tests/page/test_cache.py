@@ -163,7 +163,7 @@ async def test_the_panel_lists_entries_with_what_they_save(tab: Shown, ask: Ask)
     await expect(panel.locator(".entry-facts").first).to_contain_text(
         re.compile(r"^\d s old, 23 h left · [\d.]+ kB · saves 90 tokens, \d+ ms · [0-9a-f]{12}$")
     )
-    for figure in ("hit rate33 %", "hits1", "entries2", "evictions0"):
+    for figure in ("hit rate33 %", "hits1", "saved90 tokens", "entries2", "evictions0"):
         await expect(panel.locator("#cache-numbers div").filter(has_text=figure)).to_be_visible()
     await expect(tab.status("hit-rate")).to_have_text("33 %")
 
@@ -318,7 +318,9 @@ async def test_a_cache_in_redis_shows_what_it_can_tell(
     panel = await open_panel(await open_page(service))
 
     await expect(panel.locator(".entry-title")).to_have_text(["One?"])
-    await expect(panel.locator("#cache-numbers dt")).to_have_text(["hit rate", "hits", "entries"])
+    await expect(panel.locator("#cache-numbers dt")).to_have_text(
+        ["hit rate", "hits", "saved", "entries"]
+    )
 
 
 async def test_a_cache_that_is_gone_is_told(
