@@ -217,6 +217,10 @@ class Draining(ServiceError, code="draining", retryable=True):
     """The service is shutting down and takes no new runs."""
 
 
+class CacheUnavailable(ServiceError, code="cache_unavailable", retryable=True):
+    """The cache's backend does not answer; requests go on without it."""
+
+
 class BudgetExceeded(ServiceError, code="budget_exceeded", retryable=True):
     """The time a Director waits was over before there was anything to answer with."""
 

@@ -1,12 +1,11 @@
 """The one door: a spec becomes a live, joined or replayed `Run`, whichever wire it came by."""
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, Protocol
-
-from ulid import ULID
 
 from llm_stream.cache.answers import AnswerCache, Lookup
 from llm_stream.cache.stored import Stored
@@ -14,9 +13,10 @@ from llm_stream.engine.gate import Gate, Pass
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Client, DescribeError, Outcome, RunInfo
+from llm_stream.engine.runinfo import CacheState, Client, DescribeError, Outcome, RunInfo
 from llm_stream.errors import Draining, NotCached, TooManyRuns
 from llm_stream.events import Payload
+from llm_stream.naming import ulid
 from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.spec import RunSpec
 
@@ -138,7 +138,7 @@ class Launcher:
                     ticket.leave()
                 raise
             run = Run(
-                self._describe(spec, key),
+                self._describe(spec, key, "miss" if self._cache.used_by(spec) else "bypass"),
                 max_log_bytes=self._max_log_bytes * min(BATCH_LOGS, max(1, len(spec.children))),
                 describe_error=self._describe_error,
                 client=client,
@@ -158,14 +158,11 @@ class Launcher:
         """A kept answer as a run: at once, or at the pace that was asked for."""
         spec, key, client, _ = wanted
         age = entry.age_seconds
-        info = replace(
-            self._describe(spec, key),
-            cache="hit",
-            age_seconds=int(age),
-            ttl_seconds=int(entry.fresh_seconds - age),
+        info = self._describe(
+            spec, key, "hit", age_seconds=int(age), ttl_seconds=int(entry.fresh_seconds - age)
         )
         if spec.cache.pace == "instant":
-            replayed = Replay(info, entry.recording, client)
+            replayed = Replay(info, entry.recording)
             self._registry.add_replay(replayed)
             return replayed
 
@@ -187,7 +184,7 @@ class Launcher:
         fresh = replace(
             spec, cache=replace(spec.cache, mode="refresh"), abandon_seconds=None, parent=None
         )
-        wanted = wanted._replace(spec=fresh, client=Client(f"revalidate/{ULID()}"))
+        wanted = wanted._replace(spec=fresh, client=Client(f"revalidate/{ulid()}"))
         # Without room now, the next one who asks tries again.
         with suppress(TooManyRuns, Draining):
             self._start(wanted, join=True)
@@ -205,7 +202,7 @@ class Launcher:
             request=parent.info.request,
             cache=replace(spec.cache, pace="instant"),
         )
-        claim = f"{parent.id}/{ULID()}"
+        claim = f"{parent.id}/{ulid()}"
         run, _ = await self.launch(spec, claim=claim)
         subscription = run.subscribe()
         try:
@@ -221,13 +218,14 @@ class Launcher:
                     if event.type == "usage":
                         parent.record(event.payload())
 
-    def _describe(self, spec: RunSpec, key: str) -> RunInfo:
+    @staticmethod
+    def _describe(spec: RunSpec, key: str, cache: CacheState, **ages: int) -> RunInfo:
         return RunInfo(
-            id=f"run_{ULID()}",
+            id=f"run_{ulid()}",
             recipe=spec.recipe,
             model=spec.model,
             key=key,
-            cache="miss" if self._cache.used_by(spec) else "bypass",
+            cache=cache,
             unrepeatable=not spec.repeatable,
             template=None if spec.template is None else str(spec.template),
             title=spec.title,
@@ -236,4 +234,6 @@ class Launcher:
             request=spec.request,
             tags=spec.tags,
             structured=spec.schema is not None,
+            created_at=time.time(),
+            **ages,
         )

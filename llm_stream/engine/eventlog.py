@@ -113,9 +113,9 @@ class EventLog:
         if after == "0":
             return 0
         if after == "now":
-            return len(self._events)
+            return len(self)
         match = _CURSOR.fullmatch(after)
-        if match and int(match[1]) == self._epoch and int(match[2]) <= len(self._events):
+        if match and int(match[1]) == self._epoch and int(match[2]) <= len(self):
             return int(match[2])
         raise InvalidCursor(
             "The cursor was never issued for this run. Use the id of an event you received, "

@@ -120,7 +120,7 @@ class RunRegistry:
         del self._live[run.id]
         if self._shared.get(run.info.key) is run:
             del self._shared[run.info.key]
-        self._ended.keep(run)
+        self._ended.keep(run, run.log.bytes)
         if not self._live:
             self._idle.set()
         self._tell("run_finished", run)
@@ -137,20 +137,19 @@ class RunRegistry:
     def add_replay(self, run: Replay) -> None:
         """Keep a replay, which has ended already, where it can be found."""
         self._runs[run.id] = run
-        self._replays.keep(run)
-        self.retire()
+        self._replays.keep(run, run.size)
+        self._replays.retire()
+        if self._timer is None:
+            self._set_timer()
 
     def retire(self) -> int:
         """Forget ended runs over retention, oldest first; how many went."""
         gone = self._ended.retire() + self._replays.retire()
-        if self._timer is None or gone:
+        if self._timer is None:
             self._set_timer()
         return gone
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         waits = [kept.next_in_seconds for kept in (self._ended, self._replays)]
         if (seconds := min((w for w in waits if w is not None), default=None)) is not None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)

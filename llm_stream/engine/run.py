@@ -22,7 +22,7 @@ from llm_stream.engine.runinfo import (
 )
 from llm_stream.engine.tally import Tally
 from llm_stream.errors import InternalError, StreamError
-from llm_stream.events import Event, Payload, RunStarted
+from llm_stream.events import Event, Payload
 
 INSIST_SECONDS: Final = 1.0
 """How long a cancelled task has to end before it is cancelled again."""
@@ -57,7 +57,6 @@ class Run:
         client: Client | None = None,
     ) -> None:
         self.info = info
-        self.log = EventLog(info.id, max_bytes=max_log_bytes)
         self.error: BaseException | None = None
         self.task: asyncio.Task[Outcome] | None = None
         self.interest = Interest(client or Client(), lambda: self.cancel("abandoned"))
@@ -69,18 +68,8 @@ class Run:
         self._reason: CancelReason | None = None
         self._insisting: asyncio.TimerHandle | None = None
         self._finished: list[Callable[[Run], None]] = []
-        started: RunStarted = {
-            "type": "run.started",
-            "recipe": info.recipe,
-            "model": info.model,
-            "cache": info.cache,
-            "key": info.key,
-        }
-        if info.template is not None:
-            started["template"] = info.template
-        if info.age_seconds is not None:
-            started["age_seconds"] = info.age_seconds
-        self.log.append(started)
+        self.log = EventLog(info.id, max_bytes=max_log_bytes)
+        self.log.append(info.started())
 
     @property
     def id(self) -> str:

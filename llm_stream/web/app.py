@@ -8,11 +8,14 @@ import structlog
 from aiohttp import web
 
 from llm_stream.cache.answers import AnswerCache
-from llm_stream.cache.shelf import MemoryShelf
+from llm_stream.cache.redisshelf import RedisShelf
+from llm_stream.cache.savings import Price
+from llm_stream.cache.shelf import MemoryShelf, Shelf
 from llm_stream.config import Settings
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
+from llm_stream.history.figures import HistoryFigures
 from llm_stream.history.history import History
 from llm_stream.launcher import Launcher, Recipe
 from llm_stream.logs import RunLog
@@ -30,7 +33,7 @@ from llm_stream.recipes.generate import Generate
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.reason import Reason
 from llm_stream.resources import resource
-from llm_stream.web import director, info, rest, ws
+from llm_stream.web import director, entries, info, rest, ws
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
 from llm_stream.web.middleware import add_headers, identify_and_log, problems
@@ -76,7 +79,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         Batch(answer, problem),
     ]
     history = make_history(settings)
-    cache = make_cache(settings, history)
+    cache = make_cache(settings, metrics, history)
     service = Service(
         settings=settings,
         catalog=catalog,
@@ -103,9 +106,10 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         metrics=metrics,
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
+    metrics.watch_cache(cache)
     metrics.watch(registry, lambda: len(service.sockets))
     if history is not None:
-        metrics.watch_history(history.facts)
+        metrics.registry.register(HistoryFigures(history.facts))
 
     app = web.Application(
         middlewares=[identify_and_log, problems], client_max_size=settings.server.body_bytes
@@ -114,7 +118,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)
-    for routes in (rest.routes, director.routes, ws.routes, info.routes):
+    for routes in (rest.routes, entries.routes, director.routes, ws.routes, info.routes):
         app.add_routes(routes)
     if settings.telemetry.metrics:
         app.router.add_get("/metrics", info.metrics)
@@ -188,14 +192,25 @@ def make_history(settings: Settings) -> History | None:
     )
 
 
-def make_cache(settings: Settings, history: History | None) -> AnswerCache:
-    """The cache as configured, with the history as its second level."""
+def make_cache(settings: Settings, metrics: Metrics, history: History | None) -> AnswerCache:
+    """The cache as configured, the history behind it; nothing is connected before a request."""
     cache = settings.cache
+    shelf: Shelf
+    if cache.url:
+        shelf = RedisShelf(
+            cache.url, prefix=cache.prefix, observe=metrics.cache_redis_seconds.observe
+        )
+    else:
+        shelf = MemoryShelf(max_entries=cache.max_entries, max_bytes=cache.max_bytes)
     return AnswerCache(
-        MemoryShelf(max_entries=cache.max_entries, max_bytes=cache.max_bytes),
+        shelf,
         ttl_seconds=cache.ttl_seconds,
         stale_seconds=cache.stale_seconds,
         policy=cache.policy if cache.enabled else "none",
+        prices={
+            name: Price(price.input_per_million, price.output_per_million)
+            for name, price in settings.cache.prices.items()
+        },
         second=history,
     )
 

@@ -18,6 +18,7 @@ from llm_stream.models.catalog import ModelCatalog
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
+from llm_stream.web.specmemo import SpecMemo
 
 GOAWAY_SPREAD_MS: Final = 3000
 """Readers told to go away come back spread over this long, not all at once."""
@@ -62,6 +63,7 @@ class Service:
     intake: Intake
     metrics: Metrics
     idempotency: IdempotencyKeys
+    specs: SpecMemo = field(default_factory=SpecMemo)
     began: float = field(default_factory=time.monotonic)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: Connections = field(default_factory=Connections)
