@@ -10,6 +10,7 @@ from llm_stream.testing import ScriptedModel
 from llm_stream.testing.service import running_service
 
 from ..conftest import settings
+from .conftest import rows
 
 
 class Restarts:
@@ -31,6 +32,15 @@ class Restarts:
                     assert answer["text"] == "Hello, world."
                     found.append(answer["cache"]["status"])
         return found
+
+    async def drop(self, key: str) -> int:
+        """Start a service, drop an entry by its key over HTTP, stop it: the status."""
+        chosen = settings(history={"enabled": True, "path": str(self._path)})
+        async with (
+            running_service(chosen, [self.model]) as service,
+            self._http.delete(f"{service.url}/v1/cache/{key}") as response,
+        ):
+            return response.status
 
     async def forget(self, name: str) -> None:
         """Start a service, invalidate a name, stop it."""
@@ -65,6 +75,16 @@ async def test_an_invalidated_answer_stays_gone(restarts: Restarts) -> None:
 
     assert await restarts.ask(ONE, tagged) == ["hit", "miss"]
     assert await restarts.ask(ONE, tagged) == ["hit", "hit"]
+
+
+async def test_an_answer_is_dropped_by_its_key(restarts: Restarts, path: Path) -> None:
+    """What only the database still has can be dropped like any entry, once."""
+    await restarts.ask(ONE)
+    ((key,),) = rows(path, "SELECT fingerprint FROM llm_stream_runs")
+
+    assert await restarts.drop(key) == 200
+    assert await restarts.drop(key) == 404
+    assert await restarts.ask(ONE) == ["miss"]
 
 
 async def test_an_answer_is_not_fresh_for_ever(restarts: Restarts) -> None:
