@@ -5,8 +5,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple, get_args
 
+from llm_stream.cache.names import names_of
 from llm_stream.cache.savings import Price, Savings
 from llm_stream.cache.secondlevel import Behind, SecondLevel
 from llm_stream.cache.shelf import Shelf
@@ -91,19 +93,33 @@ class AnswerCache:
         names = names_of(spec)
         try:
             entry, marks = await self.shelf.read(key, names)
-            if spec.cache.mode == "refresh":
-                return Lookup(marks=marks)
-            entry = self._pending.get(key, entry) or await self._restore(key)
+            entry = await self._valid_pending(key) or entry
+            if entry is None and spec.cache.mode != "refresh":
+                entry = await self._restore(key)
         except CacheUnavailable as error:
             self._fault("read", error)
-            return Lookup(self._pending.get(key))
-        if entry is None:
-            self.counts["misses"] += 1
-            return Lookup(marks=marks)
-        stale = bool(self._stale_seconds) and entry.age_seconds > entry.fresh_seconds
+            entry, marks = self._pending.get(key), {}
+        if entry is None or entry.recording.key != key or entry.recording.owner != spec.owner:
+            return Lookup(marks=marks or None)
+        if spec.cache.mode == "refresh":
+            # What it replaces can be invalidated by its own names; so can what replaces it.
+            return Lookup(marks={**entry.marks, **marks})
+        age = entry.age_seconds
+        if new := {name: mark for name, mark in marks.items() if name not in entry.marks}:
+            entry = replace(entry, marks={**entry.marks, **new})
+            self._put(key, entry, entry.fresh_seconds + self._stale_seconds - age, "stored")
+        stale = bool(self._stale_seconds) and age > entry.fresh_seconds
         self.counts["stale" if stale else "hits"] += 1
         self.savings.add(entry.recording)
-        return Lookup(entry, stale, marks)
+        return Lookup(entry, stale, {**entry.marks, **marks} if stale else marks)
+
+    async def _valid_pending(self, key: str) -> Stored | None:
+        """The answer that is on its way to the shelf, unless it is void already."""
+        entry = self._pending.get(key)
+        if entry is None:
+            return None
+        _, marks = await self.shelf.read("", list(entry.marks))
+        return entry if marks == entry.marks else None
 
     async def _restore(self, key: str) -> Stored | None:
         """The answer from the second level, back on the shelf."""
@@ -113,9 +129,13 @@ class AnswerCache:
         if found is None or key in self._pending:
             # An equal request may have been answered meanwhile; only one calls a model.
             entry, _ = await self.shelf.read(key, ())
-            return self._pending.get(key, entry)
+            return await self._valid_pending(key) or entry
         self._put(key, found.entry, found.seconds, "restored")
         return found.entry
+
+    def missed(self) -> None:
+        """A model is called because there was no answer."""
+        self.counts["misses"] += 1
 
     def keep(self, spec: RunSpec, run: Run, marks: Mapping[str, int]) -> None:
         """Keep the answer of a run that has ended; only if it has completed.
@@ -135,6 +155,10 @@ class AnswerCache:
         self._put(run.info.key, entry, seconds + self._stale_seconds, "stored")
 
     def _put(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
+        earlier = self._pending.get(key)
+        # Ids of runs sort by their beginning: who began earlier knows less.
+        if earlier is not None and earlier.recording.run > entry.recording.run:
+            return
         self._pending[key] = entry
         write = asyncio.create_task(
             self._write(key, entry, seconds, count), name=f"cache {entry.recording.run}"
@@ -144,8 +168,8 @@ class AnswerCache:
 
     async def _write(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
         try:
-            await self.shelf.write(key, entry, seconds)
-            self.counts[count] += 1
+            if await self.shelf.write(key, entry, seconds):
+                self.counts[count] += 1
         except CacheUnavailable as error:
             self._fault("write", error)
         finally:
@@ -154,8 +178,8 @@ class AnswerCache:
 
     async def settled(self) -> None:
         """Return when what was kept so far is on the shelf, or has failed to get there."""
-        while self._writes:
-            await asyncio.wait(tuple(self._writes))
+        if writes := tuple(self._writes):
+            await asyncio.wait(writes)
 
     async def entry(self, key: str, owner: str) -> Stored | None:
         """The entry of that key, if it is this owner's."""
@@ -192,10 +216,7 @@ class AnswerCache:
     async def _drop_old(self, name: str, seconds: float) -> int:
         total = 0
         while keys := await self.shelf.older(name, seconds, limit=1000):
-            dropped = await self.shelf.drop(keys)
-            total += dropped
-            if not dropped:
-                break
+            total += await self.shelf.drop(keys, name)
         return total
 
     @property
@@ -223,24 +244,6 @@ class AnswerCache:
             log.warning("cache %s failed: %s", what, error.detail)
 
     async def close(self) -> None:
-        """Finish the writes, let go of the shelf."""
+        """Finish the writes, let go of the shelf; nothing is kept any more by then."""
         await self.settled()
         await self.shelf.close()
-
-
-def names_of(spec: RunSpec) -> list[str]:
-    """What an answer to this request can be invalidated by; each owner has names of its own."""
-    names = [
-        name_of(spec.owner, "all"),
-        name_of(spec.owner, "recipe", spec.recipe),
-        name_of(spec.owner, "model", spec.model),
-    ]
-    if spec.template is not None:
-        names.append(name_of(spec.owner, "template", spec.template.name))
-    names += [name_of(spec.owner, "tag", tag) for tag in dict.fromkeys(spec.cache.tags)]
-    return names
-
-
-def name_of(owner: str, kind: str, value: str = "") -> str:
-    """The name of all entries of an owner, or of those with one recipe, model, template or tag."""
-    return f"{owner}/{kind}:{value}"

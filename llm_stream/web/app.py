@@ -17,7 +17,7 @@ from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
 from llm_stream.history.figures import HistoryFigures
 from llm_stream.history.history import History
-from llm_stream.launcher import Launcher, Recipe
+from llm_stream.launcher import Launcher
 from llm_stream.logs import RunLog
 from llm_stream.metrics import Metrics
 from llm_stream.models.adapter import AnyModel
@@ -32,6 +32,7 @@ from llm_stream.recipes.evaluate import Evaluate
 from llm_stream.recipes.generate import Generate
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.reason import Reason
+from llm_stream.recipes.recipe import Recipe
 from llm_stream.resources import resource
 from llm_stream.web import director, entries, info, rest, ws
 from llm_stream.web.idempotency import IdempotencyKeys
