@@ -1,11 +1,11 @@
 """The cache in front of every model call: completed runs by fingerprint."""
 
-import asyncio
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from llm_stream.cache.names import names_of
@@ -13,6 +13,7 @@ from llm_stream.cache.savings import Price, Savings
 from llm_stream.cache.secondlevel import Behind, SecondLevel
 from llm_stream.cache.shelf import Shelf
 from llm_stream.cache.stored import Stored
+from llm_stream.cache.writes import Writes
 from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
 from llm_stream.errors import CacheUnavailable
@@ -77,8 +78,7 @@ class AnswerCache:
         self._behind = Behind(second, shelf, stale_seconds)
         self._clock = clock
         self._quiet_until = 0.0
-        self._pending: dict[str, Stored] = {}
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes = Writes(shelf, partial(self._fault, "write"))
 
     def used_by(self, spec: RunSpec) -> bool:
         """Whether this request's answer may come from, and go into, the cache."""
@@ -98,7 +98,7 @@ class AnswerCache:
                 entry = await self._restore(key)
         except CacheUnavailable as error:
             self._fault("read", error)
-            entry, marks = self._pending.get(key), {}
+            entry, marks = self._writes.get(key), {}
         if entry is None or entry.recording.key != key or entry.recording.owner != spec.owner:
             return Lookup(marks=marks or None)
         if spec.cache.mode == "refresh":
@@ -107,7 +107,7 @@ class AnswerCache:
         age = entry.age_seconds
         if new := {name: mark for name, mark in marks.items() if name not in entry.marks}:
             entry = replace(entry, marks={**entry.marks, **new})
-            self._put(key, entry, entry.fresh_seconds + self._stale_seconds - age, "stored")
+            self._writes.put(key, entry, entry.fresh_seconds + self._stale_seconds - age)
         stale = bool(self._stale_seconds) and age > entry.fresh_seconds
         self.counts["stale" if stale else "hits"] += 1
         self.savings.add(entry.recording)
@@ -115,7 +115,7 @@ class AnswerCache:
 
     async def _valid_pending(self, key: str) -> Stored | None:
         """The answer that is on its way to the shelf, unless it is void already."""
-        entry = self._pending.get(key)
+        entry = self._writes.get(key)
         if entry is None:
             return None
         _, marks = await self.shelf.read("", list(entry.marks))
@@ -126,11 +126,12 @@ class AnswerCache:
         if not self._behind.exists:
             return None
         found = await self._behind.find(key)
-        if found is None or key in self._pending:
+        if found is None or self._writes.get(key):
             # An equal request may have been answered meanwhile; only one calls a model.
             entry, _ = await self.shelf.read(key, ())
             return await self._valid_pending(key) or entry
-        self._put(key, found.entry, found.seconds, "restored")
+        self.counts["restored"] += 1
+        self._writes.put(key, found.entry, found.seconds)
         return found.entry
 
     def missed(self) -> None:
@@ -152,34 +153,16 @@ class AnswerCache:
             marks=marks,
             fresh_seconds=seconds,
         )
-        self._put(run.info.key, entry, seconds + self._stale_seconds, "stored")
-
-    def _put(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
-        earlier = self._pending.get(key)
-        # Ids of runs sort by their beginning: who began earlier knows less.
-        if earlier is not None and earlier.recording.run > entry.recording.run:
-            return
-        self._pending[key] = entry
-        write = asyncio.create_task(
-            self._write(key, entry, seconds, count), name=f"cache {entry.recording.run}"
+        self._writes.put(
+            run.info.key,
+            entry,
+            seconds + self._stale_seconds,
+            lambda: self.counts.update(["stored"]),
         )
-        self._writes.add(write)
-        write.add_done_callback(self._writes.discard)
-
-    async def _write(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
-        try:
-            if await self.shelf.write(key, entry, seconds):
-                self.counts[count] += 1
-        except CacheUnavailable as error:
-            self._fault("write", error)
-        finally:
-            if self._pending.get(key) is entry:
-                del self._pending[key]
 
     async def settled(self) -> None:
         """Return when what was kept so far is on the shelf, or has failed to get there."""
-        if writes := tuple(self._writes):
-            await asyncio.wait(writes)
+        await self._writes.settled()
 
     async def entry(self, key: str, owner: str) -> Stored | None:
         """The entry of that key, if it is this owner's."""

@@ -44,8 +44,7 @@ class UrlRedisCache(RedisCache):  # type: ignore[misc]
 
     def __init__(self, url: str, prefix: str) -> None:
         super().__init__(serializer=StoredSerializer(), namespace=prefix, timeout=None)
-        # A burst waits for a connection; redis-py's default pool would refuse it. One retry: a
-        # connection that the server closed meanwhile is found out only by using it.
+        # One retry: a connection that the server closed meanwhile is found out only by using it.
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS,
@@ -84,6 +83,7 @@ class RedisShelf:
         self._observe = observe
         self._clock = clock
         self._rests_until = 0.0
+        self._slots = asyncio.Semaphore(CONNECTIONS)
         self._list = self._redis.register_script(LIST)
         self._bump = self._redis.register_script(BUMP)
         self._count = self._redis.register_script(COUNT)
@@ -96,8 +96,13 @@ class RedisShelf:
         return self._clock() < self._rests_until
 
     async def _call(self, make: Callable[[], Awaitable[T]]) -> T:
-        if self.resting:
-            raise CacheUnavailable("The cache's Redis does not answer at the moment.")
+        # A burst waits here, outside the time limit: it is no sign of a slow Redis.
+        async with self._slots:
+            if self.resting:
+                raise CacheUnavailable("The cache's Redis does not answer at the moment.")
+            return await self._bounded(make)
+
+    async def _bounded(self, make: Callable[[], Awaitable[T]]) -> T:
         began = self._clock()
         try:
             async with asyncio.timeout(CALL_SECONDS):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
@@ -32,7 +33,6 @@ from llm_stream.recipes.evaluate import Evaluate
 from llm_stream.recipes.generate import Generate
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.reason import Reason
-from llm_stream.recipes.recipe import Recipe
 from llm_stream.resources import resource
 from llm_stream.web import director, entries, info, rest, ws
 from llm_stream.web.idempotency import IdempotencyKeys
@@ -43,6 +43,9 @@ from llm_stream.web.problems import problem
 from llm_stream.web.recipes import RECIPES
 from llm_stream.web.service import SERVICE, Service
 from llm_stream.web.views import answer
+
+if TYPE_CHECKING:
+    from llm_stream.recipes.recipe import Recipe
 
 log = structlog.get_logger("llm_stream.app")
 

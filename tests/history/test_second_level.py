@@ -73,7 +73,9 @@ async def test_an_answer_goes_back_on_the_shelf(archive: Archive) -> None:
     third = await cache.find(spec, key)
 
     assert first.entry is not None
-    assert first.entry is second.entry is third.entry
+    assert second.entry is not None
+    assert third.entry is not None
+    assert first.entry.recording is second.entry.recording is third.entry.recording
     assert first.entry.marks.items() >= {"/all:": 0, "/tag:x": 0}.items()
     assert archive.asked == 1
     assert (cache.counts["restored"], cache.counts["hits"], cache.counts["misses"]) == (1, 3, 0)
