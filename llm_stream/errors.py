@@ -221,6 +221,14 @@ class BudgetExceeded(ServiceError, code="budget_exceeded", retryable=True):
     """The time a Director waits was over before there was anything to answer with."""
 
 
+class OwnerLost(ServiceError, code="owner_lost", retryable=True):
+    """The replica that worked on the run is gone; its text is partial."""
+
+
+class LogUnavailable(ServiceError, code="log_unavailable", retryable=True):
+    """The log that replicas share cannot be read now, or has lost events."""
+
+
 class OutputTooLarge(ServiceError, code="output_too_large"):
     """The run produced more than its log may hold."""
 

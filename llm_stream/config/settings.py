@@ -18,7 +18,7 @@ from llm_stream.config.sections import (
     TelemetrySection,
     TemplatesSection,
 )
-from llm_stream.config.storage import CacheSection
+from llm_stream.config.storage import CacheSection, RedisSection
 
 
 class Sections(Section):
@@ -31,6 +31,7 @@ class Sections(Section):
     local: LocalSection = LocalSection()
     templates: TemplatesSection = TemplatesSection()
     cache: CacheSection = CacheSection()
+    redis: RedisSection = RedisSection()
     logging: LoggingSection = LoggingSection()
     director: DirectorSection = DirectorSection()
     telemetry: TelemetrySection = TelemetrySection()

@@ -1,4 +1,4 @@
-"""Sections about what outlives a run: the cache."""
+"""Sections about what outlives a run, or a process: the cache, the shared logs."""
 
 from typing import Literal
 
@@ -34,4 +34,25 @@ class CacheSection(Section):
         default="all",
         description='Which answers are kept: "all", or only those of a "repeatable" call:'
         " temperature 0 or a seed.",
+    )
+
+
+class RedisSection(Section):
+    """Where several replicas share the logs of their runs."""
+
+    url: str = Field(
+        default="",
+        description="redis://host:port/db of the Redis that all replicas use, so that any of them"
+        ' serves any run; "" = runs live in the memory of this process.',
+    )
+    prefix: str = Field(
+        default="llm-stream",
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+        description="What every key in it begins with; services that share a Redis differ in it.",
+    )
+    owner_lost_seconds: float = Field(
+        default=15.0,
+        ge=1,
+        le=20,
+        description="How long after its last sign of life the runs of a replica are taken over.",
     )

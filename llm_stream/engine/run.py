@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Final
 
 from llm_stream.engine.endings import LAST_RESORT, forget_frames
-from llm_stream.engine.eventlog import EventLog, Subscription
+from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.gate import Pass
 from llm_stream.engine.interest import Interest
 from llm_stream.engine.runinfo import (
@@ -20,6 +20,7 @@ from llm_stream.engine.runinfo import (
     Source,
     State,
 )
+from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
 from llm_stream.errors import InternalError, StreamError
 from llm_stream.events import Event, Payload, RunStarted
@@ -232,11 +233,11 @@ class Run:
         """
         index = self.log.locate(after)
         self.interest.reader_came()
-        return Subscription(self.log, index, self.interest.reader_left)
+        return Subscription(self.log, index, self.interest.reader_left, after=after)
 
     def events(self) -> list[Event]:
         """Every event so far."""
-        return self.log.slice(0, limit=len(self.log), max_bytes=self.log.bytes)
+        return self.log.everything()
 
     def statistics(self) -> RunStatistics:
         """The run's figures now."""

@@ -5,8 +5,8 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.run import Run
+from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import StreamError, UpstreamFailed
 from llm_stream.recipes.spec import RunSpec
 

@@ -10,7 +10,10 @@ from aiohttp import web
 from llm_stream.cache.answers import AnswerCache
 from llm_stream.cache.shelf import MemoryShelf
 from llm_stream.config import Settings
+from llm_stream.engine.directory import RunDirectory
 from llm_stream.engine.gate import Gate
+from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
 from llm_stream.launcher import Launcher, Recipe
@@ -75,11 +78,14 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         Batch(answer, problem),
     ]
     cache = make_cache(settings)
+    replicas = make_replicas(settings, registry)
     service = Service(
         settings=settings,
         catalog=catalog,
         prompts=prompts,
         registry=registry,
+        runs=RunDirectory(registry, replicas),
+        replicas=replicas,
         cache=cache,
         launcher=Launcher(
             {each.name: each for each in recipes},
@@ -124,8 +130,12 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             except ModelUnavailable as error:
                 # Other models are not touched; whoever asks this one is told the same.
                 log.warning("local.unavailable", detail=error.detail)
+        if replicas is not None:
+            replicas.start()
         yield
         await registry.close()
+        if replicas is not None:
+            await replicas.close()
         await cache.close()
         lag.cancel()
         await asyncio.gather(lag, return_exceptions=True)
@@ -172,6 +182,20 @@ def make_cache(settings: Settings) -> AnswerCache:
         ttl_seconds=cache.ttl_seconds,
         stale_seconds=cache.stale_seconds,
         policy=cache.policy if cache.enabled else "none",
+    )
+
+
+def make_replicas(settings: Settings, registry: RunRegistry) -> Replicas | None:
+    """This process as one of several replicas, None without a Redis to meet in."""
+    redis = settings.redis
+    if not redis.url:
+        return None
+    return Replicas(
+        RedisLink(redis.url),
+        redis.prefix,
+        registry,
+        retention_seconds=settings.runs.retention_seconds,
+        lost_seconds=redis.owner_lost_seconds,
     )
 
 

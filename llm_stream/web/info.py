@@ -90,7 +90,7 @@ async def health(request: web.Request) -> web.Response:
             "readers": registry.readers,
             "log_bytes": registry.log_bytes,
             "retention_seconds": settings.runs.retention_seconds,
-            "durable": False,
+            "durable": service.durable,
         },
         "sockets": len(service.sockets),
         "models": {

@@ -2,15 +2,15 @@
 
 import asyncio
 import re
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from aiohttp import web
 
-from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
+from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import (
     InvalidField,
     RunCancelled,
@@ -41,9 +41,10 @@ PAGE_EVENTS: Final = 1000
 routes = web.RouteTableDef()
 
 
-def owned(request: web.Request) -> Run:
-    """The run named in the path."""
-    return request.config_dict[SERVICE].registry.find(request.match_info["run"])
+async def owned(request: web.Request, after: str = "0") -> Run:
+    """The run named in the path, to be read behind a cursor."""
+    service = request.config_dict[SERVICE]
+    return await service.runs.find(request.match_info["run"], after=after)
 
 
 async def start(request: web.Request) -> web.StreamResponse:
@@ -100,7 +101,7 @@ async def _find_or_launch(
     spec = spec_of(service.intake, recipe, read_object(body), caller)
     if known is not None:
         try:
-            run = service.registry.find(known)
+            run = await service.runs.find(known)
         except (RunExpired, UnknownRun):
             pass  # the answer is gone; the key starts it anew
         else:
@@ -150,14 +151,14 @@ async def list_runs(request: web.Request) -> web.Response:
 @routes.get("/v1/runs/{run}")
 async def get_run(request: web.Request) -> web.Response:
     """The snapshot of one run."""
-    return json_response(snapshot(owned(request)))
+    return json_response(snapshot(await owned(request)))
 
 
 @routes.get("/v1/runs/{run}/events", allow_head=False)
 async def get_events(request: web.Request) -> web.StreamResponse:
     """Follow (SSE) or page (JSON) behind a cursor; 204 if nothing can follow it."""
-    run = owned(request)
     after = sse.cursor_of(request)
+    run = await owned(request, after)
     if chosen_type(request, JSON_TYPE, SSE_TYPE) == SSE_TYPE:
         subscription = run.subscribe(after)
         if after not in {"0", "now"}:
@@ -185,17 +186,9 @@ async def cancel_run(request: web.Request) -> web.Response:
 
     `?claim=` is the `X-Run-Claim` of the reply that launched or joined it.
     """
-    return json_response(cancel_reply(owned(request), request.query.get("claim")))
-
-
-def cancel_reply(run: Run, claim: str | None) -> dict[str, Any]:
-    """Release a claim on the run, and say what came of it."""
-    run.release(claim)
-    return {
-        "run": run.id,
-        "state": "cancelled" if run.ending and not run.done else run.state,
-        "shared": not run.ending,
-    }
+    run = await owned(request)
+    told = await request.config_dict[SERVICE].runs.release(run, request.query.get("claim"))
+    return json_response({"run": run.id, **told})
 
 
 def _number(request: web.Request, name: str, default: int) -> int:

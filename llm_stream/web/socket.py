@@ -52,7 +52,7 @@ class Socket:
                 "streams": limits.connection_streams,
                 "message_bytes": limits.message_bytes,
                 "retention_seconds": settings.runs.retention_seconds,
-                "durable": False,
+                "durable": self.service.durable,
             },
         }
 

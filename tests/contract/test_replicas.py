@@ -1,0 +1,119 @@
+"""Two replicas and a Redis: whatever runs on one is read, resumed and ended on the other."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import pytest
+
+from llm_stream.testing import Fault, Script, ScriptedModel, words
+
+from ..conftest import StartService
+from ..redisserver import RedisServer
+from ..wire import SSE, WsClient, follow, reached, sse_events, start_async
+
+
+@pytest.fixture
+async def pair(redis_server: RedisServer, start_service: StartService) -> Any:
+    """Two services that share a Redis."""
+    return [await start_service(redis={"url": redis_server.url}) for _ in range(2)]
+
+
+async def test_a_run_is_the_same_bytes_on_the_other_replica(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A reader on the replica that does not own the run gets what the owner's readers get."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=words(200), delay_seconds=0.001)]
+    run, _ = await start_async(http, ours.url, prompt="x", on_disconnect="continue")
+
+    here, there = await asyncio.gather(follow(http, ours.url, run), follow(http, theirs.url, run))
+    again = await follow(http, theirs.url, run)
+
+    assert len(here) == 203
+    assert here == there == again
+
+
+async def test_every_cursor_resumes_on_the_other_replica(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Behind each cursor of an ended run the rest follows exactly, on SSE and on the socket."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=words(30))]
+    run, _ = await start_async(http, ours.url, prompt="x")
+    everything = [event.data for event in await follow(http, ours.url, run)]
+    ws = await WsClient.connect(http, theirs.url)
+
+    for seq in range(1, len(everything) + 1):
+        after = f"1-{seq}"
+        rest = [event.data for event in await follow(http, theirs.url, run, after)]
+        assert rest == everything[seq:]
+        await ws.ask(type="subscribe", id=after,
+                     streams=[{"stream": after, "run": run, "after": after}])  # fmt: skip
+        assert await ws.end_of(after) == everything[seq:]
+    await ws.ws.close()
+
+
+async def test_a_reader_changes_replicas_in_mid_stream(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Cut after every few events and resumed on the other replica, the pieces join to the whole."""
+    model.scripts = [Script(chunks=words(150), delay_seconds=0.001)]
+    run, _ = await start_async(http, pair[0].url, prompt="x", on_disconnect="continue")
+    pieces, after, drops = [], "0", 0
+    while True:
+        async with http.get(
+            f"{pair[drops % 2].url}/v1/runs/{run}/events?after={after}", headers=SSE
+        ) as response:
+            if response.status == 204:
+                break
+            budget = 11
+            async for event in sse_events(response):
+                pieces.append(event.data)
+                after = event.id or after
+                budget -= 1
+                if not budget:
+                    response.close()
+                    drops += 1
+                    break
+
+    assert drops > 10
+    assert pieces == [event.data for event in await follow(http, pair[0].url, run)]
+
+
+async def test_cursors_that_were_never_issued_are_refused(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Of a live run and of an ended one: the owner knows how far it has come."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=("a", "b"), fault=Fault(at=2, stall=True))]
+    run, _ = await start_async(http, ours.url, prompt="x", on_disconnect="continue")
+    await reached(ours.parts.registry.find(run), 3)
+    for after in ("1-4", "2-1", "1-0", "x"):
+        async with http.get(
+            f"{theirs.url}/v1/runs/{run}/events?after={after}", headers=SSE
+        ) as response:
+            assert (response.status, (await response.json())["code"]) == (400, "invalid_cursor")
+
+
+async def test_cancel_reaches_the_owner(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A run that is cancelled on the other replica ends on both, and its upstream is closed."""
+    ours, theirs = pair
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    run, _ = await start_async(http, ours.url, prompt="x", on_disconnect="continue")
+    await reached(ours.parts.registry.find(run), 2)
+
+    async with http.post(f"{theirs.url}/v1/runs/{run}/cancel") as response:
+        assert await response.json() == {"run": run, "state": "cancelled", "shared": False}
+    events = await follow(http, theirs.url, run)
+
+    assert events[-1].payload["type"] == "run.cancelled"
+    assert model.calls[0].closed.is_set()
+
+
+async def test_unknown_runs_are_unknown_everywhere(pair: Any, http: aiohttp.ClientSession) -> None:
+    """A run that no replica has is a 404."""
+    async with http.get(f"{pair[0].url}/v1/runs/run_x") as response:
+        assert response.status == 404
