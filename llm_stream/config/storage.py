@@ -56,3 +56,8 @@ class RedisSection(Section):
         le=20,
         description="How long after its last sign of life the runs of a replica are taken over.",
     )
+    on_owner_lost: Literal["fail", "restart"] = Field(
+        default="fail",
+        description='What becomes of them: "fail" ends them with the error owner_lost, "restart"'
+        " runs them again under their ids, on another replica.",
+    )

@@ -42,8 +42,20 @@ class EventLog:
         clock: monotonic seconds; `t_ms` counts from the moment of construction.
     """
 
-    __slots__ = ("_bytes", "_chapters", "_clock", "_earlier", "_epoch", "_events", "_max_bytes",
-                 "_run", "_waiting", "born", "sealed")  # fmt: skip
+    __slots__ = (
+        "_bytes",
+        "_chapters",
+        "_clock",
+        "_earlier",
+        "_epoch",
+        "_events",
+        "_max_bytes",
+        "_run",
+        "_waiting",
+        "born",
+        "closed",
+        "sealed",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -64,10 +76,14 @@ class EventLog:
         self._waiting: list[Callable[[], None]] = []
         self._chapters = Chapters(None if earlier else Place(epoch, 1))
         self.born = clock()
-        self.sealed = False
+        self.sealed = self.closed = False
         if earlier:
             self.extend(earlier)
-            self._chapters.begin(Place(epoch, 1), len(earlier), hole=False)
+            of_this_epoch = sum(place_of(event).epoch == epoch for event in earlier)
+            self._earlier -= of_this_epoch
+            self.born -= earlier[-1].t_ms / 1000
+            if not of_this_epoch:
+                self._chapters.begin(Place(epoch, 1), len(earlier), hole=False)
 
     def __len__(self) -> int:
         return len(self._events)
@@ -83,6 +99,11 @@ class EventLog:
         return self._events[-1].position if self._events else "0"
 
     @property
+    def newest(self) -> Event:
+        """The newest event; there has to be one."""
+        return self._events[-1]
+
+    @property
     def last(self) -> Place:
         """Place of the newest event."""
         return place_of(self._events[-1]) if self._events else NOWHERE
@@ -94,14 +115,14 @@ class EventLog:
             OutputTooLarge: the log is full (a terminal event always fits).
             LogSealed: a terminal event is already there.
         """
-        if self.sealed:
+        if self.closed:
             raise LogSealed(f"{self._run} has ended; {payload['type']} came after it")
         t_ms = int((self._clock() - self.born) * 1000)
         seq = len(self._events) - self._earlier + 1
         event = Event(self._epoch, seq, self._run, t_ms, payload)
         size = len(event.data) + EVENT_OVERHEAD_BYTES
         if event.type in TERMINAL_TYPES:
-            self.sealed = True
+            self.sealed = self.closed = True
         elif self._bytes + size > self._max_bytes:
             raise OutputTooLarge(
                 f"The run produced more than {self._max_bytes} bytes of events. "
@@ -131,8 +152,13 @@ class EventLog:
             self._events.append(event)
             self._bytes += len(event.data) + EVENT_OVERHEAD_BYTES
             self.sealed = event.is_terminal
+            self.closed |= self.sealed
         if self._waiting:
             self._wake()
+
+    def close(self) -> None:
+        """Take no more from the writer here; what comes is for `extend`."""
+        self.closed = True
 
     def _wake(self) -> None:
         # Each callback fires once; a reader that is behind is not registered. So many appends

@@ -34,7 +34,7 @@ class ReplayLog(EventLog):
         super().__init__(run, max_bytes=0)
         self._recording = recording
         self._started = started
-        self.sealed = True
+        self.sealed = self.closed = True
 
     def __len__(self) -> int:
         return len(self._recording.bodies) + 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from llm_stream.errors import StreamError
-from llm_stream.events import Payload
+from llm_stream.events import Payload, RunStarted
 
 CancelReason = Literal["requested", "abandoned", "deadline", "shutdown"]
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -57,6 +57,22 @@ class RunInfo:
     ttl_seconds: int | None = None
     unrepeatable: bool = False
     created_at: float = field(default_factory=time.time)
+
+    @property
+    def started(self) -> RunStarted:
+        """The first event's payload."""
+        started: RunStarted = {
+            "type": "run.started",
+            "recipe": self.recipe,
+            "model": self.model,
+            "cache": self.cache,
+            "key": self.key,
+        }
+        if self.template is not None:
+            started["template"] = self.template
+        if self.age_seconds is not None:
+            started["age_seconds"] = self.age_seconds
+        return started
 
 
 @dataclass(frozen=True, slots=True)

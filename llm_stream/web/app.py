@@ -196,6 +196,8 @@ def make_replicas(settings: Settings, registry: RunRegistry) -> Replicas | None:
         registry,
         retention_seconds=settings.runs.retention_seconds,
         lost_seconds=redis.owner_lost_seconds,
+        policy=redis.on_owner_lost,
+        describe_error=problem,
     )
 
 

@@ -1,7 +1,7 @@
 """A run that another replica works on, as readers here see it: its log is a copy."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from llm_stream.engine.chapters import NOWHERE, Chapters, Place, parse_cursor
@@ -9,17 +9,11 @@ from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.interest import Interest
 from llm_stream.engine.redislog.records import Record
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import CancelReason, Client, RunStatistics, State
+from llm_stream.engine.runinfo import CancelReason, Client, RunStatistics
 from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
 from llm_stream.errors import InvalidCursor
 from llm_stream.events import Event
-
-ENDINGS: dict[str, State] = {
-    "run.completed": "completed",
-    "run.failed": "failed",
-    "run.cancelled": "cancelled",
-}
 
 
 class Tell(Protocol):
@@ -60,7 +54,7 @@ class RemoteRun(Run):
         follow: called when a reader comes, so that the log is filled while there is one.
 
     Attributes:
-        replica: who works on it.
+        known: the record of it.
         ahead: a place that its owner is known to have written, or may have if it cannot be asked:
             cursors up to there are accepted before this copy has their events.
         left_at: when the last reader left, seconds of the loop's clock; None while there is one.
@@ -70,18 +64,12 @@ class RemoteRun(Run):
         super().__init__(record.info, max_log_bytes=1 << 16, describe_error=_never)
         self.log = CopiedLog(record.info.id)
         self.interest = _RemoteInterest(tell)
-        self.state = record.state
-        self.replica = record.replica
+        self.state = "running"
+        self.known = record
         self.ahead = NOWHERE
         self.left_at: float | None = None
         self._tell = tell
         self._follow = follow
-
-    def feed(self, events: list[Event]) -> None:
-        """Take in what the shared log has behind this copy."""
-        self.log.extend(events)
-        if events:
-            self.state = ENDINGS.get(events[-1].type, "running")
 
     def reached(self, after: str) -> bool:
         """Whether this copy has the event of that cursor, or can tell that there is none."""
@@ -135,6 +123,48 @@ class RemoteRun(Run):
             log_bytes=self.log.bytes,
             total_ms=events[-1].t_ms if events else 0,
         )
+
+
+class HandedOver:
+    """A run of this process that another replica has taken over: followed to its end."""
+
+    def __init__(self, run: Run) -> None:
+        self.id, self.log, self.feed = run.id, run.log, run.feed
+        self.known: Record | None = None
+        self.readers = 1
+        self.left_at: float | None = None
+        self._run = run
+
+    @property
+    def done(self) -> bool:
+        """Whether its last event is here."""
+        return self._run.done
+
+
+class Followed(Protocol):
+    """What the tail needs of what it fills."""
+
+    log: EventLog
+    left_at: float | None
+
+    @property
+    def known(self) -> Record | None:
+        """What is known of it."""
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+
+    @property
+    def readers(self) -> int:
+        """Readers it has here."""
+
+    @property
+    def done(self) -> bool:
+        """Whether its last event is here."""
+
+    def feed(self, events: Sequence[Event]) -> None:
+        """Take in more events."""
 
 
 def _never(*_: object, **__: object) -> dict[str, Any]:

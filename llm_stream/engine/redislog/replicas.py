@@ -9,21 +9,20 @@ from weakref import WeakValueDictionary
 from ulid import ULID
 
 from llm_stream.engine.chapters import parse_cursor
-from llm_stream.engine.directory import released
 from llm_stream.engine.redislog.audience import Audience
+from llm_stream.engine.redislog.desk import Desk
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
-from llm_stream.engine.redislog.post import Message, Post
+from llm_stream.engine.redislog.post import Post
 from llm_stream.engine.redislog.records import Keys, Record
-from llm_stream.engine.redislog.remote import RemoteRun
+from llm_stream.engine.redislog.remote import HandedOver, RemoteRun
 from llm_stream.engine.redislog.tail import LogTail
+from llm_stream.engine.redislog.takeover import Policy, Watch
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Client
+from llm_stream.engine.runinfo import DescribeError
 from llm_stream.errors import LogUnavailable, RunExpired, UnknownRun
-
-RENEWALS: Final = 4
-"""How often within its time to live a replica says that it lives."""
+from llm_stream.events import Event
 
 PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Seconds between looks for a run whose owner may not have shared it yet."""
@@ -42,10 +41,12 @@ class Replicas:
         prefix: of all keys.
         registry: runs of this process.
         retention_seconds: how long an ended run's log stays.
-        lost_seconds: how long a replica that does not renew counts as alive, at most.
+        lost_seconds: after how long at most a replica that says nothing is lost.
+        policy: what becomes of a lost replica's runs.
+        describe_error: makes the problem object of `run.failed`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands between
         self,
         link: RedisLink,
         prefix: str,
@@ -53,12 +54,15 @@ class Replicas:
         *,
         retention_seconds: float,
         lost_seconds: float,
+        policy: Policy,
+        describe_error: DescribeError,
     ) -> None:
         self.id = f"r_{ULID()}".lower()
         self.link = link
         self._keys = Keys(prefix)
         self._registry = registry
-        self._alive_ms = int(lost_seconds * 600)
+        self._alive_ms = int(lost_seconds * 500)
+        self._pulse_seconds = lost_seconds / 12
         self._tasks: list[asyncio.Task[None]] = []
         self._known: WeakValueDictionary[str, RemoteRun] = WeakValueDictionary()
         self._incarnation = ""
@@ -71,15 +75,20 @@ class Replicas:
             self.id,
             retention_ms=int(retention_seconds * 1000),
             audience=self._audience.of,
-            superseded=lambda _run: None,
+            superseded=self._hand_over,
         )
-        self._post.handlers = {
-            "ring": self._on_ring,
-            "follow": self._on_follow,
-            "release": self._on_release,
-            "join": self._on_join,
-            "forget": self._on_forget,
-        }
+        self.watch = Watch(
+            link,
+            self._keys,
+            self.id,
+            confirm_seconds=lost_seconds / 4,
+            policy=policy,
+            retention_ms=int(retention_seconds * 1000),
+            describe_error=describe_error,
+            followed=lambda: [run.known for run in self.tail.runs.values() if run.known],
+            on_taken=self._on_taken,
+        )
+        Desk(registry, self._audience, self.tail).answer(self._post)
         registry.on_added = self.mirror.add
 
     @property
@@ -124,15 +133,21 @@ class Replicas:
         while True:
             try:
                 await self._renew()
+                await self.watch.look()
             except LogUnavailable as error:
+                self.watch.forget()
                 log.debug("redis.not_renewed: %s", error)
             self._audience.expire()
-            following: dict[str, list[str]] = {}
-            for run in self.tail.runs.values():
-                following.setdefault(run.replica, []).append(run.id)
-            for replica, runs in following.items():
-                self._post.tell(replica, "follow", runs=runs)
-            await asyncio.sleep(self._alive_ms / 1000 / RENEWALS)
+            self._say_what_is_followed()
+            await asyncio.sleep(self._pulse_seconds)
+
+    def _say_what_is_followed(self) -> None:
+        following: dict[str, list[str]] = {}
+        for run in self.tail.runs.values():
+            if run.known is not None:
+                following.setdefault(run.known.replica, []).append(run.id)
+        for replica, runs in following.items():
+            self._post.tell(replica, "follow", runs=runs)
 
     async def _renew(self) -> None:
         _, newly, server = await self.link.send(
@@ -146,18 +161,17 @@ class Replicas:
         if self._incarnation and (newly or incarnation != self._incarnation):
             # Another Redis, or one that has forgotten us: it may lack any of our runs.
             self.mirror.check(self._registry.everything())
+            self.watch.forget()
         self._incarnation = incarnation
 
     async def open(self, run_id: str, owner: str, after: str) -> Run:
         """See `Elsewhere.open`."""
         run = self._known.get(run_id)
-        if run is None or run.info.owner != owner:
+        if run is None or run.info.owner != owner or not run.done:
             run = await self._load(run_id, owner)
-        elif not run.done:
-            await self.tail.fill(run)
         self.tail.follow(run)
         if not run.reached(after):
-            answer = await self._post.ask(run.replica, "follow", runs=[run.id])
+            answer = await self._post.ask(run.known.replica, "follow", runs=[run.id])
             told = answer and parse_cursor(answer.get("last", ""))
             run.ahead = told or parse_cursor(after) or run.ahead
         return run
@@ -170,13 +184,14 @@ class Replicas:
                 field="run",
             )
         run = self._known.get(run_id) or self._make(record)
+        run.known = record
         await self.tail.fill(run)
         if not len(run.log) and record.ended:
             raise RunExpired(
                 f"The events of {run_id} are no longer kept. Start the run again.", field="run"
             )
         if not run.done:
-            self._post.tell(run.replica, "follow", runs=[run_id])
+            self._post.tell(record.replica, "follow", runs=[run_id])
         return run
 
     async def _record(self, run_id: str) -> Record | None:
@@ -192,7 +207,7 @@ class Replicas:
 
     def _make(self, record: Record) -> RemoteRun:
         def tell(do: str, **facts: Any) -> None:
-            self._post.tell(run.replica, do, run=run.id, **facts)
+            self._post.tell(run.known.replica, do, run=run.id, **facts)
 
         run = self._known[record.info.id] = RemoteRun(record, tell, self.tail.follow)
         return run
@@ -201,32 +216,18 @@ class Replicas:
         """See `Elsewhere.release`."""
         if run.done or not isinstance(run, RemoteRun):
             return None
-        answer = await self._post.ask(run.replica, "release", run=run.id, claim=claim)
+        answer = await self._post.ask(run.known.replica, "release", run=run.id, claim=claim)
         return answer and {"state": answer["state"], "shared": answer["shared"]}
 
-    # -- what other replicas say ---------------------------------------------
+    def _hand_over(self, run: Run) -> None:
+        log.warning("run.superseded: %s", run.id)
+        run.hand_over()
+        self.tail.follow(HandedOver(run))
 
-    def _on_ring(self, message: Message) -> None:
-        self.tail.ring(message["ring"])
-
-    def _on_follow(self, message: Message) -> Message | None:
-        run = self._audience.follows(message["from"], message["runs"])
-        return {"last": run.log.cursor} if run else None
-
-    def _on_release(self, message: Message) -> Message | None:
-        run = self._registry.get(message["run"])
-        return dict(released(run, message["claim"])) if run else None
-
-    def _on_join(self, message: Message) -> Message | None:
-        run = self._registry.get(message["run"])
-        if run is None or run.ending:
-            return None
-        run.join(Client(message["claim"], message["abandon_seconds"]))
-        return {"run": run.id}
-
-    def _on_forget(self, message: Message) -> None:
-        if run := self._registry.get(message["run"]):
-            run.interest.forget(message["claim"])
+    def _on_taken(self, record: Record, event: Event) -> None:
+        if run := self._known.get(record.info.id):
+            run.known = record
+        self.tail.ring(record.info.id)
 
 
 def _is_new(run_id: str) -> bool:

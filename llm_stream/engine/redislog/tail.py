@@ -7,7 +7,7 @@ from typing import Final
 
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.records import PAGE_EVENTS, Keys, events_of, read_events
-from llm_stream.engine.redislog.remote import RemoteRun
+from llm_stream.engine.redislog.remote import Followed
 from llm_stream.errors import LogUnavailable
 
 LOOK_SECONDS: Final = 1.0
@@ -35,11 +35,11 @@ class LogTail:
         self._link = link
         self._keys = keys
         self._clock = clock
-        self._behind: dict[str, RemoteRun] = {}
+        self._behind: dict[str, Followed] = {}
         self._rung = asyncio.Event()
-        self.runs: dict[str, RemoteRun] = {}
+        self.runs: dict[str, Followed] = {}
 
-    def follow(self, run: RemoteRun) -> None:
+    def follow(self, run: Followed) -> None:
         """Fill this run's log from now on, while it has readers and has not ended."""
         run.left_at = None if run.readers else self._clock()
         if not run.done and self.runs.setdefault(run.id, run) is run:
@@ -52,7 +52,7 @@ class LogTail:
             self._behind[run_id] = run
             self._rung.set()
 
-    async def fill(self, run: RemoteRun) -> None:
+    async def fill(self, run: Followed) -> None:
         """Read all that Redis has of this run.
 
         Raises:
