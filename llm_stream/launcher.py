@@ -1,39 +1,30 @@
 """The one door: a spec becomes a live, joined or replayed `Run`, whichever wire it came by."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from ulid import ULID
 
 from llm_stream.cache.answers import AnswerCache, Lookup
 from llm_stream.cache.stored import Stored
+from llm_stream.engine.eventlog import EventLog
+from llm_stream.engine.flights import Flights
 from llm_stream.engine.gate import Gate, Pass
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Client, DescribeError, Outcome, RunInfo
-from llm_stream.errors import Draining, NotCached, TooManyRuns
-from llm_stream.events import Payload
+from llm_stream.engine.runinfo import Client, DescribeError, RunInfo
+from llm_stream.errors import Draining, NotCached, StreamError, TooManyRuns
+from llm_stream.events import Event
 from llm_stream.recipes.ask import Ask, Inner
-from llm_stream.recipes.spec import RunSpec
+from llm_stream.recipes.recipe import Recipe, again
+from llm_stream.recipes.spec import RunSpec, dump_spec
 
 BATCH_LOGS: Final = 16
 """A batch's log holds the answers of its requests: room for as many of the longest ones."""
-
-
-class Recipe(Protocol):
-    """One use case."""
-
-    name: str
-
-    def identity(self, spec: RunSpec) -> str | None:
-        """Hash of what makes the answer beside the spec; None: the answer is not kept."""
-
-    def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
-        """Payloads, then one `Outcome`; closed by the run."""
 
 
 class Launch(NamedTuple):
@@ -62,6 +53,7 @@ class Launcher:
         gate: how many runs the whole service works on at once.
         max_log_bytes: bound of each run's log.
         describe_error: makes the problem object of `run.failed`.
+        flights: calls under way on other replicas; None: there are none.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the road
@@ -73,6 +65,7 @@ class Launcher:
         *,
         max_log_bytes: int,
         describe_error: DescribeError,
+        flights: Flights | None = None,
     ) -> None:
         self.recipes = dict(recipes)
         self._registry = registry
@@ -80,6 +73,7 @@ class Launcher:
         self._gate = gate
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
+        self._flights = flights
 
     async def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
         """Join an equal run that is under way, replay a kept answer, or start.
@@ -113,7 +107,15 @@ class Launcher:
             return Launch(self._replay(wanted, found.entry), joined=False)
         if mode == "only":
             raise NotCached("There is no answer to this request in the cache.", field="cache.mode")
-        return self._start(wanted, gates, join=join)
+        if self._flights is None or not join:
+            return self._start(wanted, gates, join=join)
+        if (run := await self._flights.join(key, client, spec.owner)) is not None:
+            return Launch(run, joined=True)
+        try:
+            return self._start(wanted, gates, join=join)
+        except StreamError:
+            self._flights.release(key)
+            raise
 
     def _start(self, wanted: Wanted, gates: Sequence[Gate] = (), *, join: bool) -> Launch:
         spec, key, client, found = wanted
@@ -133,14 +135,32 @@ class Launcher:
                 describe_error=self._describe_error,
                 client=client,
             )
+            if self._flights and self._flights.keep_spec and spec.parent is None:
+                self._flights.keep_spec(run.id, dump_spec(spec))
             if (marks := found.marks) is not None:
                 # From the very moment of its end the answer is found in the cache.
                 run.on_finished(lambda run: self._cache.keep(spec, run, marks))
-            run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run, set())), passes)
+            run.start(self.recipes[spec.recipe].run(spec, self._ask_for(run)), passes)
             return run
 
         share = spec.cache.mode != "bypass"
         return Launch(*self._registry.start_or_join(key, create, client, join=join, share=share))
+
+    def restart(self, info: RunInfo, spec: bytes, epoch: int, earlier: Sequence[Event]) -> Run:
+        """Run again what another replica has lost, under its id and behind the events it has.
+
+        Whatever is wrong with it ends the run, never this call.
+        """
+        log = EventLog(
+            info.id, max_bytes=self._max_log_bytes * BATCH_LOGS, epoch=epoch, earlier=earlier
+        )
+
+        def create() -> Run:
+            run = Run(info, max_log_bytes=0, describe_error=self._describe_error, log=log)
+            run.start(again(self.recipes, spec, self._ask_for(run)), [self._gate.admit_patiently()])
+            return run
+
+        return self._registry.start_or_join(info.key, create, Client(), join=False)[0]
 
     def _replay(self, wanted: Wanted, entry: Stored) -> Run:
         """A kept answer as a run: at once, or at the pace that was asked for."""
@@ -179,6 +199,9 @@ class Launcher:
         # Without room now, the next one who asks tries again.
         with suppress(TooManyRuns, Draining):
             self._start(wanted, join=True)
+
+    def _ask_for(self, run: Run) -> Ask:
+        return partial(self._ask, run, set())
 
     @asynccontextmanager
     async def _ask(self, parent: Run, reported: set[str], spec: RunSpec) -> AsyncIterator[Inner]:

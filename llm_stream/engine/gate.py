@@ -40,6 +40,10 @@ class Gate:
                 "Wait for a run to end, then try again.",
                 retry_after_ms=1000,
             )
+        return self.admit_patiently()
+
+    def admit_patiently(self) -> "Pass":
+        """Reserve a place, in the queue also where that is full."""
         self._admitted += 1
         return Pass(self)
 

@@ -16,7 +16,7 @@ from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
-from llm_stream.launcher import Launcher, Recipe
+from llm_stream.launcher import Launcher
 from llm_stream.logs import RunLog
 from llm_stream.metrics import Metrics
 from llm_stream.models.adapter import AnyModel
@@ -31,6 +31,7 @@ from llm_stream.recipes.evaluate import Evaluate
 from llm_stream.recipes.generate import Generate
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.reason import Reason
+from llm_stream.recipes.recipe import Recipe
 from llm_stream.resources import resource
 from llm_stream.web import director, info, rest, ws
 from llm_stream.web.idempotency import IdempotencyKeys
@@ -70,13 +71,6 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         retention_bytes=settings.runs.retention_bytes,
         observers=(metrics, RunLog()),
     )
-    recipes: list[Recipe] = [
-        Generate(catalog, prompts, problem),
-        Evaluate(prompts),
-        Breakdown(prompts),
-        Reason(prompts),
-        Batch(answer, problem),
-    ]
     cache = make_cache(settings)
     replicas = make_replicas(settings, registry)
     service = Service(
@@ -84,16 +78,17 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         catalog=catalog,
         prompts=prompts,
         registry=registry,
-        runs=RunDirectory(registry, replicas),
+        runs=RunDirectory(registry, None if replicas is None else replicas.remote),
         replicas=replicas,
         cache=cache,
         launcher=Launcher(
-            {each.name: each for each in recipes},
+            make_recipes(catalog, prompts),
             registry,
             cache,
             Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service"),
             max_log_bytes=settings.runs.max_log_bytes,
             describe_error=problem,
+            flights=None if replicas is None else replicas.flights,
         ),
         intake=Intake(
             catalog,
@@ -105,6 +100,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         metrics=metrics,
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
+    if replicas is not None:
+        replicas.restart = service.launcher.restart
     metrics.watch(registry, lambda: len(service.sockets))
 
     app = web.Application(
@@ -145,6 +142,18 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
 
     app.cleanup_ctx.append(lifetime)
     return app
+
+
+def make_recipes(catalog: ModelCatalog, prompts: PromptLibrary) -> dict[str, Recipe]:
+    """The table of use cases."""
+    recipes: list[Recipe] = [
+        Generate(catalog, prompts, problem),
+        Evaluate(prompts),
+        Breakdown(prompts),
+        Reason(prompts),
+        Batch(answer, problem),
+    ]
+    return {recipe.name: recipe for recipe in recipes}
 
 
 def make_catalog(

@@ -1,12 +1,15 @@
 """Faults 1, 2 and 5: a replica is killed or frozen in mid-stream, and its readers go on."""
 
 import asyncio
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+
+from llm_stream.testing import words
 
 from ..redisserver import RedisServer
 from ..replica import Replica, replicas
@@ -30,11 +33,13 @@ async def read_some(http: aiohttp.ClientSession, url: str, run: str, count: int)
         async for event in sse_events(response):
             seen.append(event)
             if len(seen) == count:
-                break
-    return seen
+                return seen
+    raise AssertionError(f"only {len(seen)} events")
 
 
-async def read_rest(http: aiohttp.ClientSession, url: str, run: str, after: str) -> Any:
+async def read_rest(
+    http: aiohttp.ClientSession, url: str, run: str, after: str
+) -> tuple[list[SseEvent], list[str | None]]:
     """What follows a cursor: logged events and notices."""
     async with http.get(
         f"{url}/v1/runs/{run}/events", params={"after": after}, headers=SSE
@@ -65,7 +70,7 @@ async def test_readers_of_a_killed_owner_go_on_at_another_replica(
         assert notices == []
         return seen + rest
 
-    wholes = await asyncio.gather(*map(resume, readers))
+    wholes: list[list[SseEvent]] = await asyncio.gather(*map(resume, readers))
 
     assert loop.time() - killed_at < LOST_SECONDS + 1
     everything = await follow(http, other.url, run)
@@ -118,3 +123,32 @@ async def test_a_zombie_is_fenced(pair: list[Replica], http: aiohttp.ClientSessi
     assert [json.loads(e.data)["type"] for e in ours].count("run.failed") == 1
     shared = await follow(http, other.url, run)
     assert shared[-1] == theirs[-1]
+
+
+@pytest.mark.slow
+async def test_a_lost_run_is_run_again_where_that_is_the_policy(
+    redis_server: RedisServer, tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    """After kill -9 its reader gets `run.restarted` in a new epoch, then the whole answer."""
+    redis = {
+        "url": redis_server.url, "owner_lost_seconds": LOST_SECONDS, "on_owner_lost": "restart",
+    }  # fmt: skip
+    with replicas(tmp_path, chunks=100, redis=redis) as (owner, other):
+        run, _ = await start_async(http, owner.url, prompt="x", on_disconnect="continue")
+        seen = await read_some(http, owner.url, run, 50)
+        owner.process.kill()
+        rest, notices = await read_rest(http, other.url, run, seen[-1].id or "")
+        everything = await follow(http, other.url, run)
+        async with http.get(f"{other.url}/v1/runs/{run}") as response:
+            snapshot = await response.json()
+
+    assert notices == []
+    fresh = [event for event in rest if (event.id or "").startswith("2-")]
+    assert fresh[0].payload["type"] == "run.restarted"
+    assert fresh[0].payload["reason"] == "owner_lost"
+    assert [event.id for event in fresh] == [f"2-{seq}" for seq in range(1, len(fresh) + 1)]
+    assert fresh[-1].payload["type"] == "run.completed"
+    text = "".join(e.payload["text"] for e in fresh if e.payload["type"] == "text.delta")
+    assert text == "".join(words(100)) == snapshot["text"]
+    assert fresh[-1].payload["text_sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    assert everything[-len(fresh) :] == fresh

@@ -117,3 +117,84 @@ async def test_unknown_runs_are_unknown_everywhere(pair: Any, http: aiohttp.Clie
     """A run that no replica has is a 404."""
     async with http.get(f"{pair[0].url}/v1/runs/run_x") as response:
         assert response.status == 404
+
+
+async def ask(http: aiohttp.ClientSession, url: str, **body: Any) -> Any:
+    """A plain JSON answer."""
+    async with http.post(f"{url}/v1/generate", json=body) as response:
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+
+async def test_equal_calls_on_two_replicas_are_one_call(pair: Any, model: ScriptedModel) -> None:
+    """200 equal requests at once, spread over both: one upstream call, one run, one text."""
+    model.scripts = [Script(chunks=words(50), delay_seconds=0.03)]
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as crowd:
+        answers = await asyncio.gather(
+            *(ask(crowd, pair[number % 2].url, prompt="same") for number in range(200))
+        )
+
+    assert len(model.calls) == 1
+    assert len({answer["id"] for answer in answers}) == 1
+    assert {answer["text"] for answer in answers} == {"".join(words(50))}
+
+
+async def test_joining_in_mid_answer_starts_from_its_beginning(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A request on the other replica reads the run from its first event, and says it joined."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=words(60), delay_seconds=0.005)]
+    run, _ = await start_async(http, ours.url, prompt="same")
+    await reached(ours.parts.registry.find(run), 30)
+    async with http.post(
+        f"{theirs.url}/v1/generate", json={"prompt": "same"}, headers=SSE
+    ) as response:
+        assert response.headers["X-Run-Id"] == run
+        assert "collapsed" in response.headers["Cache-Status"]
+        joined = [event async for event in sse_events(response) if event.event is None]
+
+    assert joined == await follow(http, ours.url, run)
+    assert joined[0].id == "1-1"
+    assert len(model.calls) == 1
+
+
+async def test_cancel_of_one_of_two_sharing_replicas_ends_nothing(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A shared run goes on until the last client gives it up, wherever that one is."""
+    ours, theirs = pair
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    claims = []
+    for service in (ours, theirs):
+        async with http.post(
+            f"{service.url}/v1/generate",
+            json={"prompt": "same"},
+            headers={"Prefer": "respond-async"},
+        ) as response:
+            claims.append((service.url, response.headers["X-Run-Claim"]))
+            run = response.headers["X-Run-Id"]
+    assert len(model.calls) == 1
+
+    told = []
+    for url, claim in claims:
+        async with http.post(f"{url}/v1/runs/{run}/cancel?claim={claim}") as response:
+            told.append((await response.json())["shared"])
+
+    assert told == [True, False]
+    assert (await follow(http, theirs.url, run))[-1].payload["type"] == "run.cancelled"
+
+
+async def test_an_ended_call_frees_its_lease(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """An equal call on the other replica, after the end of the first, is started there at once."""
+    ours, theirs = pair
+    first = await ask(http, ours.url, prompt="same", cache={"mode": "use"})
+    await asyncio.sleep(0)
+    second = await ask(http, theirs.url, prompt="same", cache={"mode": "use"})
+
+    assert first["id"] != second["id"]
+    assert len(model.calls) == 2
+    assert first["text"] == second["text"]

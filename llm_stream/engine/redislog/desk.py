@@ -44,10 +44,13 @@ class Desk:
         return dict(released(run, message["claim"])) if run else None
 
     def _join(self, message: Message) -> Message | None:
-        run = self._registry.get(message["run"])
+        client = Client(message["claim"], message["abandon_seconds"], message.get("inner", False))
+        key = message.get("key")
+        run = self._registry.joinable(key, client) if key else self._registry.get(message["run"])
         if run is None or run.ending:
             return None
-        run.join(Client(message["claim"], message["abandon_seconds"]))
+        run.join(client)
+        self._audience.follows(message["from"], [run.id])
         return {"run": run.id}
 
     def _forget(self, message: Message) -> None:

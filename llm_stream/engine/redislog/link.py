@@ -19,6 +19,9 @@ CALL_SECONDS: Final = 0.25
 BREAK_SECONDS: Final = 1.0
 """How long nobody asks after a call has failed; then one asks for all."""
 
+CALLS_AT_ONCE: Final = 16
+"""Connections that are used at the same time."""
+
 Command = tuple[Any, ...]
 """A command's name and its arguments."""
 
@@ -49,6 +52,7 @@ class RedisLink:
         )
         self._clock = clock
         self._ask_again_at = 0.0
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self.broken = False
         self.failures = 0
         self.on_call: Callable[[float], None] = lambda _seconds: None
@@ -63,6 +67,11 @@ class RedisLink:
         Raises:
             LogUnavailable: no answer in time, or none in the last second (the operator's doing).
         """
+        # A burst waits here, not for connections: its length says nothing about Redis.
+        async with self._slots:
+            return await self._send(commands)
+
+    async def _send(self, commands: Sequence[Command]) -> list[Any]:
         began = self._clock()
         if self.broken and began < self._ask_again_at:
             raise LogUnavailable("The shared log does not answer.", retry_after_ms=1000)
@@ -74,16 +83,15 @@ class RedisLink:
                     for command in commands:
                         pipeline.execute_command(*command)
                     replies: list[Any] = await pipeline.execute(raise_on_error=False)
+            for reply in replies:
+                # A connection lost in mid-reply is told in place of each reply that did not come.
+                if isinstance(reply, Exception) and not isinstance(reply, ResponseError):
+                    raise reply
         except (RedisError, OSError, TimeoutError) as error:
             self._fail(error)
             raise LogUnavailable("The shared log does not answer.", retry_after_ms=1000) from error
         finally:
             self.on_call(self._clock() - began)
-        for reply in replies:
-            # A lost connection in mid-reply is told in place of each reply that did not come.
-            if isinstance(reply, Exception) and not isinstance(reply, ResponseError):
-                self._fail(reply)
-                raise LogUnavailable("The shared log went away.", retry_after_ms=1000) from reply
         if self.broken:
             log.warning("redis.back")
             self.broken = False

@@ -1,8 +1,7 @@
 """The owner's side: what this process' runs append is appended to Redis as well, a little later.
 
 Readers here read the logs in memory and never wait for it. When Redis was away, what it has is
-looked at before anything more is written: a log that lost its tail, or is new and empty, is written
-again from memory.
+looked at before anything more is written, so that what it has lost is written again from memory.
 """
 
 import asyncio
@@ -40,7 +39,6 @@ CALL_EVENTS: Final = 512
 
 CHECKED_AT_ONCE: Final = 100
 RETRY_SECONDS: Final = 1.0
-CLOSE_SECONDS: Final = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +65,7 @@ class LogMirror:
         retention_ms: how long an ended run's log stays.
         audience: replicas that follow a run, to be told that there is more.
         superseded: told of a run that another replica has taken over.
+        at_end: what else to do in Redis when a run has ended.
 
     Attributes:
         refusing: what Redis says while it takes no writes (full, read-only), else "".
@@ -81,6 +80,7 @@ class LogMirror:
         retention_ms: int,
         audience: Callable[[str], Iterable[str]],
         superseded: Callable[[Run], None],
+        at_end: Callable[[Run], list[Command]],
     ) -> None:
         self._link = link
         self._keys = keys
@@ -88,6 +88,8 @@ class LogMirror:
         self._retention_ms = retention_ms
         self._audience = audience
         self._superseded = superseded
+        self._at_end = at_end
+        self._specs: dict[str, bytes] = {}
         self._runs: dict[str, Mirrored] = {}
         self._behind: dict[str, Mirrored] = {}
         self._wanted = asyncio.Event()
@@ -99,10 +101,16 @@ class LogMirror:
         """Runs of which Redis lacks events."""
         return len(self._behind)
 
-    def add(self, run: Run, spec: bytes = b"") -> None:
+    def keep_spec(self, run_id: str, spec: bytes) -> None:
+        """How to run again a run that will be added."""
+        self._specs[run_id] = spec
+
+    def add(self, run: Run) -> None:
         """Mirror a run from its beginning, or from where Redis has it, to its end."""
         if run.id not in self._runs:
-            self._runs[run.id] = self._behind[run.id] = Mirrored(run, spec)
+            mirrored = Mirrored(run, self._specs.pop(run.id, b""))
+            mirrored.unsure = run.log.last.epoch > 1
+            self._runs[run.id] = self._behind[run.id] = mirrored
             self._wanted.set()
 
     def check(self, runs: Iterable[Run]) -> None:
@@ -135,7 +143,7 @@ class LogMirror:
         self._settled.clear()
         self._wanted.set()
         with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(2 * RETRY_SECONDS):
                 await self._settled.wait()
         if self._behind:
             log.warning("redis.left_behind: %d runs", len(self._behind))
@@ -191,6 +199,7 @@ class LogMirror:
             commands += [
                 write_end(self._keys, run.id, events[-1], statistics, self._retention_ms),
                 ("SREM", self._keys.working(self._replica), run.id),
+                *self._at_end(run),
             ]
         if events:
             commands += [

@@ -40,7 +40,11 @@ class Post:
     def tell(self, replica: str, do: str, **facts: Any) -> None:
         """Send a message some time soon; it may get lost."""
         body = orjson.dumps({"do": do, "from": self._replica, **facts})
-        self._outgoing.put_nowait(("PUBLISH", self._keys.inbox(replica), body))
+        self.send(("PUBLISH", self._keys.inbox(replica), body))
+
+    def send(self, command: Command) -> None:
+        """Have Redis do something some time soon, or not at all."""
+        self._outgoing.put_nowait(command)
 
     async def ask(self, replica: str, do: str, **facts: Any) -> Message | None:
         """The answer of another replica, None if it gives none within a second."""

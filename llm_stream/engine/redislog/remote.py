@@ -1,7 +1,7 @@
 """A run that another replica works on, as readers here see it: its log is a copy."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from llm_stream.engine.chapters import NOWHERE, Chapters, Place, parse_cursor
@@ -12,7 +12,7 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import CancelReason, Client, RunStatistics
 from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
-from llm_stream.errors import InvalidCursor
+from llm_stream.errors import InternalError, InvalidCursor, StreamError, concrete_errors
 from llm_stream.events import Event
 
 
@@ -71,6 +71,16 @@ class RemoteRun(Run):
         self._tell = tell
         self._follow = follow
 
+    def feed(self, events: Sequence[Event]) -> None:
+        """See `Run.feed`."""
+        was_done = self.done
+        super().feed(events)
+        if self.done and not was_done:
+            ending = self.log.newest.decode()
+            self.substituted = ending.get("attempts", 1) > 1
+            if "error" in ending:
+                self.error = told_error(ending["error"])
+
     def reached(self, after: str) -> bool:
         """Whether this copy has the event of that cursor, or can tell that there is none."""
         place = parse_cursor(after)
@@ -123,6 +133,17 @@ class RemoteRun(Run):
             log_bytes=self.log.bytes,
             total_ms=events[-1].t_ms if events else 0,
         )
+
+
+def told_error(problem: Mapping[str, Any]) -> StreamError:
+    """The error that another replica has described."""
+    known = {error.code: error for error in concrete_errors()}
+    return known.get(problem["code"], InternalError)(
+        problem["detail"],
+        field=problem.get("field"),
+        retry_after_ms=problem.get("retry_after_ms"),
+        run=problem.get("run"),
+    )
 
 
 class HandedOver:

@@ -3,32 +3,29 @@
 import asyncio
 import logging
 import time
-from typing import Any, Final
-from weakref import WeakValueDictionary
+from collections.abc import Callable, Sequence
 
 from ulid import ULID
 
-from llm_stream.engine.chapters import parse_cursor
 from llm_stream.engine.redislog.audience import Audience
 from llm_stream.engine.redislog.desk import Desk
+from llm_stream.engine.redislog.elsewhere import RemoteRuns
+from llm_stream.engine.redislog.flights import RedisFlights
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
 from llm_stream.engine.redislog.post import Post
 from llm_stream.engine.redislog.records import Keys, Record
-from llm_stream.engine.redislog.remote import HandedOver, RemoteRun
+from llm_stream.engine.redislog.remote import HandedOver
 from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.redislog.takeover import Policy, Watch
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import DescribeError
-from llm_stream.errors import LogUnavailable, RunExpired, UnknownRun
+from llm_stream.engine.runinfo import DescribeError, RunInfo
+from llm_stream.errors import LogUnavailable
 from llm_stream.events import Event
 
-PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
-"""Seconds between looks for a run whose owner may not have shared it yet."""
-
-NEW_SECONDS: Final = 10.0
-"""A run whose id was made this recently may be one; clocks may differ by as much."""
+Restart = Callable[[RunInfo, bytes, int, Sequence[Event]], object]
+"""Runs a run that was taken over again, behind the events it has."""
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +41,10 @@ class Replicas:
         lost_seconds: after how long at most a replica that says nothing is lost.
         policy: what becomes of a lost replica's runs.
         describe_error: makes the problem object of `run.failed`.
+
+    Attributes:
+        id: of this replica, new with every start.
+        restart: what runs a lost run again, where that is the policy.
     """
 
     def __init__(  # noqa: PLR0913 - what it stands between
@@ -59,16 +60,17 @@ class Replicas:
     ) -> None:
         self.id = f"r_{ULID()}".lower()
         self.link = link
+        self.restart: Restart = lambda *_: None
         self._keys = Keys(prefix)
         self._registry = registry
         self._alive_ms = int(lost_seconds * 500)
         self._pulse_seconds = lost_seconds / 12
         self._tasks: list[asyncio.Task[None]] = []
-        self._known: WeakValueDictionary[str, RemoteRun] = WeakValueDictionary()
         self._incarnation = ""
         self._post = Post(link, self._keys, self.id)
         self._audience = Audience(registry.get, time.monotonic)
         self.tail = LogTail(link, self._keys)
+        self.remote = RemoteRuns(link, self._keys, self._post, self.tail)
         self.mirror = LogMirror(
             link,
             self._keys,
@@ -76,6 +78,15 @@ class Replicas:
             retention_ms=int(retention_seconds * 1000),
             audience=self._audience.of,
             superseded=self._hand_over,
+            at_end=lambda run: self.flights.ended(run.info.key),
+        )
+        self.flights = RedisFlights(
+            link,
+            self._keys,
+            self.id,
+            self._post,
+            open_run=self.remote.open,
+            keep_spec=self.mirror.keep_spec if policy == "restart" else None,
         )
         self.watch = Watch(
             link,
@@ -133,7 +144,8 @@ class Replicas:
         while True:
             try:
                 await self._renew()
-                await self.watch.look()
+                if not self._registry.draining:
+                    await self.watch.look()
             except LogUnavailable as error:
                 self.watch.forget()
                 log.debug("redis.not_renewed: %s", error)
@@ -164,78 +176,19 @@ class Replicas:
             self.watch.forget()
         self._incarnation = incarnation
 
-    async def open(self, run_id: str, owner: str, after: str) -> Run:
-        """See `Elsewhere.open`."""
-        run = self._known.get(run_id)
-        if run is None or run.info.owner != owner or not run.done:
-            run = await self._load(run_id, owner)
-        self.tail.follow(run)
-        if not run.reached(after):
-            answer = await self._post.ask(run.known.replica, "follow", runs=[run.id])
-            told = answer and parse_cursor(answer.get("last", ""))
-            run.ahead = told or parse_cursor(after) or run.ahead
-        return run
-
-    async def _load(self, run_id: str, owner: str) -> RemoteRun:
-        record = await self._record(run_id)
-        if record is None or record.info.owner != owner:
-            raise UnknownRun(
-                f"There is no run {run_id[:64]!r}. Use an id from X-Run-Id or GET /v1/runs.",
-                field="run",
-            )
-        run = self._known.get(run_id) or self._make(record)
-        run.known = record
-        await self.tail.fill(run)
-        if not len(run.log) and record.ended:
-            raise RunExpired(
-                f"The events of {run_id} are no longer kept. Start the run again.", field="run"
-            )
-        if not run.done:
-            self._post.tell(record.replica, "follow", runs=[run_id])
-        return run
-
-    async def _record(self, run_id: str) -> Record | None:
-        """What Redis knows of a run; waits a little for one that has just begun."""
-        pauses = PAUSES if _is_new(run_id) else ()
-        for pause in (*pauses, None):
-            (reply,) = await self.link.send([("HGETALL", self._keys.facts(run_id))])
-            record = Record.read(reply)
-            if record is not None or pause is None:
-                break
-            await asyncio.sleep(pause)
-        return record
-
-    def _make(self, record: Record) -> RemoteRun:
-        def tell(do: str, **facts: Any) -> None:
-            self._post.tell(run.known.replica, do, run=run.id, **facts)
-
-        run = self._known[record.info.id] = RemoteRun(record, tell, self.tail.follow)
-        return run
-
-    async def release(self, run: Run, claim: str | None) -> dict[str, object] | None:
-        """See `Elsewhere.release`."""
-        if run.done or not isinstance(run, RemoteRun):
-            return None
-        answer = await self._post.ask(run.known.replica, "release", run=run.id, claim=claim)
-        return answer and {"state": answer["state"], "shared": answer["shared"]}
-
     def _hand_over(self, run: Run) -> None:
         log.warning("run.superseded: %s", run.id)
         run.hand_over()
         self.tail.follow(HandedOver(run))
 
-    def _on_taken(self, record: Record, event: Event) -> None:
-        if run := self._known.get(record.info.id):
+    async def _on_taken(self, record: Record) -> None:
+        if not record.ended:
+            copy = self.remote.of(record)
+            await self.tail.fill(copy)
+            self.restart(record.info, record.spec, record.epoch, copy.events())
+        if run := self.remote.known.get(record.info.id):
             run.known = record
         self.tail.ring(record.info.id)
-
-
-def _is_new(run_id: str) -> bool:
-    try:
-        made_at = ULID.from_str(run_id.removeprefix("run_")).timestamp
-    except ValueError:
-        return False
-    return abs(time.time() - made_at) < NEW_SECONDS
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -7,9 +7,9 @@ the living renew theirs before the wait is over.
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import orjson
 from redis.exceptions import ResponseError
@@ -52,7 +52,7 @@ class Watch:
         retention_ms: how long the log of a run that ends here stays.
         describe_error: makes the problem object of `run.failed`.
         followed: runs of others that have readers here.
-        on_taken: told of each run that is this replica's now, and the event it was taken with.
+        on_taken: told of each run that is this replica's now.
         clock: monotonic seconds.
 
     Attributes:
@@ -70,7 +70,7 @@ class Watch:
         retention_ms: int,
         describe_error: DescribeError,
         followed: Callable[[], Iterable[Record]],
-        on_taken: Callable[[Record, Event], Any],
+        on_taken: Callable[[Record], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._link = link
@@ -135,6 +135,9 @@ class Watch:
         taken = replace(
             record, replica=self._replica, epoch=epoch, state="running" if restart else "failed"
         )
+        if restart:
+            # Before it is ours: were this process to die in between, others would find it.
+            await self._link.send([("SADD", self._keys.working(self._replica), run)])
         (won,) = await self._link.send(
             [("EVAL", _TAKE, 2, log_key, facts, lost, self._replica, epoch,
               event.position, event.type, event.data, taken.state,
@@ -145,7 +148,7 @@ class Watch:
             raise LogUnavailable("The shared log takes no events now.") from won
         if won:
             self.taken += 1
-            self._on_taken(taken, event)
+            await self._on_taken(taken)
 
     def _last_word(self, record: Record, epoch: int, *, restart: bool) -> Event:
         info = record.info
