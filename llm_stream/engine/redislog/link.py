@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
+from llm_stream.engine.redislog.limit import time_limit
 from llm_stream.errors import LogUnavailable
 
 CALL_SECONDS: Final = 0.25
@@ -45,7 +46,12 @@ class RedisLink:
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         never = Retry(NoBackoff(), 0)
         self._redis = Redis.from_url(
-            url, socket_timeout=CALL_SECONDS, socket_connect_timeout=CALL_SECONDS, retry=never
+            # The limit of a call covers its connection; the library's own would not wait for a
+            # busy loop.
+            url,
+            socket_timeout=None,
+            socket_connect_timeout=None,
+            retry=never,
         )
         self._listener = Redis.from_url(
             url, socket_connect_timeout=CALL_SECONDS, retry=never, socket_keepalive=True
@@ -78,11 +84,13 @@ class RedisLink:
         # Others wait while this one asks whether it is back.
         self._ask_again_at = began + BREAK_SECONDS
         try:
-            async with asyncio.timeout(CALL_SECONDS):
-                async with self._redis.pipeline(transaction=False) as pipeline:
-                    for command in commands:
-                        pipeline.execute_command(*command)
-                    replies: list[Any] = await pipeline.execute(raise_on_error=False)
+            async with (
+                time_limit(CALL_SECONDS),
+                self._redis.pipeline(transaction=False) as pipeline,
+            ):
+                for command in commands:
+                    pipeline.execute_command(*command)
+                replies: list[Any] = await pipeline.execute(raise_on_error=False)
             for reply in replies:
                 # A connection lost in mid-reply is told in place of each reply that did not come.
                 if isinstance(reply, Exception) and not isinstance(reply, ResponseError):
