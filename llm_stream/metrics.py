@@ -10,9 +10,10 @@ from typing import Final, TypeVar
 
 import prometheus_client as prom
 from prometheus_async import aio
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, StreamError
@@ -106,6 +107,17 @@ class Metrics:
         """Show the registry's gauges from now on."""
         self.registry.register(_Gauges(registry, sockets))
 
+    def watch_replicas(self, replicas: Replicas) -> None:
+        """Show from now on how the shared log is doing."""
+        seconds = prom.Histogram(
+            "llm_stream_redis_seconds",
+            "Calls to the shared log, failed ones included.",
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        replicas.link.on_call = seconds.observe
+        self.registry.register(_Sharing(replicas))
+
     def run_started(self, run: Run) -> None:
         """See `RunObserver`; gauges are read from the registry instead."""
 
@@ -161,3 +173,35 @@ class _Gauges(Collector):
         yield GaugeMetricFamily("llm_stream_readers", "Open subscriptions.", runs.readers)
         yield GaugeMetricFamily("llm_stream_log_bytes", "Memory of event logs.", runs.log_bytes)
         yield GaugeMetricFamily("llm_stream_sockets", "Open WebSockets.", self._sockets())
+
+
+class _Sharing(Collector):
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        own, name = self._replicas, "llm_stream_"
+        yield GaugeMetricFamily(
+            name + "redis_up", "Whether the shared log takes what runs say.", int(own.durable)
+        )
+        yield GaugeMetricFamily(
+            name + "redis_behind", "Runs of which the shared log lacks events.", own.mirror.behind
+        )
+        yield CounterMetricFamily(
+            name + "redis_failures", "Calls without an answer.", own.link.failures
+        )
+        yield CounterMetricFamily(
+            name + "log_unavailable", "Writes that the shared log refused.", own.mirror.refusals
+        )
+        yield GaugeMetricFamily(
+            name + "remote_runs", "Other replicas' runs followed here.", len(own.tail.runs)
+        )
+        yield CounterMetricFamily(
+            name + "remote_joins", "Calls that joined another replica's.", own.flights.joined
+        )
+        yield CounterMetricFamily(
+            name + "takeovers", "Runs of lost replicas taken over.", own.watch.taken
+        )

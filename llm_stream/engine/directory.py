@@ -1,10 +1,28 @@
 """Every run that can be reached from here: this process' own, then those of other replicas."""
 
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
 
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
-from llm_stream.errors import RunExpired, UnknownRun
+from llm_stream.engine.runinfo import RunInfo, State
+from llm_stream.errors import LogUnavailable, RunExpired, UnknownRun
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of a list: a run, its state, its newest cursor, and what has its figures."""
+
+    info: RunInfo
+    state: State
+    cursor: str
+    statistics: Callable[[], Mapping[str, Any]]
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """The line of a run that is here."""
+        return cls(run.info, run.state, run.log.cursor, lambda: asdict(run.statistics()))
 
 
 class Elsewhere(Protocol):
@@ -16,6 +34,13 @@ class Elsewhere(Protocol):
         Raises:
             RunExpired: it was there; its events are no longer kept.
             UnknownRun: it never was, or belongs to another owner.
+            LogUnavailable: nobody can tell now.
+        """
+
+    async def newest(self, owner: str, limit: int) -> list[Listed]:
+        """The owner's newest runs, newest first, wherever they are; no hidden ones.
+
+        Raises:
             LogUnavailable: nobody can tell now.
         """
 
@@ -57,6 +82,27 @@ class RunDirectory:
                 return await self._elsewhere.open(run_id, owner, after)
             except UnknownRun:
                 raise missing from None
+
+    async def newest(
+        self, owner: str = "", *, others: int, hidden: bool = False
+    ) -> tuple[list[Listed], bool]:
+        """The owner's newest runs, newest first; whether those of other replicas are among them.
+
+        Args:
+            owner: who asks.
+            others: most of those of other replicas.
+            hidden: also runs that recipes asked for, of this process only.
+        """
+        here = {run.id: Listed.of(run) for run in self._registry.newest(owner, hidden=hidden)}
+        if self._elsewhere is None:
+            return [*here.values()], True
+        try:
+            there = await self._elsewhere.newest(owner, others)
+        except LogUnavailable:
+            return [*here.values()], False
+        lines = {line.info.id: line for line in there} | here
+        # Ids begin with their time.
+        return [lines[run] for run in sorted(lines, reverse=True)], True
 
     async def release(self, run: Run, claim: str | None) -> dict[str, object]:
         """A client wants the run no more; its state then, and whether others still share it."""

@@ -102,6 +102,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     )
     if replicas is not None:
         replicas.restart = service.launcher.restart
+        metrics.watch_replicas(replicas)
     metrics.watch(registry, lambda: len(service.sockets))
 
     app = web.Application(

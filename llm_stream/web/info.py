@@ -102,6 +102,8 @@ async def health(request: web.Request) -> web.Response:
         },
         "templates": len(service.prompts),
     }
+    if service.replicas is not None:
+        body["replica"] = service.replicas.describe()
     return json_response(body)
 
 

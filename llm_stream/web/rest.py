@@ -33,7 +33,7 @@ from llm_stream.web.negotiation import (
 from llm_stream.web.problems import problem_response
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
-from llm_stream.web.views import answer, run_headers, snapshot, summary
+from llm_stream.web.views import answer, run_headers, snapshot, summary, summary_line
 
 PAGE_EVENTS: Final = 1000
 """Most events in one page of GET /v1/runs/{id}/events, and most runs in one list."""
@@ -139,13 +139,20 @@ async def _fold(
 
 @routes.get("/v1/runs")
 async def list_runs(request: web.Request) -> web.Response:
-    """Newest first; `?state=`, `?limit=` (1 to 1000, default 50), `?hidden=true`."""
-    registry = request.config_dict[SERVICE].registry
+    """Newest first; `?state=`, `?limit=` (1 to 1000, default 50), `?hidden=true`.
+
+    `complete` is false where other replicas' runs may be missing, and only then there.
+    """
+    service = request.config_dict[SERVICE]
     limit = _number(request, "limit", 50)
     state = request.query.get("state")
-    runs = registry.newest(hidden=request.query.get("hidden") == "true")
-    chosen = [run for run in runs if state in {None, run.state}]
-    return json_response({"runs": [summary(run) for run in chosen[:limit]], "total": len(chosen)})
+    lines, complete = await service.runs.newest(
+        others=PAGE_EVENTS, hidden=request.query.get("hidden") == "true"
+    )
+    chosen = [line for line in lines if state in {None, line.state}]
+    runs = [summary_line(line) for line in chosen[:limit]]
+    told = {"runs": runs, "total": len(chosen)}
+    return json_response(told if complete else told | {"complete": False})
 
 
 @routes.get("/v1/runs/{run}")

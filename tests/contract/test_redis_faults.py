@@ -164,7 +164,7 @@ async def test_redis_takes_no_writes(
 async def test_lost_events_are_told(
     held: Any, server: RedisServer, http: aiohttp.ClientSession
 ) -> None:
-    """A reader behind events that are gone gets `gap` with the first cursor there is, and goes on."""
+    """Behind events that are gone a reader gets `gap` with the first cursor left, and goes on."""
     (ours, theirs), model = held
     model.go.set()
     run = await begin(http, ours)

@@ -198,3 +198,42 @@ async def test_an_ended_call_frees_its_lease(
     assert first["id"] != second["id"]
     assert len(model.calls) == 2
     assert first["text"] == second["text"]
+
+
+async def test_lists_have_the_runs_of_all_replicas(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """GET /v1/runs says the same everywhere, newest first; a recipe's inner runs are left out."""
+    ours, theirs = pair
+    first = (await ask(http, ours.url, prompt="one"))["id"]
+    second = (await ask(http, theirs.url, prompt="two"))["id"]
+    lists = []
+    for service in pair:
+        await follow(http, service.url, first)  # what can be followed there is listed there
+        await follow(http, service.url, second)
+        async with http.get(f"{service.url}/v1/runs") as response:
+            body = await response.json()
+            lists.append([(run["id"], run["state"], run["cursor"]) for run in body["runs"]])
+
+    assert [run for run, _, _ in lists[0]] == [second, first]
+    assert {state for _, state, _ in lists[0]} == {"completed"}
+    assert lists[0] == lists[1]
+
+
+async def test_health_and_metrics_tell_about_sharing(
+    pair: Any, http: aiohttp.ClientSession
+) -> None:
+    """Runs are durable, the replica has an id, calls to Redis are measured."""
+    await ask(http, pair[0].url, prompt="one")
+    async with http.get(f"{pair[0].url}/health") as response:
+        body = await response.json()
+    async with http.get(f"{pair[0].url}/metrics") as response:
+        text = await response.text()
+    ws = await WsClient.connect(http, pair[0].url)
+
+    assert body["runs"]["durable"] is True
+    assert body["replica"]["redis"] == "ok"
+    assert ws.others[0]["limits"]["durable"] is True
+    assert "llm_stream_redis_up 1.0" in text
+    assert "llm_stream_redis_seconds_count" in text
+    await ws.ws.close()

@@ -8,9 +8,10 @@ from weakref import WeakValueDictionary
 from ulid import ULID
 
 from llm_stream.engine.chapters import parse_cursor
-from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.directory import Listed
+from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.post import Post
-from llm_stream.engine.redislog.records import Keys, Record
+from llm_stream.engine.redislog.records import Keys, Record, events_of, read_last
 from llm_stream.engine.redislog.remote import RemoteRun
 from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.run import Run
@@ -18,6 +19,8 @@ from llm_stream.errors import RunExpired, UnknownRun
 
 PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Seconds between looks for a run whose owner may not have shared it yet."""
+
+LISTED_AT_ONCE: Final = 100
 
 NEW_SECONDS: Final = 10.0
 """A run whose id was made this recently may be one; clocks may differ by as much."""
@@ -94,6 +97,24 @@ class RemoteRuns:
         run.known = record
         self.known[run.id] = run
         return run
+
+    async def newest(self, owner: str, limit: int) -> list[Listed]:
+        """See `Elsewhere.newest`."""
+        (ids,) = await self._link.send([("ZREVRANGE", self._keys.listed(owner), 0, limit - 1)])
+        lines: list[Listed] = []
+        for start in range(0, len(ids), LISTED_AT_ONCE):
+            some = [run.decode() for run in ids[start : start + LISTED_AT_ONCE]]
+            commands: list[Command] = []
+            for run in some:
+                commands += [("HGETALL", self._keys.facts(run)), read_last(self._keys, run)]
+            replies = await self._link.send(commands)
+            for facts, last in zip(replies[::2], replies[1::2], strict=True):
+                record, events = Record.read(facts), events_of(last)
+                # Facts outlive the log: such a run is over, and not to be read any more.
+                if record is not None and events:
+                    cursor = events[-1].position
+                    lines.append(Listed(record.info, record.state, cursor, record.figures))
+        return lines
 
     async def release(self, run: Run, claim: str | None) -> dict[str, object] | None:
         """See `Elsewhere.release`."""

@@ -8,25 +8,20 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from redis.exceptions import ResponseError
 
 from llm_stream.engine.chapters import NOWHERE, place_of
 from llm_stream.engine.redislog.link import Command, RedisLink
+from llm_stream.engine.redislog.mirrored import Mirrored
 from llm_stream.engine.redislog.records import (
     Keys,
-    Record,
     events_of,
     read_last,
-    write_end,
-    write_events,
-    write_facts,
 )
 from llm_stream.engine.run import Run
 from llm_stream.errors import LogUnavailable
-from llm_stream.events import Event
 
 GATHER_SECONDS: Final = 0.005
 """What is appended within so long is sent together."""
@@ -43,18 +38,6 @@ RETRY_SECONDS: Final = 1.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, eq=False)
-class Mirrored:
-    """A run and how much of it is in Redis: events before `index`, and who it belongs to."""
-
-    run: Run
-    spec: bytes = b""
-    index: int = 0
-    described: bool = False
-    unsure: bool = False
-    events: list[Event] = field(default_factory=list)
-
-
 class LogMirror:
     """Appends the events of this process' runs to Redis.
 
@@ -68,7 +51,8 @@ class LogMirror:
         at_end: what else to do in Redis when a run has ended.
 
     Attributes:
-        refusing: what Redis says while it takes no writes (full, read-only), else "".
+        refusing, refusals: what Redis says while it takes no writes (full, read-only), else "";
+            how often it did.
     """
 
     def __init__(  # noqa: PLR0913 - who it works for
@@ -95,6 +79,7 @@ class LogMirror:
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self.refusing = ""
+        self.refusals = 0
 
     @property
     def behind(self) -> int:
@@ -139,7 +124,7 @@ class LogMirror:
                 self._settled.set()
 
     async def catch_up(self) -> None:
-        """Return when all is written, or cannot be, or after two seconds."""
+        """Return when all is written or cannot be, after two seconds at most."""
         self._settled.clear()
         self._wanted.set()
         with suppress(TimeoutError):
@@ -185,28 +170,14 @@ class LogMirror:
         self.refusing = ""
 
     def _commands(self, mirrored: Mirrored) -> list[Command]:
-        run, events = mirrored.run, mirrored.events
-        ends = bool(events) and events[-1].is_terminal
-        commands = write_events(self._keys, run.id, events[:-1] if ends else events)
-        if not mirrored.described and events:
-            facts = Record(
-                run.info, self._replica, place_of(events[0]).epoch, "running",
-                asdict(run.statistics()), mirrored.spec,
-            )  # fmt: skip
-            commands += write_facts(self._keys, facts)
-        if ends:
-            statistics = run.statistics()
+        run = mirrored.run
+        commands = mirrored.commands(self._keys, self._replica, self._retention_ms)
+        if mirrored.events:
+            ring = b'{"ring":"%b"}' % run.id.encode()
             commands += [
-                write_end(self._keys, run.id, events[-1], statistics, self._retention_ms),
-                ("SREM", self._keys.working(self._replica), run.id),
-                *self._at_end(run),
+                ("PUBLISH", self._keys.inbox(replica), ring) for replica in self._audience(run.id)
             ]
-        if events:
-            commands += [
-                ("PUBLISH", self._keys.inbox(replica), b'{"ring":"%b"}' % run.id.encode())
-                for replica in self._audience(run.id)
-            ]
-        return commands
+        return commands + self._at_end(run) if mirrored.ends else commands
 
     def _written(self, mirrored: Mirrored) -> None:
         run = mirrored.run
@@ -247,4 +218,5 @@ class LogMirror:
         if not self.refusing:
             log.warning("redis.refused: %s", why)
         self.refusing = why
+        self.refusals += 1
         raise LogUnavailable("The shared log takes no events now.", retry_after_ms=1000)

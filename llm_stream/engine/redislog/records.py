@@ -82,6 +82,10 @@ class Record:
         """Whether its last event is in the log."""
         return self.state not in {"queued", "running"}
 
+    def figures(self) -> Mapping[str, Any]:
+        """The run's statistics, as of its beginning or its end."""
+        return self.statistics
+
     @classmethod
     def read(cls, reply: Any) -> "Record | None":
         """The record in a reply to HGETALL; None if there is none, or it is not ours."""

@@ -107,6 +107,16 @@ class Replicas:
         """Whether Redis takes what runs say."""
         return not (self.link.broken or self.mirror.refusing)
 
+    def describe(self) -> dict[str, object]:
+        """How sharing goes, for /health."""
+        return {
+            "id": self.id,
+            "redis": self.mirror.refusing or ("no answer" if self.link.broken else "ok"),
+            "runs_behind": self.mirror.behind,
+            "runs_followed": len(self.tail.runs),
+            "runs_taken_over": self.watch.taken,
+        }
+
     def start(self) -> None:
         """Begin to write, to follow and to listen; `close` ends it."""
         parts = {
