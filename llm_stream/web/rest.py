@@ -178,8 +178,10 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     start = run.log.locate(after)
     page = run.log.slice(start, limit=_number(request, "limit", 100))
     more = start + len(page) < len(run.log)
-    body = b'{"events":[%b],"cursor":%b,"more":%b,"ended":%b}' % (
+    gap = run.log.gap_at(start, after)
+    body = b'{"events":[%b],%b"cursor":%b,"more":%b,"ended":%b}' % (
         b",".join([event.data for event in page]),
+        b'"gap":%b,' % orjson.dumps(gap._asdict()) if gap else b"",
         orjson.dumps(page[-1].position if page else run.log.cursor if after == "now" else after),
         orjson.dumps(more),
         orjson.dumps(run.done and not more),

@@ -87,6 +87,8 @@ def snapshot(run: Run) -> dict[str, Any]:
         "items": fold.items,
         "usage": fold.usage,
     }
+    if run.log.holed:
+        body["incomplete"] = True
     for name in ("finish_reason", "result", "text_sha256", "error", "reason", "attempts"):
         if name in terminal:
             body[name] = terminal[name]

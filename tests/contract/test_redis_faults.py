@@ -186,6 +186,16 @@ async def test_lost_events_are_told(
     events = [event for event in seen if event.event is None]
     assert events == everything[39:59] + everything[69:]
 
+    async with http.get(
+        f"{theirs.url}/v1/runs/{run}/events", params={"after": "1-5", "limit": 1000}
+    ) as response:
+        page = await response.json()
+    assert page["gap"] == gaps[0]
+    assert [event["id"] for event in page["events"]] == [f"1-{seq}" for seq in range(40, 60)]
+    assert page["more"] is True
+    async with http.get(f"{theirs.url}/v1/runs/{run}") as response:
+        assert (await response.json())["incomplete"] is True
+
     ws = await WsClient.connect(http, theirs.url)
     await ws.ask(type="subscribe", id="1", streams=[{"stream": "a", "run": run, "after": "1-5"}])
     assert await ws.end_of("a") == [event.data for event in events]

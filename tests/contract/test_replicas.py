@@ -10,7 +10,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 
 from ..conftest import StartService
 from ..redisserver import RedisServer
-from ..wire import SSE, WsClient, follow, reached, sse_events, start_async
+from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async
 
 
 @pytest.fixture
@@ -237,3 +237,61 @@ async def test_health_and_metrics_tell_about_sharing(
     assert "llm_stream_redis_up 1.0" in text
     assert "llm_stream_redis_seconds_count" in text
     await ws.ws.close()
+
+
+async def test_leaving_on_the_other_replica_abandons_the_run(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """The last reader's leaving decides, wherever it reads: the owner ends the run at once."""
+    ours, theirs = pair
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    async with http.post(f"{ours.url}/v1/generate", json={"prompt": "x"}, headers=SSE) as here:
+        run = here.headers["X-Run-Id"]
+        held = ours.parts.registry.find(run)
+        held.interest.patience_seconds = 0.0
+        async with http.get(f"{theirs.url}/v1/runs/{run}/events", headers=SSE) as there:
+            while held.readers < 2:
+                await asyncio.sleep(0.01)  # the other replica's word is under way
+            here.close()
+            while held.readers > 1:
+                await asyncio.sleep(0.01)
+            assert not held.ending
+            there.close()
+        await ended(held)
+
+    assert held.events()[-1].decode()["reason"] == "abandoned"
+    assert model.calls[0].closed.is_set()
+
+
+async def test_a_replay_is_followed_elsewhere(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """An answer out of one replica's cache can be read again on the other."""
+    ours, theirs = pair
+    await ask(http, ours.url, prompt="one")
+    again = await ask(http, ours.url, prompt="one")
+
+    assert again["cached"] is True
+    here = await follow(http, ours.url, again["id"])
+    assert await follow(http, theirs.url, again["id"]) == here
+    assert await follow(http, theirs.url, again["id"], here[1].id or "") == here[2:]
+
+
+async def test_pages_behind_a_cursor_are_the_same_elsewhere(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """JSON pages and snapshots of another replica's live run say what its owner says."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=words(20), fault=Fault(at=20, stall=True))]
+    run, _ = await start_async(http, ours.url, prompt="x", on_disconnect="continue")
+    await reached(ours.parts.registry.find(run), 21)
+    said = []
+    for path in (f"/v1/runs/{run}/events?after=1-21", f"/v1/runs/{run}/events?after=0"):
+        for service in (theirs, ours):
+            async with http.get(service.url + path) as response:
+                assert response.status == 200
+                said.append(await response.json())
+
+    assert said[0] == said[1]
+    assert said[2] == said[3]
+    assert said[0]["events"] == []

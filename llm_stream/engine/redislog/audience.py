@@ -38,14 +38,19 @@ class Audience:
                 followers[replica] = self._clock() + FOLLOW_SECONDS
         return run
 
+    def leaves(self, replica: str, run_id: str) -> None:
+        """The replica has no reader of this run any more."""
+        followers = self._followers.get(run_id, {})
+        run = self._find(run_id)
+        if followers.pop(replica, None) is not None and run is not None:
+            run.interest.reader_left()
+
     def expire(self) -> None:
         """Let those go that have not renewed."""
         now = self._clock()
         for run_id, followers in [*self._followers.items()]:
             run = self._find(run_id)
             for replica in [name for name, until in followers.items() if until < now]:
-                del followers[replica]
-                if run is not None:
-                    run.interest.reader_left()
+                self.leaves(replica, run_id)
             if not followers or run is None or run.done:
                 del self._followers[run_id]

@@ -27,6 +27,7 @@ class Desk:
         post.handlers = {
             "ring": self._ring,
             "follow": self._follow,
+            "leave": self._leave,
             "release": self._release,
             "join": self._join,
             "forget": self._forget,
@@ -38,6 +39,9 @@ class Desk:
     def _follow(self, message: Message) -> Message | None:
         run = self._audience.follows(message["from"], message["runs"])
         return {"last": run.log.cursor} if run else None
+
+    def _leave(self, message: Message) -> None:
+        self._audience.leaves(message["from"], message["run"])
 
     def _release(self, message: Message) -> Message | None:
         run = self._registry.get(message["run"])

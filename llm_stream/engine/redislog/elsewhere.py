@@ -53,10 +53,29 @@ class RemoteRuns:
             run = await self._load(run_id, owner)
         self._tail.follow(run)
         if not run.reached(after):
-            answer = await self._post.ask(run.known.replica, "follow", runs=[run.id])
-            told = answer and parse_cursor(answer.get("last", ""))
-            run.ahead = told or parse_cursor(after) or run.ahead
+            await self._reach(run, after)
         return run
+
+    async def _reach(self, run: RemoteRun, after: str) -> None:
+        """The cursor is ahead of what is shared: ask the owner whether it is one, and wait for it.
+
+        If the owner cannot be asked, the reader is believed: it may have read there.
+        """
+        answer = await self._post.ask(run.known.replica, "follow", runs=[run.id])
+        told = answer and parse_cursor(answer.get("last", ""))
+        run.ahead = told or parse_cursor(after) or run.ahead
+        if told:
+            for pause in PAUSES:
+                if run.reached(after) or run.reached(str(told)):
+                    return
+                await asyncio.sleep(pause)
+                await self._tail.fill(run)
+
+    async def look_again(self, run_id: str) -> None:
+        """Another replica has taken a run over: learn who."""
+        record = await self._record(run_id)
+        if record is not None:
+            self.of(record)
 
     async def _load(self, run_id: str, owner: str) -> RemoteRun:
         record = await self._record(run_id)
@@ -71,15 +90,13 @@ class RemoteRuns:
             raise RunExpired(
                 f"The events of {run_id} are no longer kept. Start the run again.", field="run"
             )
-        if not run.done:
-            self._post.tell(record.replica, "follow", runs=[run_id])
         return run
 
     async def _record(self, run_id: str) -> Record | None:
         """What Redis knows of a run; waits a little for one that has just begun."""
         pauses = PAUSES if _is_new(run_id) else ()
         for pause in (*pauses, None):
-            (reply,) = await self._link.send([("HGETALL", self._keys.facts(run_id))])
+            (reply,) = await self._link.ask([("HGETALL", self._keys.facts(run_id))])
             record = Record.read(reply)
             if record is not None or pause is None:
                 break
@@ -100,14 +117,14 @@ class RemoteRuns:
 
     async def newest(self, owner: str, limit: int) -> list[Listed]:
         """See `Elsewhere.newest`."""
-        (ids,) = await self._link.send([("ZREVRANGE", self._keys.listed(owner), 0, limit - 1)])
+        (ids,) = await self._link.ask([("ZREVRANGE", self._keys.listed(owner), 0, limit - 1)])
         lines: list[Listed] = []
         for start in range(0, len(ids), LISTED_AT_ONCE):
             some = [run.decode() for run in ids[start : start + LISTED_AT_ONCE]]
             commands: list[Command] = []
             for run in some:
                 commands += [("HGETALL", self._keys.facts(run)), read_last(self._keys, run)]
-            replies = await self._link.send(commands)
+            replies = await self._link.ask(commands)
             for facts, last in zip(replies[::2], replies[1::2], strict=True):
                 record, events = Record.read(facts), events_of(last)
                 # Facts outlive the log: such a run is over, and not to be read any more.

@@ -97,13 +97,11 @@ class RedisFlights:
         command: Command = (
             "EVAL", _CLAIM, 1, self._keys.flight(key), self._replica, to_lose, LIVE_MS
         )  # fmt: skip
-        (holder,) = await self._link.send([command])
-        if not isinstance(holder, bytes):
-            raise LogUnavailable("The shared log takes no leases now.")
-        name = holder.decode()
+        (holder,) = await self._link.ask([command])
+        name: str = holder.decode()
         if name in {self._replica, to_lose}:
             return name
-        (lives,) = await self._link.send([("EXISTS", self._keys.alive(name))])
+        (lives,) = await self._link.ask([("EXISTS", self._keys.alive(name))])
         return name if lives else await self._claim(key, name)
 
     async def _join(self, holder: str, key: str, client: Client, owner: str) -> Run | None:

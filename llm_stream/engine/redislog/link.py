@@ -77,6 +77,18 @@ class RedisLink:
         async with self._slots:
             return await self._send(commands)
 
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """`send`, where a refusal is as bad as no answer.
+
+        Raises:
+            LogUnavailable: no answer, or one of the commands was refused (the operator's doing).
+        """
+        replies = await self.send(commands)
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise LogUnavailable("The shared log refuses.", retry_after_ms=1000) from reply
+        return replies
+
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         began = self._clock()
         if self.broken and began < self._ask_again_at:

@@ -101,12 +101,15 @@ class RemoteRun(Run):
             index = len(self.log)
         self.interest.reader_came()
         self._follow(self)
+        if self.readers == 1 and not self.done:
+            self._tell("follow", runs=[self.id])
         return Subscription(self.log, index, self._left, after=after, skip=skip)
 
     def _left(self) -> None:
         self.interest.reader_left()
-        if not self.interest.readers:
+        if not self.readers and not self.done:
             self.left_at = asyncio.get_running_loop().time()
+            self._tell("leave")
 
     def join(self, client: Client) -> None:
         """See `Run.join`."""

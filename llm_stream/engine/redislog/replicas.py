@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ulid import ULID
 
@@ -160,19 +161,23 @@ class Replicas:
                 self.watch.forget()
                 log.debug("redis.not_renewed: %s", error)
             self._audience.expire()
-            self._say_what_is_followed()
+            await self._follow_owners()
             await asyncio.sleep(self._pulse_seconds)
 
-    def _say_what_is_followed(self) -> None:
+    async def _follow_owners(self) -> None:
+        """Tell each owner which of its runs have readers here; find out who the owner is now."""
         following: dict[str, list[str]] = {}
-        for run in self.tail.runs.values():
-            if run.known is not None:
+        for run in [*self.tail.runs.values()]:
+            if run.known is not None and run.known.epoch < run.log.last.epoch:
+                with suppress(LogUnavailable):
+                    await self.remote.look_again(run.id)
+            if run.known is not None and run.readers:
                 following.setdefault(run.known.replica, []).append(run.id)
         for replica, runs in following.items():
             self._post.tell(replica, "follow", runs=runs)
 
     async def _renew(self) -> None:
-        _, newly, server = await self.link.send(
+        _, newly, server = await self.link.ask(
             [
                 ("SET", self._keys.alive(self.id), "1", "PX", self._alive_ms),
                 ("SADD", self._keys.replicas, self.id),

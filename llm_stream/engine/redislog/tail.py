@@ -59,7 +59,7 @@ class LogTail:
             LogUnavailable: Redis does not answer.
         """
         while True:
-            (reply,) = await self._link.send([read_events(self._keys, run.id, run.log.last)])
+            (reply,) = await self._link.ask([read_events(self._keys, run.id, run.log.last)])
             events = events_of(reply)
             run.feed(events)
             if len(events) < PAGE_EVENTS:
@@ -88,14 +88,14 @@ class LogTail:
             # A ring that comes during the call is for what the call may not have seen.
             del self._behind[run.id]
         try:
-            replies = await self._link.send(
+            replies = await self._link.ask(
                 [read_events(self._keys, run.id, run.log.last) for run in chosen]
             )
         except LogUnavailable:
             self._behind.update({run.id: run for run in chosen})
             raise
         for run, reply in zip(chosen, replies, strict=True):
-            events = events_of(reply) if isinstance(reply, list) else []
+            events = events_of(reply)
             run.feed(events)
             if run.done:
                 self.runs.pop(run.id, None)

@@ -12,13 +12,12 @@ from dataclasses import asdict, replace
 from typing import Final, Literal
 
 import orjson
-from redis.exceptions import ResponseError
 
 from llm_stream.engine.chapters import place_of
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.records import LIVE_MS, Keys, Record, events_of, read_last
 from llm_stream.engine.runinfo import DescribeError
-from llm_stream.errors import LogUnavailable, OwnerLost
+from llm_stream.errors import OwnerLost
 from llm_stream.events import Event, Payload
 
 Policy = Literal["fail", "restart"]
@@ -87,7 +86,7 @@ class Watch:
         self.taken = 0
 
     def forget(self) -> None:
-        """Redis was away: who seemed to be missing has not had the time to renew."""
+        """Redis was away or took no signs: who seems to be missing may live."""
         self._missing.clear()
 
     async def look(self) -> None:
@@ -96,13 +95,13 @@ class Watch:
         Raises:
             LogUnavailable: Redis does not answer; nobody is lost by that.
         """
-        (members,) = await self._link.send([("SMEMBERS", self._keys.replicas)])
+        (members,) = await self._link.ask([("SMEMBERS", self._keys.replicas)])
         others = {name.decode() for name in members} | {run.replica for run in self._followed()}
         others.discard(self._replica)
         if not others:
             return
         names = sorted(others)
-        signs = await self._link.send([("EXISTS", self._keys.alive(name)) for name in names])
+        signs = await self._link.ask([("EXISTS", self._keys.alive(name)) for name in names])
         now = self._clock()
         missing = {name for name, sign in zip(names, signs, strict=True) if not sign}
         self._missing = {name: self._missing.get(name, now) for name in missing}
@@ -112,19 +111,19 @@ class Watch:
                 del self._missing[name]
 
     async def _bury(self, lost: str) -> None:
-        (members,) = await self._link.send([("SMEMBERS", self._keys.working(lost))])
+        (members,) = await self._link.ask([("SMEMBERS", self._keys.working(lost))])
         followed = {run.info.id: run for run in self._followed() if run.replica == lost}
         runs = {run.decode() for run in members} | set(followed)
         log.warning("replica.lost: %s with %d runs", lost, len(runs))
         for run in sorted(runs):
             await self._take(run, lost, followed.get(run))
-        await self._link.send(
+        await self._link.ask(
             [("DEL", self._keys.working(lost)), ("SREM", self._keys.replicas, lost)]
         )
 
     async def _take(self, run: str, lost: str, known: Record | None) -> None:
         facts, log_key = self._keys.facts(run), self._keys.log(run)
-        reply, last = await self._link.send([("HGETALL", facts), read_last(self._keys, run)])
+        reply, last = await self._link.ask([("HGETALL", facts), read_last(self._keys, run)])
         record = Record.read(reply) or known
         if record is None or record.ended or record.replica != lost:
             return
@@ -137,15 +136,13 @@ class Watch:
         )
         if restart:
             # Before it is ours: were this process to die in between, others would find it.
-            await self._link.send([("SADD", self._keys.working(self._replica), run)])
-        (won,) = await self._link.send(
+            await self._link.ask([("SADD", self._keys.working(self._replica), run)])
+        (won,) = await self._link.ask(
             [("EVAL", _TAKE, 2, log_key, facts, lost, self._replica, epoch,
               event.position, event.type, event.data, taken.state,
               orjson.dumps(asdict(taken.info)), orjson.dumps(taken.statistics),
               LIVE_MS if restart else self._retention_ms, LIVE_MS + self._retention_ms)]
         )  # fmt: skip
-        if isinstance(won, ResponseError):
-            raise LogUnavailable("The shared log takes no events now.") from won
         if won:
             self.taken += 1
             await self._on_taken(taken)
