@@ -1,10 +1,12 @@
 """Two replicas and a Redis: whatever runs on one is read, resumed and ended on the other."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import redis
 
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 
@@ -295,3 +297,34 @@ async def test_pages_behind_a_cursor_are_the_same_elsewhere(
     assert said[0] == said[1]
     assert said[2] == said[3]
     assert said[0]["events"] == []
+
+
+@pytest.mark.slow
+async def test_it_works_on_a_cluster(
+    tmp_path: Path, start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A Redis in cluster mode, which refuses commands over several slots, serves all of this."""
+    server = RedisServer(tmp_path)
+    server.start("--cluster-enabled", "yes")
+    try:
+        with redis.Redis(port=server.port) as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
+                await asyncio.sleep(0.01)  # another process' doing is not an event here
+        ours, theirs = [await start_service(redis={"url": server.url}) for _ in range(2)]
+        model.scripts = [Script(chunks=words(100), delay_seconds=0.002)]
+        run, _ = await start_async(http, ours.url, prompt="x")
+        joined, _ = await start_async(http, theirs.url, prompt="x")
+        here, there = await asyncio.gather(
+            follow(http, ours.url, run), follow(http, theirs.url, run)
+        )
+        async with http.get(f"{theirs.url}/v1/runs") as response:
+            listed = [line["id"] for line in (await response.json())["runs"]]
+
+        assert joined == run
+        assert here == there
+        assert listed == [run]
+        assert ours.parts.replicas is not None
+        assert ours.parts.replicas.durable
+    finally:
+        server.kill()
