@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from typing import Final
-from weakref import WeakSet
 
 from ulid import ULID
 
@@ -33,7 +32,7 @@ class Socket:
         )
         self.outbox = Outbox(self._ended)
         self.closing: int | None = None
-        self._claimed: WeakSet[Run] = WeakSet()
+        self._claimed: set[Run] = set()
         self._ids: OrderedDict[str, None] = OrderedDict()
         self.streams: dict[str, Stream] = {}
         self._max_streams = limits.connection_streams
@@ -86,7 +85,8 @@ class Socket:
 
     def claim(self, run: Run) -> None:
         """This socket has launched or joined the run, and may cancel it."""
-        self._claimed.add(run)
+        # A run of another replica is held by nobody else, once it has no reader here.
+        self._claimed = {claimed for claimed in self._claimed if not claimed.done} | {run}
 
     def close_stream(self, stream: Stream) -> None:
         """Leave a stream."""

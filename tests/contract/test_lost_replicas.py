@@ -109,6 +109,24 @@ async def test_readers_of_a_killed_bystander_go_on_at_the_owner(
 
 
 @pytest.mark.slow
+async def test_a_drain_loses_nothing_elsewhere(
+    pair: list[Replica], http: aiohttp.ClientSession
+) -> None:
+    """SIGTERM lets the owner's run end; its reader on another replica gets all of it."""
+    owner, other = pair
+    run, _ = await start_async(http, owner.url, prompt="x", on_disconnect="continue")
+    there = asyncio.create_task(follow(http, other.url, run))
+    await read_some(http, owner.url, run, 20)
+    owner.process.terminate()
+
+    events = await there
+    assert [event.id for event in events] == [f"1-{seq}" for seq in range(1, 404)]
+    assert events[-1].payload["type"] == "run.completed"
+    assert await asyncio.to_thread(owner.process.wait, 20) == 0
+    assert await follow(http, other.url, run) == events
+
+
+@pytest.mark.slow
 async def test_a_zombie_is_fenced(pair: list[Replica], http: aiohttp.ClientSession) -> None:
     """An owner that was frozen for long finds its run taken over: one end, also on its own wire."""
     owner, other = pair

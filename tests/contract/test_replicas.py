@@ -11,7 +11,7 @@ import redis
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 
 from ..conftest import StartService
-from ..redisserver import RedisServer
+from ..redisserver import RedisServer, free_port
 from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async
 
 
@@ -305,7 +305,7 @@ async def test_it_works_on_a_cluster(
 ) -> None:
     """A Redis in cluster mode, which refuses commands over several slots, serves all of this."""
     server = RedisServer(tmp_path)
-    server.start("--cluster-enabled", "yes")
+    server.start("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     try:
         with redis.Redis(port=server.port) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

@@ -20,6 +20,9 @@ CALL_SECONDS: Final = 0.25
 BREAK_SECONDS: Final = 1.0
 """How long nobody asks after a call has failed; then one asks for all."""
 
+LISTEN_SECONDS: Final = 5.0
+"""Silence after which a listener asks whether the connection still is one."""
+
 CALLS_AT_ONCE: Final = 16
 """Connections that are used at the same time."""
 
@@ -54,8 +57,9 @@ class RedisLink:
             retry=never,
         )
         self._listener = Redis.from_url(
-            url, socket_connect_timeout=CALL_SECONDS, retry=never, socket_keepalive=True
-        )
+            url, socket_connect_timeout=CALL_SECONDS, retry=never,
+            health_check_interval=LISTEN_SECONDS,
+        )  # fmt: skip
         self._clock = clock
         self._ask_again_at = 0.0
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
@@ -135,7 +139,7 @@ class RedisLink:
                 try:
                     await pubsub.subscribe(channel)
                     while True:
-                        message = await pubsub.get_message(timeout=None)
+                        message = await pubsub.get_message(timeout=LISTEN_SECONDS)
                         if message is not None:
                             yield message["data"]
                 except (RedisError, OSError) as error:

@@ -126,6 +126,7 @@ class Replicas:
             "post": self._post.deliver(),
             "inbox": self._post.listen(),
             "pulse": self._live(),
+            "watch": self._watch(),
         }
         for name, work in parts.items():
             task = asyncio.create_task(work, name=f"replicas-{name}")
@@ -155,14 +156,25 @@ class Replicas:
         while True:
             try:
                 await self._renew()
-                if not self._registry.draining:
-                    await self.watch.look()
             except LogUnavailable as error:
+                # Where this one cannot renew, others cannot either, and are not lost.
                 self.watch.forget()
                 log.debug("redis.not_renewed: %s", error)
             self._audience.expire()
             await self._follow_owners()
             await asyncio.sleep(self._pulse_seconds)
+
+    async def _watch(self) -> None:
+        """Look after the others, until cancelled; apart from `_live`, for burying takes long."""
+        while True:
+            await asyncio.sleep(self._pulse_seconds)
+            if self._registry.draining:
+                continue
+            try:
+                await self.watch.look()
+            except LogUnavailable as error:
+                self.watch.forget()
+                log.debug("redis.not_watched: %s", error)
 
     async def _follow_owners(self) -> None:
         """Tell each owner which of its runs have readers here; find out who the owner is now."""
@@ -177,14 +189,15 @@ class Replicas:
             self._post.tell(replica, "follow", runs=runs)
 
     async def _renew(self) -> None:
-        _, newly, server = await self.link.ask(
+        _, newly = await self.link.ask(
             [
                 ("SET", self._keys.alive(self.id), "1", "PX", self._alive_ms),
                 ("SADD", self._keys.replicas, self.id),
-                ("INFO", "server"),
             ]
         )
-        incarnation = f"{server.get('run_id')}" if isinstance(server, dict) else ""
+        # Not every provider lets its customers ask.
+        (server,) = await self.link.send([("INFO", "server")])
+        incarnation = str(server.get("run_id")) if isinstance(server, dict) else "?"
         if self._incarnation and (newly or incarnation != self._incarnation):
             # Another Redis, or one that has forgotten us: it may lack any of our runs.
             self.mirror.check(self._registry.everything())
