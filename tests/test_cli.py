@@ -238,7 +238,29 @@ def test_workers_share_a_port_and_end_together(tmp_path: Path, redis_server: Red
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(20) == 0
 
-    assert not any(Path(f"/proc/{pid}").exists() for pid in replaced)
+    assert not any(alive(pid) for pid in replaced)
+
+
+@pytest.mark.slow
+def test_workers_end_when_their_parent_is_gone(tmp_path: Path, redis_server: RedisServer) -> None:
+    """A parent that is killed leaves no worker behind: each drains and goes."""
+    redis = {"LLM_STREAM__REDIS__URL": redis_server.url}
+    with serving(PROGRAM, "--workers", "2", cwd=tmp_path, env=ECHO | redis) as served:
+        workers = children(served.process.pid, 2)
+        served.process.kill()
+        served.process.wait()
+
+        while any(alive(pid) for pid in workers):
+            time.sleep(0.01)  # another process' doing is not an event here
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that nobody has waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def children(pid: int, count: int, but: int | None = None) -> list[int]:

@@ -43,7 +43,6 @@ class RedisLink:
         broken: whether the last call has failed; then most calls fail at once.
         failures: calls that have failed.
         on_call: told of the seconds each call took; must not raise.
-        on_break: told when a call has failed after one that had not; must not raise.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +65,6 @@ class RedisLink:
         self.broken = False
         self.failures = 0
         self.on_call: Callable[[float], None] = lambda _seconds: None
-        self.on_break: Callable[[], None] = lambda: None
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one go; the replies, in their order.
@@ -127,7 +125,6 @@ class RedisLink:
         if not self.broken:
             self.broken = True
             log.warning("redis.failed: %s", error or type(error).__name__)
-            self.on_break()
 
     async def messages(self, channel: str) -> AsyncGenerator[bytes]:
         """What is published on the channel from now on, for ever.

@@ -20,7 +20,10 @@ from llm_stream.events import Event
 LIVE_MS: Final = 86_400_000
 """How long what belongs to a live run stays if nobody touches it: a day."""
 
-MAX_LOG_EVENTS: Final = 100_000
+TOMBSTONE_MS: Final = 3_600_000
+"""How long after its log is gone it is known that a run was there."""
+
+MAX_LOG_EVENTS: Final = 500_000
 """About how many events a log keeps; its bytes are bounded where it is written."""
 
 PAGE_EVENTS: Final = 1000
@@ -166,7 +169,8 @@ def write_end(
     """
     return (
         "EVAL", _END, 2, keys.log(run), keys.facts(run), event.position, event.type, event.data,
-        statistics.state, orjson.dumps(asdict(statistics)), retention_ms + LIVE_MS, retention_ms,
+        statistics.state, orjson.dumps(asdict(statistics)),
+        retention_ms + TOMBSTONE_MS, retention_ms,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from llm_stream.engine.redislog.audience import Audience
 from llm_stream.engine.redislog.desk import Desk
 from llm_stream.engine.redislog.elsewhere import RemoteRuns
 from llm_stream.engine.redislog.flights import RedisFlights
-from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
 from llm_stream.engine.redislog.post import Post
 from llm_stream.engine.redislog.records import Keys, Record
@@ -139,14 +139,15 @@ class Replicas:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        farewell: list[Command] = [("DEL", self._keys.alive(self.id))]
+        if not self.mirror.behind:
+            # Else the others take over, and end, what could not be written to its end.
+            farewell += [
+                ("DEL", self._keys.working(self.id)),
+                ("SREM", self._keys.replicas, self.id),
+            ]
         try:
-            await self.link.send(
-                [
-                    ("DEL", self._keys.alive(self.id)),
-                    ("DEL", self._keys.working(self.id)),
-                    ("SREM", self._keys.replicas, self.id),
-                ]
-            )
+            await self.link.send(farewell)
         except LogUnavailable:
             log.info("redis.no_farewell")
         await self.link.close()
