@@ -16,7 +16,7 @@ import aiohttp
 import orjson
 
 from llm_stream import logs
-from llm_stream.config import LocalSection, ModelsSection, Settings
+from llm_stream.config import HistorySection, LocalSection, ModelsSection, Settings
 from llm_stream.resources import resource
 from llm_stream.testing.service import running_service
 
@@ -30,7 +30,11 @@ async def main() -> None:
     times = parser.parse_args().times
     logs.configure("error", "console")
     text = await asyncio.to_thread(Path.read_text, resource("docs") / "recipes.md")
-    settings = Settings(models=ModelsSection(plugins=()), local=LocalSection())
+    settings = Settings(
+        models=ModelsSection(plugins=()),
+        local=LocalSection(),
+        history=HistorySection(enabled=False),
+    )
     async with running_service(settings) as service, aiohttp.ClientSession() as http:
         for recipe, body in _EXAMPLE.findall(text):
             asked = orjson.loads(body)

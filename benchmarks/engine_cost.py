@@ -26,7 +26,14 @@ import orjson
 from llm.parts import StreamEvent
 
 from llm_stream import logs
-from llm_stream.config import LimitsSection, LocalSection, ModelsSection, RunsSection, Settings
+from llm_stream.config import (
+    HistorySection,
+    LimitsSection,
+    LocalSection,
+    ModelsSection,
+    RunsSection,
+    Settings,
+)
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Script, ScriptedModel
@@ -130,6 +137,7 @@ async def main() -> None:
         limits=LimitsSection(),
         models=ModelsSection(default="held", plugins=(), aliases={}),
         local=LocalSection(enabled=False),
+        history=HistorySection(enabled=False),  # docs/performance.md measures it on its own
     )
     logs.configure("warning", "json")
     model = Held("held")

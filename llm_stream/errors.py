@@ -217,6 +217,10 @@ class Draining(ServiceError, code="draining", retryable=True):
     """The service is shutting down and takes no new runs."""
 
 
+class CacheUnavailable(ServiceError, code="cache_unavailable", retryable=True):
+    """The cache's backend does not answer; requests go on without it."""
+
+
 class BudgetExceeded(ServiceError, code="budget_exceeded", retryable=True):
     """The time a Director waits was over before there was anything to answer with."""
 
@@ -239,11 +243,7 @@ class InternalError(ServiceError, code="internal_error", retryable=True):
 
 def concrete_errors() -> frozenset[type[StreamError]]:
     """Every error class that is raised, i.e. the leaves of the tree."""
-
-    def leaves(cls: type[StreamError]) -> set[type[StreamError]]:
-        found: set[type[StreamError]] = set()
-        for child in cls.__subclasses__():
-            found |= leaves(child)
-        return found or {cls}
-
-    return frozenset(leaves(StreamError))
+    every: list[type[StreamError]] = [StreamError]
+    for cls in every:
+        every += cls.__subclasses__()
+    return frozenset(cls for cls in every if not cls.__subclasses__())

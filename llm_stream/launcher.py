@@ -1,26 +1,27 @@
 """The one door: a spec becomes a live, joined or replayed `Run`, whichever wire it came by."""
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
-from ulid import ULID
-
 from llm_stream.cache.answers import AnswerCache, Lookup
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.flights import Flights
-from llm_stream.engine.gate import Gate, Pass
+from llm_stream.engine.gate import Gate, admit_all
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Client, DescribeError, RunInfo
+from llm_stream.engine.runinfo import CacheState, Client, DescribeError, RunInfo
 from llm_stream.errors import Draining, NotCached, StreamError, TooManyRuns
 from llm_stream.events import Event
+from llm_stream.naming import ulid
 from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.recipe import Recipe, again
+from llm_stream.recipes.recorder import Recorder
 from llm_stream.recipes.spec import RunSpec, dump_spec
 
 BATCH_LOGS: Final = 16
@@ -53,6 +54,7 @@ class Launcher:
         gate: how many runs the whole service works on at once.
         max_log_bytes: bound of each run's log.
         describe_error: makes the problem object of `run.failed`.
+        history: told of the runs that have ended.
         flights: calls under way on other replicas; None: there are none.
     """
 
@@ -65,6 +67,7 @@ class Launcher:
         *,
         max_log_bytes: int,
         describe_error: DescribeError,
+        history: Recorder | None = None,
         flights: Flights | None = None,
     ) -> None:
         self.recipes = dict(recipes)
@@ -73,6 +76,7 @@ class Launcher:
         self._gate = gate
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
+        self._history = history
         self._flights = flights
 
     async def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
@@ -121,16 +125,9 @@ class Launcher:
         spec, key, client, found = wanted
 
         def create() -> Run:
-            passes: list[Pass] = []
-            try:
-                if spec.parent is None:
-                    passes.extend(gate.admit() for gate in (*gates, self._gate))
-            except BaseException:
-                for ticket in passes:
-                    ticket.leave()
-                raise
+            passes = [] if spec.parent else admit_all((*gates, self._gate))
             run = Run(
-                self._describe(spec, key),
+                self._describe(spec, key, "miss" if self._cache.used_by(spec) else "bypass"),
                 max_log_bytes=self._max_log_bytes * min(BATCH_LOGS, max(1, len(spec.children))),
                 describe_error=self._describe_error,
                 client=client,
@@ -140,6 +137,8 @@ class Launcher:
             if (marks := found.marks) is not None:
                 # From the very moment of its end the answer is found in the cache.
                 run.on_finished(lambda run: self._cache.keep(spec, run, marks))
+            if (history := self._history) is not None:
+                run.on_finished(lambda run: history.record(spec, run, found.marks))
             run.start(self.recipes[spec.recipe].run(spec, self._ask_for(run)), passes)
             return run
 
@@ -166,14 +165,11 @@ class Launcher:
         """A kept answer as a run: at once, or at the pace that was asked for."""
         spec, key, client, _ = wanted
         age = entry.age_seconds
-        info = replace(
-            self._describe(spec, key),
-            cache="hit",
-            age_seconds=int(age),
-            ttl_seconds=int(entry.fresh_seconds - age),
+        info = self._describe(
+            spec, key, "hit", age_seconds=int(age), ttl_seconds=int(entry.fresh_seconds - age)
         )
         if spec.cache.pace == "instant":
-            replayed = Replay(info, entry.recording, client)
+            replayed = Replay(info, entry.recording)
             self._registry.add_replay(replayed)
             return replayed
 
@@ -195,7 +191,7 @@ class Launcher:
         fresh = replace(
             spec, cache=replace(spec.cache, mode="refresh"), abandon_seconds=None, parent=None
         )
-        wanted = wanted._replace(spec=fresh, client=Client(f"revalidate/{ULID()}"))
+        wanted = wanted._replace(spec=fresh, client=Client(f"revalidate/{ulid()}"))
         # Without room now, the next one who asks tries again.
         with suppress(TooManyRuns, Draining):
             self._start(wanted, join=True)
@@ -216,7 +212,7 @@ class Launcher:
             request=parent.info.request,
             cache=replace(spec.cache, pace="instant"),
         )
-        claim = f"{parent.id}/{ULID()}"
+        claim = f"{parent.id}/{ulid()}"
         run, _ = await self.launch(spec, claim=claim)
         subscription = run.subscribe()
         try:
@@ -232,13 +228,14 @@ class Launcher:
                     if event.type == "usage":
                         parent.record(event.payload())
 
-    def _describe(self, spec: RunSpec, key: str) -> RunInfo:
+    @staticmethod
+    def _describe(spec: RunSpec, key: str, cache: CacheState, **ages: int) -> RunInfo:
         return RunInfo(
-            id=f"run_{ULID()}",
+            id=f"run_{ulid()}",
             recipe=spec.recipe,
             model=spec.model,
             key=key,
-            cache="miss" if self._cache.used_by(spec) else "bypass",
+            cache=cache,
             unrepeatable=not spec.repeatable,
             template=None if spec.template is None else str(spec.template),
             title=spec.title,
@@ -247,4 +244,6 @@ class Launcher:
             request=spec.request,
             tags=spec.tags,
             structured=spec.schema is not None,
+            created_at=time.time(),
+            **ages,
         )

@@ -6,6 +6,7 @@ Nothing here runs once per token.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import prometheus_client as prom
@@ -13,7 +14,7 @@ from prometheus_async import aio
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from llm_stream.engine.redislog.replicas import Replicas
+from llm_stream.cache.answers import AnswerCache
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, StreamError
@@ -80,12 +81,14 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
+        self._seconds_of = lru_cache(1024)(self._request_seconds.labels)
         self._responses = prom.Counter(
             "llm_stream_http_responses",
             "HTTP responses by status.",
             ["method", "path", "status"],
             registry=self.registry,
         )
+        self._responses_of = lru_cache(1024)(self._responses.labels)
         self.joins = prom.Counter(
             "llm_stream_joins", "Requests that joined a run under way.", registry=self.registry
         )
@@ -94,6 +97,12 @@ class Metrics:
         )
         self.slow_readers = prom.Counter(
             "llm_stream_slow_readers", "Connections cut for not reading.", registry=self.registry
+        )
+        self.cache_redis_seconds = prom.Histogram(
+            "llm_stream_cache_redis_seconds",
+            "Calls to the cache's Redis.",
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
         )
         self._loop_lag = prom.Histogram(
             "llm_stream_loop_lag_seconds",
@@ -107,16 +116,9 @@ class Metrics:
         """Show the registry's gauges from now on."""
         self.registry.register(_Gauges(registry, sockets))
 
-    def watch_replicas(self, replicas: Replicas) -> None:
-        """Show from now on how the shared log is doing."""
-        seconds = prom.Histogram(
-            "llm_stream_redis_seconds",
-            "Calls to the shared log, failed ones included.",
-            buckets=LATENCY_BUCKETS,
-            registry=self.registry,
-        )
-        replicas.link.on_call = seconds.observe
-        self.registry.register(_Sharing(replicas))
+    def watch_cache(self, cache: AnswerCache) -> None:
+        """Show the cache's figures from now on."""
+        self.registry.register(_CacheFigures(cache))
 
     def run_started(self, run: Run) -> None:
         """See `RunObserver`; gauges are read from the registry instead."""
@@ -130,7 +132,7 @@ class Metrics:
         if figures.first_token_ms is not None:
             self._first_token.labels(recipe).observe(figures.first_token_ms / 1000)
         # Only these call models; recipes report again what their inner runs have spent.
-        if recipe == "generate":
+        if recipe == "generate" and run.info.cache != "hit":
             self._chunks.inc(figures.chunks)
             if figures.input_tokens is not None:
                 self._tokens.labels(run.info.model, "input").inc(figures.input_tokens)
@@ -142,12 +144,12 @@ class Metrics:
 
     async def timed(self, method: str, path: str, answer: Awaitable[T]) -> T:
         """Await `answer` and observe how long it took; `path` is a route's pattern."""
-        timed: T = await aio.time(self._request_seconds.labels(method, path), answer)
+        timed: T = await aio.time(self._seconds_of(method, path), answer)
         return timed
 
     def responded(self, method: str, path: str, status: int) -> None:
         """Count one HTTP response."""
-        self._responses.labels(method, path, str(status)).inc()
+        self._responses_of(method, path, status).inc()
 
     async def measure_loop_lag(self, every_seconds: float) -> None:
         """Observe, until cancelled, how late the loop wakes a timer."""
@@ -175,33 +177,44 @@ class _Gauges(Collector):
         yield GaugeMetricFamily("llm_stream_sockets", "Open WebSockets.", self._sockets())
 
 
-class _Sharing(Collector):
-    def __init__(self, replicas: Replicas) -> None:
-        self._replicas = replicas
+class _CacheFigures(Collector):
+    def __init__(self, cache: AnswerCache) -> None:
+        self._cache = cache
 
     def describe(self) -> Iterable[Metric]:
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        own, name = self._replicas, "llm_stream_"
+        cache = self._cache
+        results = CounterMetricFamily(
+            "llm_stream_cache", "What the cache was asked, and what it did.", labels=["event"]
+        )
+        for event, count in cache.counts.items():
+            results.add_metric([event], count)
+        yield results
+        volume = cache.shelf.volume()
+        if volume.entries is not None:
+            name = "llm_stream_cache_entries"
+            yield GaugeMetricFamily(name, "Entries in memory.", volume.entries)
+            name = "llm_stream_cache_bytes"
+            yield GaugeMetricFamily(name, "Bytes in memory.", volume.bytes)
+            name = "llm_stream_cache_evictions"
+            yield CounterMetricFamily(name, "Entries that made room.", volume.evictions)
         yield GaugeMetricFamily(
-            name + "redis_up", "Whether the shared log takes what runs say.", int(own.durable)
+            "llm_stream_cache_resting", "1 while a faulty backend is left alone.", cache.resting
         )
-        yield GaugeMetricFamily(
-            name + "redis_behind", "Runs of which the shared log lacks events.", own.mirror.behind
+        tokens = CounterMetricFamily(
+            "llm_stream_cache_saved_tokens",
+            "Tokens that hits did not cost.",
+            labels=["model", "direction"],
         )
-        yield CounterMetricFamily(
-            name + "redis_failures", "Calls without an answer.", own.link.failures
-        )
-        yield CounterMetricFamily(
-            name + "log_unavailable", "Writes that the shared log refused.", own.mirror.refusals
-        )
-        yield GaugeMetricFamily(
-            name + "remote_runs", "Other replicas' runs followed here.", len(own.tail.runs)
-        )
-        yield CounterMetricFamily(
-            name + "remote_joins", "Calls that joined another replica's.", own.flights.joined
-        )
-        yield CounterMetricFamily(
-            name + "takeovers", "Runs of lost replicas taken over.", own.watch.taken
-        )
+        for (model, direction), count in cache.savings.tokens.items():
+            tokens.add_metric([model, direction], count)
+        yield tokens
+        cost = CounterMetricFamily(
+            "llm_stream_cache_saved_cost", "What hits did not cost, by models.prices.",
+            labels=["model"],
+        )  # fmt: skip
+        for model, money in cache.savings.cost.items():
+            cost.add_metric([model], money)
+        yield cost

@@ -13,6 +13,8 @@ export const HANDLERS = {
     run.recipe = event.recipe;
     run.template = event.template ?? "";
     run.cache ??= event.cache;
+    run.replayed = event.cache === "hit";
+    run.ageSeconds = event.age_seconds ?? null;
   },
   "run.queued": (run, event) => {
     run.state = "queued";

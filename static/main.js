@@ -2,6 +2,8 @@
 
 import { Run } from "./run.js";
 import { Session } from "./session.js";
+import { CacheGauge } from "./view/cachegauge.js";
+import { CachePanel } from "./view/cachepanel.js";
 import { Composer } from "./view/composer.js";
 import { Deck } from "./view/deck.js";
 import { Drawer } from "./view/drawer.js";
@@ -25,6 +27,11 @@ const drawer = new Drawer(painter, {
   edit: (run) => composer.write(run.recipe, run.input ?? {}),
 });
 const bar = new StatusBar(socket, () => deck.cards.map((card) => card.run));
+const gauge = new CacheGauge();
+new CachePanel({
+  counted: (statistics) => gauge.show(statistics),
+  follow: (id, title) => over(followed(id, title)),
+});
 const session = new Session(() =>
   deck.cards.flatMap(({ run: { id, recipe, title, input, cache, cursor } }) =>
     id === null ? [] : [{ id, recipe, title, input, cache, cursor }],
@@ -69,9 +76,27 @@ function follow(run, id) {
   streams.set(run, socket.follow(id, "0", run));
 }
 
+/** Put a run on the page that somebody else has started. @param {string} id @param {string} title */
+function followed(id, title) {
+  const run = new Run({ title });
+  follow(run, id);
+  deck.add(run);
+  return run;
+}
+
 /** @param {Run} run */
 function watch(run) {
   run.watchers.add(() => session.touch());
+  gauge.watch(run);
+}
+
+/** The state of a run once it is over. @param {Run} run @returns {Promise<string>} */
+function over(run) {
+  return new Promise((resolve) => {
+    run.watchers.add(() => {
+      if (run.isOver) resolve(run.state);
+    });
+  });
 }
 
 /** @param {Run} run */
@@ -142,6 +167,7 @@ function restore() {
 
 function linkChanged() {
   painter.touch(bar);
+  if (socket.link.state.name === "open") gauge.ask();
   // Models and templates may not have been there when the page was.
   if (socket.link.state.name === "open" && !composer.ready) void loadCatalog();
 }

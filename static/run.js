@@ -61,6 +61,8 @@ export class Run {
   model = "";
   template = "";
   /** @type {string|null} */ cache = null;
+  /** Whether it says an answer of the cache again, and how old that is. */ replayed = false;
+  /** @type {number|null} */ ageSeconds = null;
   /** Where a reload of the page has taken it up again. @type {string|null} */ reloadedAt = null;
   /** @type {{input_tokens: number|null, output_tokens: number|null}|null} */ usage = null;
   /** The terminal event. @type {any} */ terminal = null;
@@ -113,6 +115,11 @@ export class Run {
   /** Output tokens as reported by the model, else the number of deltas. */
   get tokens() {
     return this.usage?.output_tokens ?? this.deltas;
+  }
+
+  /** Whether it was there at once: nothing about its speed means anything. */
+  get instant() {
+    return this.replayed && this.terminal?.timings?.total_ms === 0;
   }
 
   /** Whether `tokens` is what the model has reported. */

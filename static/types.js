@@ -49,6 +49,35 @@
  * @property {string|null} prompt
  * @property {string|null} system
  *
+ * @typedef {object} CacheEntry one kept answer, as GET /v1/cache lists it.
+ * @property {string} key its fingerprint, 64 hex digits.
+ * @property {string} recipe
+ * @property {string} model
+ * @property {string|null} template
+ * @property {string} title first words of the request.
+ * @property {string[]} tags
+ * @property {number} age_seconds
+ * @property {number} ttl_seconds how long it stays fresh; negative = stale for so long.
+ * @property {number} bytes
+ * @property {{input_tokens: number|null, output_tokens: number|null}} usage what a hit saves.
+ * @property {number} saves_ms
+ *
+ * @typedef {object} CacheStatistics counted since the service was started.
+ * @property {number} hits
+ * @property {number} misses
+ * @property {number} stale given although its time was up, while computed anew.
+ * @property {number} faults
+ * @property {number} tokens_saved by all hits.
+ * @property {number|null} hit_rate 0 to 1, null = nobody has asked.
+ * @property {number|null} entries null = the backend cannot tell.
+ * @property {number|null} bytes
+ * @property {number|null} evictions
+ *
+ * @typedef {object} CachePage
+ * @property {CacheEntry[]} entries newest first.
+ * @property {number} total
+ * @property {CacheStatistics} statistics
+ *
  * @typedef {object} Catalog
  * @property {Model[]} models
  * @property {Record<string, string>} aliases

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -18,12 +19,13 @@ StartService = Callable[..., Awaitable[RunningService]]
 
 
 def settings(**sections: dict[str, Any]) -> Settings:
-    """A configuration without plugins, embedded model and files: `server={...}`, `runs={...}`."""
+    """A configuration without plugins, embedded model, history, files: `server={...}`, ..."""
     scripted = {"default": "scripted", "plugins": (), "aliases": {"fast": "scripted"}}
     chosen = {
         **sections,
         "models": {**scripted, **sections.get("models", {})},
         "local": {"enabled": False},
+        "history": {"enabled": False, **sections.get("history", {})},
     }
     return Settings.model_construct(
         **{
@@ -31,6 +33,15 @@ def settings(**sections: dict[str, Any]) -> Settings:
             for name, field in Settings.model_fields.items()
         }
     )
+
+
+@pytest.fixture(autouse=True)
+def own_llm_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No test writes into the folder of whoever runs it, nor finds what another has written."""
+    folder = tmp_path_factory.getbasetemp() / f"llm-{uuid4().hex}"
+    monkeypatch.setenv("LLM_USER_PATH", str(folder))
 
 
 @pytest.fixture

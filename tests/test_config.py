@@ -309,7 +309,7 @@ def test_loopback_addresses(host: str) -> None:
 def test_shipped_file_is_toml_with_units() -> None:
     """Keys that hold times or sizes end in their unit."""
     values = tomllib.loads(SHIPPED.read_text())
-    units = ("_seconds", "_bytes", "_chars", "_tokens")
+    units = ("_seconds", "_bytes", "_chars", "_tokens", "_days")
     counts = {
         "port",
         "workers",

@@ -114,3 +114,28 @@ async def test_the_loops_lag_is_measured(
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_cache_shows_what_it_did_and_saved(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """Hits, misses, volume, and tokens and money that hits did not cost."""
+    price = {"input_per_million": 1_000_000, "output_per_million": 500_000}
+    service = await start_service(cache={"prices": {"scripted": price}})
+    for _ in range(3):
+        async with http.post(f"{service.url}/v1/generate", json={"prompt": "a"}):
+            pass
+    await service.parts.cache.settled()
+    found = await scrape(http, service)
+    model = ("model", "scripted")
+
+    assert found["llm_stream_cache_total", ("event", "hits")] == 2
+    assert found["llm_stream_cache_total", ("event", "misses")] == 1
+    assert found["llm_stream_cache_total", ("event", "stored")] == 1
+    assert found["llm_stream_cache_entries",] == 1
+    assert found["llm_stream_cache_bytes",] > 0
+    assert found["llm_stream_cache_evictions_total",] == 0
+    assert found["llm_stream_cache_resting",] == 0
+    assert found["llm_stream_cache_saved_tokens_total", ("direction", "input"), model] == 6
+    assert found["llm_stream_cache_saved_cost_total", model] == 2 * (3 + 4 / 2)
+    assert found["llm_stream_tokens_total", ("direction", "output"), model] == 4

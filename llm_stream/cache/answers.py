@@ -2,14 +2,18 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import Final, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, get_args
 
+from llm_stream.cache.savings import Price, Savings
+from llm_stream.cache.secondlevel import Behind, SecondLevel
 from llm_stream.cache.shelf import Shelf
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
+from llm_stream.errors import CacheUnavailable
 from llm_stream.recipes.spec import RunSpec, dump_spec
 
 log = logging.getLogger(__name__)
@@ -17,9 +21,11 @@ log = logging.getLogger(__name__)
 Policy = Literal["all", "repeatable", "none"]
 """What is kept: every answer, those whose call is repeatable (`RunSpec.repeatable`), or none."""
 
-Count = Literal["hits", "misses", "stale", "stored", "too_large", "dropped", "faults"]
+Count = Literal["hits", "misses", "stale", "stored", "restored", "dropped", "faults"]
 
-FAULTS: Final = (OSError, TimeoutError)
+
+WARN_SECONDS: Final = 60.0
+"""At most one warning of a fault in that time."""
 
 
 class Lookup(NamedTuple):
@@ -41,19 +47,34 @@ class AnswerCache:
         ttl_seconds: how long an answer is fresh unless its request says otherwise.
         stale_seconds: how long beyond that it may still be given, while it is computed anew.
         policy: what is kept.
+        prices: what a million tokens of a model cost, by its id.
+        second: asked on a miss, told of everything that is dropped.
 
     Attributes:
         counts: what happened so far, by `Count`.
+        savings: what hits did not cost.
     """
 
-    def __init__(
-        self, shelf: Shelf, *, ttl_seconds: float, stale_seconds: float = 0, policy: Policy = "all"
+    def __init__(  # noqa: PLR0913 - what an operator can say of it
+        self,
+        shelf: Shelf,
+        *,
+        ttl_seconds: float,
+        stale_seconds: float = 0,
+        policy: Policy = "all",
+        prices: Mapping[str, Price] | None = None,
+        second: SecondLevel | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shelf = shelf
         self.counts: Counter[Count] = Counter()
+        self.savings = Savings(prices or {})
         self._ttl_seconds = ttl_seconds
         self._stale_seconds = stale_seconds
         self._policy = policy
+        self._behind = Behind(second, shelf, stale_seconds)
+        self._clock = clock
+        self._quiet_until = 0.0
         self._pending: dict[str, Stored] = {}
         self._writes: set[asyncio.Task[None]] = set()
 
@@ -69,20 +90,32 @@ class AnswerCache:
             return Lookup()
         names = names_of(spec)
         try:
-            marks = await self.shelf.marks(names)
+            entry, marks = await self.shelf.read(key, names)
             if spec.cache.mode == "refresh":
                 return Lookup(marks=marks)
-            entry = await self.shelf.read(key, names)
-        except FAULTS as error:
+            entry = self._pending.get(key, entry) or await self._restore(key)
+        except CacheUnavailable as error:
             self._fault("read", error)
             return Lookup(self._pending.get(key))
-        entry = self._pending.get(key, entry)
         if entry is None:
             self.counts["misses"] += 1
             return Lookup(marks=marks)
         stale = bool(self._stale_seconds) and entry.age_seconds > entry.fresh_seconds
         self.counts["stale" if stale else "hits"] += 1
+        self.savings.add(entry.recording)
         return Lookup(entry, stale, marks)
+
+    async def _restore(self, key: str) -> Stored | None:
+        """The answer from the second level, back on the shelf."""
+        if not self._behind.exists:
+            return None
+        found = await self._behind.find(key)
+        if found is None or key in self._pending:
+            # An equal request may have been answered meanwhile; only one calls a model.
+            entry, _ = await self.shelf.read(key, ())
+            return self._pending.get(key, entry)
+        self._put(key, found.entry, found.seconds, "restored")
+        return found.entry
 
     def keep(self, spec: RunSpec, run: Run, marks: Mapping[str, int]) -> None:
         """Keep the answer of a run that has ended; only if it has completed.
@@ -99,16 +132,21 @@ class AnswerCache:
             marks=marks,
             fresh_seconds=seconds,
         )
-        self._pending[run.info.key] = entry
-        write = asyncio.create_task(self._write(run.info.key, entry), name=f"cache {run.id}")
+        self._put(run.info.key, entry, seconds + self._stale_seconds, "stored")
+
+    def _put(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
+        self._pending[key] = entry
+        write = asyncio.create_task(
+            self._write(key, entry, seconds, count), name=f"cache {entry.recording.run}"
+        )
         self._writes.add(write)
         write.add_done_callback(self._writes.discard)
 
-    async def _write(self, key: str, entry: Stored) -> None:
+    async def _write(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
         try:
-            await self.shelf.write(key, entry, entry.fresh_seconds + self._stale_seconds)
-            self.counts["stored"] += 1
-        except FAULTS as error:
+            await self.shelf.write(key, entry, seconds)
+            self.counts[count] += 1
+        except CacheUnavailable as error:
             self._fault("write", error)
         finally:
             if self._pending.get(key) is entry:
@@ -119,10 +157,20 @@ class AnswerCache:
         while self._writes:
             await asyncio.wait(tuple(self._writes))
 
-    async def drop(self, keys: list[str]) -> int:
-        """Drop entries; how many there were."""
+    async def entry(self, key: str, owner: str) -> Stored | None:
+        """The entry of that key, if it is this owner's."""
         await self.settled()
-        dropped = await self.shelf.drop(keys)
+        entry, _ = await self.shelf.read(key, ())
+        entry = entry or await self._restore(key)
+        return entry if entry is not None and entry.recording.owner == owner else None
+
+    async def drop(self, keys: Sequence[str]) -> int:
+        """Drop entries; how many there were."""
+        # There first, or what leaves the shelf could come back in between.
+        forgotten = await self._behind.forget(keys)
+        await self.settled()
+        # The second level has what is on the shelf, and more.
+        dropped = max(forgotten, await self.shelf.drop(keys))
         self.counts["dropped"] += dropped
         return dropped
 
@@ -131,24 +179,48 @@ class AnswerCache:
 
         Without an age, answers being computed at this moment are void as well.
         """
+        forgotten = await self._behind.forget(name=name, older_than_seconds=older_than_seconds)
         await self.settled()
-        if not older_than_seconds:
-            dropped = await self.shelf.bump(name)
-            self.counts["dropped"] += dropped
-            return dropped
+        if older_than_seconds:
+            total = await self._drop_old(name, older_than_seconds)
+        else:
+            total = await self.shelf.bump(name)
+        total = max(forgotten, total)
+        self.counts["dropped"] += total
+        return total
+
+    async def _drop_old(self, name: str, seconds: float) -> int:
         total = 0
-        while keys := await self.shelf.page(
-            name, limit=1000, older_than_seconds=older_than_seconds
-        ):
-            dropped = await self.drop(keys)
+        while keys := await self.shelf.older(name, seconds, limit=1000):
+            dropped = await self.shelf.drop(keys)
             total += dropped
             if not dropped:
                 break
         return total
 
-    def _fault(self, what: str, error: Exception) -> None:
+    @property
+    def resting(self) -> bool:
+        """Whether the backend has just failed and is left alone for a moment."""
+        return self.shelf.resting
+
+    def statistics(self) -> dict[str, Any]:
+        """What happened since the start, and how much is kept; `hit_rate` is 0 to 1, or None."""
+        counts, volume = self.counts, self.shelf.volume()
+        given = counts["hits"] + counts["stale"]
+        asked = given + counts["misses"]
+        return {
+            **{name: counts[name] for name in get_args(Count)},
+            "hit_rate": round(given / asked, 4) if asked else None,
+            **volume._asdict(),
+            "tokens_saved": self.savings.tokens.total(),
+            "cost_saved": round(sum(self.savings.cost.values()), 6),
+        }
+
+    def _fault(self, what: str, error: CacheUnavailable) -> None:
         self.counts["faults"] += 1
-        log.warning("cache %s failed: %s", what, type(error).__name__)
+        if self._clock() > self._quiet_until:
+            self._quiet_until = self._clock() + WARN_SECONDS
+            log.warning("cache %s failed: %s", what, error.detail)
 
     async def close(self) -> None:
         """Finish the writes, let go of the shelf."""

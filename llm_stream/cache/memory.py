@@ -37,6 +37,11 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]
     def __len__(self) -> int:
         return len(self._cache)
 
+    async def get(self, key: str, default: Any = None, **_: Any) -> Any:
+        """The entry of a key; of aiocache's wrappers, time limit and plugins, none is used."""
+        entry = await self._get(key)
+        return default if entry is None else entry
+
     async def _get(self, key: str, encoding: str = "utf-8", _conn: Any = None) -> Any:
         if key in self._cache:
             self._cache.move_to_end(key)

@@ -1,6 +1,7 @@
 """Where entries are kept, and in this process: the contract `Shelf`, and `MemoryShelf`."""
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from llm_stream.cache.memory import BoundedMemoryCache
@@ -24,14 +25,16 @@ class Shelf(Protocol):
 
     A name has a generation, a number that only grows. An entry carries the generations of its
     names as of the moment it was asked for (its marks) and is void once one of them has moved on.
-    Every method may raise OSError or TimeoutError where the backend is elsewhere.
+    Every method may raise CacheUnavailable where the backend is elsewhere.
+
+    Attributes:
+        shared: whether generations outlive this process and count for others too.
     """
 
-    async def read(self, key: str, names: Sequence[str]) -> Stored | None:
-        """The entry, if there is a valid one; `names` are those known of it beforehand."""
+    shared: bool
 
-    async def marks(self, names: Sequence[str]) -> dict[str, int]:
-        """The generations of these names now."""
+    async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
+        """The entry, if there is a valid one, and the generations of these names now."""
 
     async def write(self, key: str, entry: Stored, seconds: float) -> None:
         """Keep an entry that long, in place of an earlier one."""
@@ -42,13 +45,18 @@ class Shelf(Protocol):
     async def bump(self, name: str) -> int:
         """Void every entry under the name, those being computed included; how many there were."""
 
-    async def page(
-        self, name: str, *, limit: int, skip: int = 0, older_than_seconds: float = 0
-    ) -> list[str]:
-        """Keys under the name, newest first."""
+    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[Stored]:
+        """Entries under the name, newest first; looking is no use, so it keeps none alive."""
+
+    async def older(self, name: str, seconds: float, *, limit: int) -> list[str]:
+        """Keys of entries under the name that are at least that old."""
 
     async def count(self, name: str) -> int:
         """How many entries are under the name."""
+
+    @property
+    def resting(self) -> bool:
+        """Whether the backend has just failed and is left alone for a moment."""
 
     def volume(self) -> Volume:
         """How much is kept by this process."""
@@ -64,6 +72,9 @@ class MemoryShelf:
         max_entries, max_bytes: bounds; the least recently used entries go first.
     """
 
+    resting = False
+    shared = False
+
     def __init__(self, *, max_entries: int, max_bytes: int) -> None:
         self._cache = BoundedMemoryCache(
             max_entries=max_entries, max_bytes=max_bytes, on_gone=self._unlist
@@ -72,20 +83,15 @@ class MemoryShelf:
         self._generations: dict[str, int] = {}
         self._floor = 0
 
-    async def read(self, key: str, names: Sequence[str]) -> Stored | None:
+    async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
         """See `Shelf`."""
-        entry: Stored | None = await self._cache.get(key)
-        if entry is None:
-            return None
         generation = self._generation
-        if any(generation(name) != mark for name, mark in entry.marks.items()):
+        marks = {name: generation(name) for name in names}
+        entry: Stored | None = await self._cache.get(key)
+        if entry and any(generation(name) != mark for name, mark in entry.marks.items()):
             await self._cache.delete(key)
-            return None
-        return entry
-
-    async def marks(self, names: Sequence[str]) -> dict[str, int]:
-        """See `Shelf`."""
-        return {name: self._generation(name) for name in names}
+            entry = None
+        return entry, marks
 
     def _generation(self, name: str) -> int:
         return self._generations.get(name, self._floor)
@@ -117,13 +123,15 @@ class MemoryShelf:
             await self._cache.clear()
         return dropped
 
-    async def page(
-        self, name: str, *, limit: int, skip: int = 0, older_than_seconds: float = 0
-    ) -> list[str]:
+    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[Stored]:
         """See `Shelf`."""
-        members = reversed(self._members.get(name, {}).items())
-        keys = [key for key, entry in members if entry.age_seconds >= older_than_seconds]
-        return keys[skip : skip + limit]
+        members = reversed(self._members.get(name, {}).values())
+        return list(islice(members, skip, skip + limit))
+
+    async def older(self, name: str, seconds: float, *, limit: int) -> list[str]:
+        """See `Shelf`."""
+        members = self._members.get(name, {}).items()
+        return list(islice((key for key, e in members if e.age_seconds >= seconds), limit))
 
     async def count(self, name: str) -> int:
         """See `Shelf`."""

@@ -1,6 +1,7 @@
 """One entry of the cache, and its bytes."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
@@ -11,6 +12,10 @@ from aiocache.serializers import BaseSerializer
 from llm_stream.engine.recording import InvalidRecording, Recording
 
 FORMAT: Final = 1
+
+UNDERSTOOD_BYTES: Final = 33_554_432
+"""Bytes that were checked and are remembered with what they are; about three times as much
+memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +80,27 @@ class Stored:
             raise InvalidRecording(f"not an entry: {error}") from error
 
 
+def marks_of(head: bytes) -> dict[str, int]:
+    """The marks of an entry out of its first bytes; none if they are not an entry's."""
+    try:
+        marks: dict[str, int] = orjson.loads(head.partition(b"\n")[0])["marks"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return marks
+
+
 class StoredSerializer(BaseSerializer):  # type: ignore[misc]
-    """For aiocache: entries as bytes, and the whole numbers that generations are. No pickle."""
+    """For aiocache: entries as bytes, and the whole numbers that generations are. No pickle.
+
+    The very bytes that were checked once are not checked again.
+    """
 
     DEFAULT_ENCODING = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._understood: OrderedDict[bytes, Stored] = OrderedDict()
+        self._bytes = 0
 
     def dumps(self, value: Stored | int) -> bytes | int:
         """What Redis keeps."""
@@ -90,7 +112,20 @@ class StoredSerializer(BaseSerializer):  # type: ignore[misc]
             return None
         if value.isdigit():
             return int(value)
+        known = self._understood.get(value)
+        if known is not None:
+            self._understood.move_to_end(value)
+            return known
         try:
-            return Stored.decode(value)
+            entry = Stored.decode(value)
         except InvalidRecording:
             return None
+        self._remember(value, entry)
+        return entry
+
+    def _remember(self, value: bytes, entry: Stored) -> None:
+        self._understood[value] = entry
+        self._bytes += len(value)
+        while self._bytes > UNDERSTOOD_BYTES:
+            gone, _ = self._understood.popitem(last=False)
+            self._bytes -= len(gone)

@@ -1,4 +1,4 @@
-"""The command line: `llm-stream serve`, `pull`, `models`, `check`."""
+"""The command line: `llm-stream serve`, `pull`, `models`, `check`, `cache`."""
 
 from llm_stream.cli.commands import main
 

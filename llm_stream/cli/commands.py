@@ -3,50 +3,15 @@
 import json
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from llm_stream.cli.cachecommands import cache
+from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
+
 if TYPE_CHECKING:
     from llm_stream.cli.checkup import Checkup
-    from llm_stream.config import Settings
-
-with_config = click.option(
-    "--config",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="LLM_STREAM_CONFIG",
-    show_envvar=True,
-    help="TOML file with settings; without one, the defaults hold.",
-)
-
-
-class Refused(click.ClickException):
-    """The command cannot do what was asked; the lines say why. Exit code 1."""
-
-    def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        """Print the lines as they are, on standard error."""
-        click.echo(self.message, file=file or sys.stderr)
-
-
-def settings_of(config: Path | None, **sections: dict[str, object]) -> "Settings":
-    """The configuration; options that were not given (None) change nothing.
-
-    Raises:
-        Refused: the configuration cannot be used.
-    """
-    from llm_stream.config import ConfigError, load
-
-    overrides = {
-        section: {key: value for key, value in options.items() if value is not None}
-        for section, options in sections.items()
-    }
-    try:
-        return load(config, overrides)
-    except ConfigError as error:
-        raise Refused(*error.faults) from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,6 +28,9 @@ def main() -> None:
     LLM_STREAM__SECTION__KEY: LLM_STREAM__SERVER__PORT=9000. Keys of providers are llm's: set
     OPENAI_API_KEY, say, or `llm keys set openai`.
     """
+
+
+main.add_command(cache)
 
 
 @main.command()
@@ -155,10 +123,7 @@ def models(config: Path | None, *, as_json: bool) -> None:
         )
         for model in described
     ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    print_table(rows)
     click.echo("\n* = the default")
     for fault in catalog.faults:
         click.echo(f"plugin {fault.name} could not be loaded: {fault.error}")

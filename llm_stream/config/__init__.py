@@ -17,12 +17,13 @@ from llm_stream.config.sections import (
     TimeoutsSection,
 )
 from llm_stream.config.settings import Settings
-from llm_stream.config.storage import CacheSection, RedisSection
+from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
 
 __all__ = [
     "CacheSection",
     "ConfigError",
     "DirectorSection",
+    "HistorySection",
     "LimitsSection",
     "LocalSection",
     "LoggingSection",

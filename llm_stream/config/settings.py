@@ -18,7 +18,7 @@ from llm_stream.config.sections import (
     TelemetrySection,
     TemplatesSection,
 )
-from llm_stream.config.storage import CacheSection, RedisSection
+from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
 
 
 class Sections(Section):
@@ -32,6 +32,7 @@ class Sections(Section):
     templates: TemplatesSection = TemplatesSection()
     cache: CacheSection = CacheSection()
     redis: RedisSection = RedisSection()
+    history: HistorySection = HistorySection()
     logging: LoggingSection = LoggingSection()
     director: DirectorSection = DirectorSection()
     telemetry: TelemetrySection = TelemetrySection()

@@ -1,10 +1,17 @@
-"""Sections about what outlives a run, or a process: the cache, the shared logs."""
+"""Sections about what outlives a run, or a process: cache, history, shared logs."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from llm_stream.config.sections import Section
+from llm_stream.config.sections import Name, Section
+
+
+class PriceSection(Section):
+    """What a million tokens of one model cost."""
+
+    input_per_million: float = Field(ge=0, description="Tokens it reads.")
+    output_per_million: float = Field(ge=0, description="Tokens it writes.")
 
 
 class CacheSection(Section):
@@ -15,6 +22,9 @@ class CacheSection(Section):
         default="",
         description="redis://host:port/db to keep them in Redis, for all replicas;"
         ' "" = in the memory of this process.',
+    )
+    prefix: str = Field(
+        default="llm-stream:cache", min_length=1, description="Begins every key in Redis."
     )
     max_entries: int = Field(
         default=10_000, ge=1, description="Entries kept in memory; the least recently used go."
@@ -34,6 +44,29 @@ class CacheSection(Section):
         default="all",
         description='Which answers are kept: "all", or only those of a "repeatable" call:'
         " temperature 0 or a seed.",
+    )
+    prices: dict[Name, PriceSection] = Field(
+        default_factory=dict,
+        description="What models cost, by id, to tell what the cache saves:"
+        " { input_per_million = 2.5, output_per_million = 10 }.",
+    )
+
+
+class HistorySection(Section):
+    """Finished runs, in llm's own log database: `llm logs` shows them."""
+
+    enabled: bool = Field(default=True, description="Whether runs are recorded.")
+    path: str = Field(
+        default="",
+        description='The database; "" = logs.db in llm\'s user folder (LLM_USER_PATH).',
+    )
+    retention_days: float = Field(
+        default=30.0, gt=0, description="How long runs stay in it; llm's own rows are not touched."
+    )
+    max_bytes: int = Field(
+        default=1_073_741_824,
+        ge=1_048_576,
+        description="Bytes of the database beyond which the oldest runs go.",
     )
 
 

@@ -179,7 +179,7 @@ class EventLog:
         if after == "0":
             return 0
         if after == "now":
-            return len(self._events)
+            return len(self)
         place = parse_cursor(after)
         index = self._chapters.index_behind(place, len(self)) if place else None
         if index is not None:

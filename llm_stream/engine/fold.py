@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from llm_stream.events import Event
+from llm_stream.events import TERMINAL_TYPES, Event
 
 
 class Fold:
@@ -37,8 +37,11 @@ class Fold:
 
     def add(self, event: Event) -> None:
         """Take one more event into account; types it does not know are ignored."""
-        payload = event.decode()
-        match event.type:
+        self.add_payload(event.type, event.decode())
+
+    def add_payload(self, kind: str, payload: dict[str, Any]) -> None:
+        """The same for a payload that is no event yet."""
+        match kind:
             case "text.delta" if "step" not in payload:
                 self.text.append(payload["text"])
             case "reasoning.delta":
@@ -55,5 +58,5 @@ class Fold:
                 self.started = payload
             case "run.restarted":
                 self._discard()
-            case _ if event.is_terminal:
+            case _ if kind in TERMINAL_TYPES:
                 self.terminal = payload

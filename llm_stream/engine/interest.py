@@ -30,6 +30,13 @@ class Interest:
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
 
+    @classmethod
+    def over(cls) -> "Interest":
+        """That in runs that have ended already, however many: nothing is decided any more."""
+        interest = cls(Client(), lambda: None)
+        interest.close()
+        return interest
+
     def join(self, client: Client) -> None:
         """One more client wants the run; its patience counts if it is the longer one."""
         self.claims[client.claim] = client.abandon_seconds

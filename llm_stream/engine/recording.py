@@ -11,11 +11,15 @@ from typing import Any, Final, Self
 
 import orjson
 
+from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError
 
 FORMAT: Final = 1
 """Of the encoded form; another one is not read."""
+
+NO_TIME: Final = {"queued_ms": 0, "first_token_ms": 0, "total_ms": 0}
+"""Timings of an answer that was there."""
 
 _KEPT: Final = frozenset(
     {"text.delta", "reasoning.delta", "tool.called", "tool.returned", "step.started",
@@ -40,6 +44,7 @@ class Recording:
         kinds, times, bodies: of each event its type, its milliseconds since the run's creation,
             and its encoded payload (`Event.body`).
         ending: the terminal payload, `timings` excepted.
+        size: bytes it holds, about.
     """
 
     key: str
@@ -57,6 +62,12 @@ class Recording:
     structured: bool = False
     total_ms: int = 0
     created_at: float = field(default_factory=time.time)
+    size: int = field(default=0, init=False, repr=False, compare=False)
+    _fold: Fold | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        size = 1000 + sum(map(len, self.bodies)) + 150 * len(self.bodies)
+        object.__setattr__(self, "size", size)
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -92,14 +103,21 @@ class Recording:
         )
 
     @property
-    def size(self) -> int:
-        """Bytes it holds, about."""
-        return 1000 + sum(map(len, self.bodies)) + 150 * len(self.bodies)
+    def fold(self) -> Fold:
+        """All of it folded, as a plain answer is made of it; computed once, to be read only."""
+        fold = self._fold
+        if fold is None:
+            fold = Fold()
+            for kind, body in zip(self.kinds, self.bodies, strict=True):
+                fold.add_payload(kind, orjson.loads(b"{" + body))
+            fold.add_payload(self.ending["type"], {**self.ending, "timings": NO_TIME})
+            object.__setattr__(self, "_fold", fold)
+        return fold
 
     def encode(self) -> bytes:
         """One line of facts, then one a payload; read by `decode`."""
         facts = asdict(self)
-        del facts["bodies"], facts["kinds"]
+        del facts["bodies"], facts["kinds"], facts["size"], facts["_fold"]
         head = orjson.dumps({"format": FORMAT, **facts})
         return b"\n".join([head, *(b"{" + body for body in self.bodies)])
 

@@ -42,7 +42,8 @@ class RunRegistry:
         clock: monotonic seconds.
 
     Attributes:
-        on_added: told of each run and replay that can be found from now on; must not raise.
+        on_added: told of each run that can be found from now on, and of each replay that is read;
+            must not raise.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class RunRegistry:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._observers = observers
-        self.on_added: Callable[[Run], None] = lambda _run: None
+        self.on_added: Callable[[Run], None] | None = None
         self._runs: dict[str, Run] = {}
         self._live: dict[str, Run] = {}
         self._shared: dict[str, Run] = {}
@@ -117,7 +118,8 @@ class RunRegistry:
         if share:
             self._shared[key] = run
         run.on_finished(self._on_finished)
-        self.on_added(run)
+        if self.on_added is not None:
+            self.on_added(run)
         self._tell("run_started", run)
         return run, False
 
@@ -125,7 +127,7 @@ class RunRegistry:
         del self._live[run.id]
         if self._shared.get(run.info.key) is run:
             del self._shared[run.info.key]
-        self._ended.keep(run)
+        self._ended.keep(run, run.log.bytes)
         if not self._live:
             self._idle.set()
         self._tell("run_finished", run)
@@ -142,21 +144,21 @@ class RunRegistry:
     def add_replay(self, run: Replay) -> None:
         """Keep a replay, which has ended already, where it can be found."""
         self._runs[run.id] = run
-        self._replays.keep(run)
-        self.on_added(run)
-        self.retire()
+        if self.on_added is not None:
+            run.on_read = self.on_added
+        self._replays.keep(run, run.size)
+        self._replays.retire()
+        if self._timer is None:
+            self._set_timer()
 
     def retire(self) -> int:
         """Forget ended runs over retention, oldest first; how many went."""
         gone = self._ended.retire() + self._replays.retire()
-        if self._timer is None or gone:
+        if self._timer is None:
             self._set_timer()
         return gone
 
     def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         waits = [kept.next_in_seconds for kept in (self._ended, self._replays)]
         if (seconds := min((w for w in waits if w is not None), default=None)) is not None:
             self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)

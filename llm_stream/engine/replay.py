@@ -2,23 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
-from typing import Any, Final, Literal
+from collections.abc import AsyncGenerator, Callable
+from functools import cached_property
+from typing import Final, Literal, cast
 
 import orjson
 
 from llm_stream.engine.eventlog import EVENT_OVERHEAD_BYTES, EventLog
+from llm_stream.engine.interest import Interest
 from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Client, Outcome, RunInfo
+from llm_stream.engine.runinfo import Outcome, RunInfo
+from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
 from llm_stream.events import Event, Payload
 
 Pace = Literal["instant", "recorded"] | float
 """How a replay streams: at once, as it once came, or so many pieces of text a second."""
 
-_AT_ONCE: Final = {"queued_ms": 0, "first_token_ms": 0, "total_ms": 0}
-_REPLAY_BYTES: Final = 3000
+REPLAY_BYTES: Final = 1500
 """What an instant replay costs of its own while nobody has read its events, about."""
 
 
@@ -28,12 +30,12 @@ class ReplayLog(EventLog):
     A plain JSON answer is made of the recording and never needs the events.
     """
 
-    __slots__ = ("_recording", "_started")
+    __slots__ = ("_info", "_recording")
 
-    def __init__(self, run: str, recording: Recording, started: Event) -> None:
-        super().__init__(run, max_bytes=0)
+    def __init__(self, info: RunInfo, recording: Recording) -> None:
+        super().__init__(info.id, max_bytes=0)
         self._recording = recording
-        self._started = started
+        self._info = info
         self.sealed = self.closed = True
 
     def __len__(self) -> int:
@@ -41,8 +43,10 @@ class ReplayLog(EventLog):
 
     @property
     def bytes(self) -> int:
-        """Its own memory at most, whether or not it has been written."""
-        return _REPLAY_BYTES + self._recording.size + EVENT_OVERHEAD_BYTES * len(self)
+        """Memory its events take."""
+        if not self._events:
+            self._write()
+        return self._bytes
 
     @property
     def cursor(self) -> str:
@@ -58,38 +62,60 @@ class ReplayLog(EventLog):
     def _write(self) -> None:
         recording, run = self._recording, self._run
         again = Event.again
-        self._events = [
-            self._started,
+        self._events = events = [
+            Event(1, 1, run, 0, self._info.started()),
             *[
                 again(seq, run, 0, kind, body)
                 for seq, (kind, body) in enumerate(
                     zip(recording.kinds, recording.bodies, strict=True), 2
                 )
             ],
-            Event(1, len(self), run, 0, ending(recording)),
+            Event(1, len(self), run, 0, cast("Payload", recording.fold.terminal)),
         ]
+        self._bytes = sum(len(event.data) + EVENT_OVERHEAD_BYTES for event in events)
 
 
 class Replay(Run):
-    """An instant replay: a run that had ended when it began, and costs no model call."""
+    """An instant replay: a run that had ended when it began, and costs no model call.
 
-    def __init__(self, info: RunInfo, recording: Recording, client: Client) -> None:
-        super().__init__(info, max_log_bytes=1 << 16, describe_error=_never, client=client)
-        (started,) = self.log.slice(0, limit=1)
-        self.log = ReplayLog(info.id, recording, started)
+    Most of them are one JSON answer and never looked at again, so a replay is made of two
+    references; log and figures come when somebody asks for them.
+    """
+
+    error = None
+    task = None
+    state = "completed"
+    substituted = False
+    # Nothing is left to decide about any of them.
+    interest = Interest.over()
+
+    on_read: Callable[["Replay"], object] | None = None
+    """Called when somebody reads the events, before that."""
+
+    def __init__(self, info: RunInfo, recording: Recording) -> None:  # does all of `Run`'s
+        self.info = info
         self.recording = recording
-        self.state = "completed"
-        self.interest.close()
-        self._tally = Tally.of(recording.ending, recording.kinds.count("text.delta"))
 
+    def subscribe(self, after: str = "0") -> Subscription:
+        """See `Run.subscribe`."""
+        if self.on_read is not None:
+            self.on_read(self)
+        return super().subscribe(after)
 
-def ending(recording: Recording) -> Any:
-    """The terminal payload of an instant replay."""
-    return {**recording.ending, "timings": _AT_ONCE}
+    @cached_property
+    def log(self) -> ReplayLog:  # type: ignore[override]
+        """The events, written when they are read."""
+        return ReplayLog(self.info, self.recording)
 
+    @cached_property
+    def _tally(self) -> Tally:  # type: ignore[override]
+        return Tally.of(self.recording.ending, self.recording.kinds.count("text.delta"))
 
-def _never(*_: object, **__: object) -> dict[str, Any]:
-    raise AssertionError("a replay does not fail")
+    @property
+    def size(self) -> int:
+        """Bytes it costs at most, once its events have been read."""
+        recording = self.recording
+        return REPLAY_BYTES + recording.size + EVENT_OVERHEAD_BYTES * len(recording.bodies)
 
 
 async def paced(recording: Recording, pace: Pace) -> AsyncGenerator[Payload | Outcome]:

@@ -35,9 +35,8 @@ class Retention:
         self._tombstones: OrderedDict[str, str] = OrderedDict()
         self.bytes = 0
 
-    def keep(self, run: Run) -> None:
-        """Keep an ended run from now on."""
-        size = run.log.bytes
+    def keep(self, run: Run, size: int) -> None:
+        """Keep an ended run of so many bytes from now on."""
         self._kept.append((self._clock(), size, run))
         self.bytes += size
 

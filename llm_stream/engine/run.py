@@ -53,7 +53,6 @@ class Run:
         log: EventLog | None = None,
     ) -> None:
         self.info = info
-        self.log = log or EventLog(info.id, max_bytes=max_log_bytes)
         self.error: BaseException | None = None
         self.task: asyncio.Task[Outcome] | None = None
         self.interest = Interest(client or Client(), lambda: self.cancel("abandoned"))
@@ -65,11 +64,12 @@ class Run:
         self._reason: CancelReason | None = None
         self._insistence = Insistence(self._go_on_without_task)
         self._finished: list[Callable[[Run], None]] = []
-        if log is not None:
+        self.log = log or EventLog(info.id, max_bytes=max_log_bytes)
+        if log is None:
+            self.log.append(info.started())
+        else:
             for event in log.everything():
                 self._tally.count(event.payload(), self._now_ms)
-            return
-        self.log.append(info.started)
 
     @property
     def id(self) -> str:

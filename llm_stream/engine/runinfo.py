@@ -1,14 +1,14 @@
 """What a run is about, its figures, and what a recipe owes it: plain data."""
 
-import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from llm_stream.errors import StreamError
 from llm_stream.events import Payload, RunStarted
 
 CancelReason = Literal["requested", "abandoned", "deadline", "shutdown"]
+CacheState = Literal["miss", "hit", "bypass"]
 State = Literal["queued", "running", "completed", "failed", "cancelled"]
 
 
@@ -30,22 +30,22 @@ Source = AsyncGenerator[Payload | Outcome]
 """What a recipe is: payloads, then one `Outcome`. Closed by the run, whatever happens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunInfo:
+class RunInfo(NamedTuple):
     """What a run is about; fixed at its creation.
 
     `structured` says that a schema was asked for, so that `null` can be an answer. `title` holds
     the first words of the prompt and is shown to the owner only. `parent` is the run whose
     recipe asked for this one; such runs are hidden from lists. `age_seconds` is how old the answer
     is and `ttl_seconds` how long it stays fresh, where it comes from the cache; `unrepeatable`
-    says that the same call made again could be answered otherwise.
+    says that the same call made again could be answered otherwise. `created_at` is in seconds since
+    1970.
     """
 
     id: str
     recipe: str
     model: str
     key: str
-    cache: Literal["miss", "hit", "bypass"] = "miss"
+    cache: CacheState = "miss"
     template: str | None = None
     title: str = ""
     owner: str = ""
@@ -56,12 +56,11 @@ class RunInfo:
     age_seconds: int | None = None
     ttl_seconds: int | None = None
     unrepeatable: bool = False
-    created_at: float = field(default_factory=time.time)
+    created_at: float = 0.0
 
-    @property
     def started(self) -> RunStarted:
-        """The first event's payload."""
-        started: RunStarted = {
+        """The payload of the run's first event."""
+        payload: RunStarted = {
             "type": "run.started",
             "recipe": self.recipe,
             "model": self.model,
@@ -69,10 +68,10 @@ class RunInfo:
             "key": self.key,
         }
         if self.template is not None:
-            started["template"] = self.template
+            payload["template"] = self.template
         if self.age_seconds is not None:
-            started["age_seconds"] = self.age_seconds
-        return started
+            payload["age_seconds"] = self.age_seconds
+        return payload
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.spec import RunSpec
 
 Answer = Any
-"""Makes the plain answer of a run: `answer(run, fold)`."""
+"""Makes the plain answer of a run: `answer(info, fold)`."""
 
 
 class Batch:
@@ -63,5 +63,5 @@ class Batch:
             problem = self._describe_error(error, run=run, request=spec.request)
             value = {"id": name, "status": "failed", "error": problem}
             return place, value
-        answer = self._answer(inner.run, Fold(inner.run.events()), joined=False)
+        answer = self._answer(inner.run.info, Fold(inner.run.events()), joined=False)
         return place, {"id": name, "status": "completed", "answer": answer}

@@ -72,7 +72,7 @@ async def query(request: web.Request) -> web.Response:
         raise BudgetExceeded(
             f"No answer within {service.settings.director.budget_seconds:g} s.", run=run.id
         )
-    named |= _answered(answering_model(run, fold), model)
+    named |= _answered(answering_model(run.info, fold), model)
     return _reply(run, fold, {"response": "".join(fold.text)} | named)
 
 

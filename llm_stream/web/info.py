@@ -101,6 +101,7 @@ async def health(request: web.Request) -> web.Response:
             "faults": [{"plugin": f.name, "error": f.error} for f in catalog.faults],
         },
         "templates": len(service.prompts),
+        "history": None if service.history is None else service.history.facts().describe(),
     }
     if service.replicas is not None:
         body["replica"] = service.replicas.describe()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
-from ulid import ULID
 
 from llm_stream.config import LimitsSection, ModelsSection, RunsSection
 from llm_stream.errors import (
@@ -19,6 +18,7 @@ from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Attachment, Message, ModelCall
 from llm_stream.models.timers import Timeouts
+from llm_stream.naming import token
 from llm_stream.recipes.prompts import PromptLibrary, PromptTemplate
 from llm_stream.recipes.schemas import check_schema
 from llm_stream.recipes.spec import CacheControl, RunSpec
@@ -38,7 +38,7 @@ class Caller:
     owner: str = ""
     waits: bool = False
     detached: bool = False
-    claim: str = field(default_factory=lambda: f"claim_{ULID()}")
+    claim: str = field(default_factory=lambda: f"claim_{token()}")
 
 
 class Intake:

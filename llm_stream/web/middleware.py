@@ -7,7 +7,6 @@ from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
-from ulid import ULID
 
 from llm_stream.errors import (
     InternalError,
@@ -18,6 +17,7 @@ from llm_stream.errors import (
     PayloadTooLarge,
     StreamError,
 )
+from llm_stream.naming import token
 from llm_stream.web.problems import problem, problem_response
 from llm_stream.web.service import REQUEST_ID, SERVICE
 
@@ -37,10 +37,10 @@ log = structlog.get_logger("llm_stream.request")
 async def identify_and_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id (the client's `X-Request-Id` if it is plain) and log its end."""
     given = request.headers.get("X-Request-Id", "")
-    request[REQUEST_ID] = request_id = given if _ID.fullmatch(given) else f"req_{ULID()}"
+    request[REQUEST_ID] = request_id = given if _ID.fullmatch(given) else f"req_{token()}"
     route = request.match_info.route.resource
     path = route.canonical if route is not None else "unknown"
-    metrics = request.config_dict[SERVICE].metrics
+    metrics = request.app[SERVICE].metrics
     began = time.perf_counter()
     status = 499  # the client went away before there was an answer
     try:
@@ -101,7 +101,7 @@ def check_origin(request: web.Request) -> None:
     changes = request.method not in {"GET", "HEAD", "OPTIONS"}
     if origin is None or not (changes or hdrs.UPGRADE in request.headers):
         return
-    service = request.config_dict[SERVICE]
+    service = request.app[SERVICE]
     own = origin.partition("://")[2] == request.headers.get(hdrs.HOST)
     if not own and origin not in service.settings.server.allowed_origins:
         raise OriginRefused(
@@ -121,7 +121,7 @@ def _from_http(error: web.HTTPException, request: web.Request) -> StreamError:
         case web.HTTPNotFound():
             return NotFound("There is nothing at this path. /docs lists what there is.")
         case web.HTTPRequestEntityTooLarge():
-            limit = request.config_dict[SERVICE].settings.server.body_bytes
+            limit = request.app[SERVICE].settings.server.body_bytes
             return PayloadTooLarge(f"The body is too large; {limit} bytes are allowed.")
         case _:
             return InvalidField(f"The request was refused: {error.reason}.")

@@ -45,10 +45,11 @@ def chosen_type(request: web.Request, *offers: str) -> str:
     Raises:
         NotAcceptable: `Accept` excludes all offers (the caller's doing).
     """
+    values = request.headers.getall(hdrs.ACCEPT, [])
+    if len(values) == 1 and values[0] in offers:
+        return str(values[0])
     accepted = [
-        part.partition(";")[0].strip().lower()
-        for value in request.headers.getall(hdrs.ACCEPT, [])
-        for part in value.split(",")
+        part.partition(";")[0].strip().lower() for value in values for part in value.split(",")
     ]
     for offer in offers:
         if offer in accepted:

@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from llm_stream.engine.fold import Fold
+from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
 from llm_stream.engine.subscription import Subscription
@@ -54,17 +55,32 @@ async def start(request: web.Request) -> web.StreamResponse:
     body = await read_body(request)
     offers = (JSON_TYPE, SSE_TYPE) if recipe != "batch" else (JSON_TYPE, SSE_TYPE, NDJSON_TYPE)
     kind = chosen_type(request, *offers)
+    caller = caller_of(request, kind)
+    launch = await _launch(request, service, body, caller)
+    return await respond(request, launch, caller, kind)
+
+
+def caller_of(request: web.Request, kind: str) -> Caller:
+    """Who asks, and how it will read an answer of this media type."""
     detached = "respond-async" in request.headers.get("Prefer", "")
     # With an idempotency key a lost JSON call can be asked again, so its run gets the grace.
     waits = kind == JSON_TYPE and not detached and "Idempotency-Key" not in request.headers
-    caller = Caller(request[REQUEST_ID], waits=waits, detached=detached)
-    launch = await _launch(request, service, body, caller)
+    return Caller(request[REQUEST_ID], waits=waits, detached=detached)
+
+
+async def respond(
+    request: web.Request, launch: Launch, caller: Caller, kind: str
+) -> web.StreamResponse:
+    """Answer with a run: 202 if the caller does not stay, else as a stream or folded."""
     headers = run_headers(launch.run, joined=launch.joined) | {"X-Run-Claim": caller.claim}
-    if detached:
+    if caller.detached:
         location = f"/v1/runs/{launch.run.id}"
         headers |= {"Location": location, "Preference-Applied": "respond-async"}
         value = summary(launch.run) | {"events": f"{location}/events"}
         return json_response(value, status=202, headers=headers)
+    if isinstance(launch.run, Replay) and kind == JSON_TYPE:
+        value = answer(launch.run.info, launch.run.recording.fold, joined=False)
+        return json_response(value, headers=headers)
     with launch.run.subscribe() as subscription:
         if kind == SSE_TYPE:
             # The run's task takes its first step, and fails in it if nothing was ever sent to
@@ -98,7 +114,9 @@ async def _find_or_launch(
 ) -> Launch:
     known = service.idempotency.find(caller.owner, request.path, key, body) if key else None
     recipe = request.path.rpartition("/")[2]
-    spec = spec_of(service.intake, recipe, read_object(body), caller)
+    spec = service.specs.spec(
+        recipe, body, caller, lambda: spec_of(service.intake, recipe, read_object(body), caller)
+    )
     if known is not None:
         try:
             run = await service.runs.find(known)
@@ -125,7 +143,7 @@ async def _fold(
             fold.add(event)
     terminal = fold.terminal or {}
     if terminal["type"] == "run.completed":
-        return json_response(answer(launch.run, fold, joined=launch.joined), headers=headers)
+        return json_response(answer(launch.run.info, fold, joined=launch.joined), headers=headers)
     if terminal["type"] == "run.failed":
         response = problem_response(terminal["error"])
         response.headers.update(headers)
@@ -144,7 +162,7 @@ async def list_runs(request: web.Request) -> web.Response:
     `complete` is false where other replicas' runs may be missing, and only then there.
     """
     service = request.config_dict[SERVICE]
-    limit = _number(request, "limit", 50)
+    limit = number_of(request, "limit", 50)
     state = request.query.get("state")
     lines, complete = await service.runs.newest(
         others=PAGE_EVENTS, hidden=request.query.get("hidden") == "true"
@@ -176,7 +194,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
             return web.Response(status=204, headers={"X-Run-Id": run.id})
         return await sse.stream(request, subscription, {"X-Run-Id": run.id})
     start = run.log.locate(after)
-    page = run.log.slice(start, limit=_number(request, "limit", 100))
+    page = run.log.slice(start, limit=number_of(request, "limit", 100))
     more = start + len(page) < len(run.log)
     gap = run.log.gap_at(start, after)
     body = b'{"events":[%b],%b"cursor":%b,"more":%b,"ended":%b}' % (
@@ -200,10 +218,17 @@ async def cancel_run(request: web.Request) -> web.Response:
     return json_response({"run": run.id, **told})
 
 
-def _number(request: web.Request, name: str, default: int) -> int:
+def number_of(request: web.Request, name: str, default: int, *, least: int = 1) -> int:
+    """A number of the query, up to 1000.
+
+    Raises:
+        InvalidField: it is anything else (the caller's doing).
+    """
     text = request.query.get(name, str(default))
     # Bounded before it becomes a number: Python refuses to read numbers of thousands of digits.
-    number = int(text) if re.fullmatch("[0-9]{1,4}", text) else 0
-    if not 1 <= number <= PAGE_EVENTS:
-        raise InvalidField(f"?{name}= has to be a number from 1 to {PAGE_EVENTS}.", field=name)
+    number = int(text) if re.fullmatch("[0-9]{1,4}", text) else -1
+    if not least <= number <= PAGE_EVENTS:
+        raise InvalidField(
+            f"?{name}= has to be a number from {least} to {PAGE_EVENTS}.", field=name
+        )
     return number

@@ -13,12 +13,14 @@ from llm_stream.config import Settings
 from llm_stream.engine.directory import RunDirectory
 from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.engine.registry import RunRegistry
+from llm_stream.history.history import History
 from llm_stream.launcher import Launcher
 from llm_stream.metrics import Metrics
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
+from llm_stream.web.specmemo import SpecMemo
 
 GOAWAY_SPREAD_MS: Final = 3000
 """Readers told to go away come back spread over this long, not all at once."""
@@ -61,9 +63,11 @@ class Service:
     replicas: Replicas | None
     launcher: Launcher
     cache: AnswerCache
+    history: History | None
     intake: Intake
     metrics: Metrics
     idempotency: IdempotencyKeys
+    specs: SpecMemo = field(default_factory=SpecMemo)
     began: float = field(default_factory=time.monotonic)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: Connections = field(default_factory=Connections)

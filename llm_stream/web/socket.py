@@ -3,11 +3,10 @@
 from collections import OrderedDict
 from typing import Final
 
-from ulid import ULID
-
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.run import Run
 from llm_stream.errors import DuplicateId, TooManyStreams
+from llm_stream.naming import token
 from llm_stream.web.outbox import Outbox, Stream
 from llm_stream.web.service import Service
 
@@ -26,7 +25,7 @@ class Socket:
         limits = service.settings.limits
         self.service = service
         self.request = request
-        self.id = f"c_{ULID()}".lower()
+        self.id = f"c_{token()}"
         self.gate = Gate(
             limits.connection_concurrent_runs, limits.connection_queued_runs, "this connection"
         )

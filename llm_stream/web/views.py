@@ -6,23 +6,24 @@ from typing import Any
 from llm_stream.engine.directory import Listed
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
+from llm_stream.engine.runinfo import RunInfo
 
 
-def answer(run: Run, fold: Fold, *, joined: bool) -> dict[str, Any]:
+def answer(info: RunInfo, fold: Fold, *, joined: bool) -> dict[str, Any]:
     """The plain JSON answer of a completed run: text, or the recipe's own result."""
     terminal = fold.terminal or {}
     body: dict[str, Any] = {
-        "id": run.id,
-        "recipe": run.info.recipe,
-        "model": answering_model(run, fold),
+        "id": info.id,
+        "recipe": info.recipe,
+        "model": answering_model(info, fold),
     }
-    if run.info.recipe == "generate":
+    if info.recipe == "generate":
         body["text"] = "".join(fold.text)
-        if run.info.structured:
+        if info.structured:
             body["data"] = terminal.get("result")
     else:
         body |= terminal["result"]
-    if run.info.recipe == "batch":
+    if info.recipe == "batch":
         places = {int(item["path"].partition("/")[2]): item["value"] for item in fold.items}
         body["results"] = [places[place] for place in sorted(places)]
     if fold.reasoning:
@@ -35,16 +36,15 @@ def answer(run: Run, fold: Fold, *, joined: bool) -> dict[str, Any]:
     return body | {
         "finish_reason": terminal.get("finish_reason"),
         "usage": terminal.get("usage"),
-        "cached": run.info.cache == "hit",
-        "cache": cache_facts(run, joined=joined),
+        "cached": info.cache == "hit",
+        "cache": cache_facts(info, joined=joined),
         "timings": terminal.get("timings"),
         "attempts": terminal.get("attempts"),
     }
 
 
-def cache_facts(run: Run, *, joined: bool) -> dict[str, Any]:
+def cache_facts(info: RunInfo, *, joined: bool) -> dict[str, Any]:
     """Where an answer came from."""
-    info = run.info
     facts: dict[str, Any] = {"status": "joined" if joined else info.cache, "key": info.key}
     if info.age_seconds is not None:
         facts |= {"age_seconds": info.age_seconds, "ttl_seconds": info.ttl_seconds}
@@ -81,7 +81,7 @@ def snapshot(run: Run) -> dict[str, Any]:
     fold = Fold(run.events())
     terminal = fold.terminal or {}
     body = summary(run) | {
-        "model": answering_model(run, fold),
+        "model": answering_model(run.info, fold),
         "text": "".join(fold.text),
         "reasoning": "".join(fold.reasoning) or None,
         "items": fold.items,
@@ -95,10 +95,10 @@ def snapshot(run: Run) -> dict[str, Any]:
     return body
 
 
-def answering_model(run: Run, fold: Fold) -> str:
+def answering_model(info: RunInfo, fold: Fold) -> str:
     """The model that answered: the last fallback tried, else the one asked."""
     tried = [failure["next"]["model"] for failure in fold.failures if failure["next"]]
-    return str(tried[-1]) if tried else run.info.model
+    return str(tried[-1]) if tried else info.model
 
 
 def run_headers(run: Run, *, joined: bool) -> dict[str, str]:

@@ -7,7 +7,8 @@ import { chips } from "./chips.js";
 import { copyFrom } from "./clipboard.js";
 import { clone, find, make, setText } from "./element.js";
 import { ending } from "./ending.js";
-import { counted, duration, perSecond, whole } from "./figures.js";
+import { counted } from "./figures.js";
+import { Numbers } from "./numbers.js";
 import { Passage } from "./passage.js";
 import { RESULT_VIEWS } from "./results.js";
 import { Ticks } from "./ticks.js";
@@ -46,9 +47,8 @@ export class Card {
     this.endBox = part(".ending");
     this.toEnd = part(".to-end");
     this.tab = part("[data-part=tab]");
-    this.numbers = new Map(
-      ["first", "rate", "tokens", "total"].map((name) => [name, part(`[data-number=${name}]`)]),
-    );
+    this.replayed = part(".replayed");
+    this.numbers = new Numbers(part(".numbers"));
     this.buttons = new Map(
       ["cancel", "again", "copy", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
     );
@@ -109,16 +109,9 @@ export class Card {
   }
 
   #paintFigures() {
-    const { run, numbers } = this;
-    const set = (/** @type {string} */ name, /** @type {string} */ text) =>
-      setText(numbers.get(name), text);
-    set("first", duration(run.terminal?.timings?.first_token_ms ?? run.firstMs));
-    set("rate", perSecond(run.rate));
-    set("tokens", (run.tokensReported || !run.deltas ? "" : "\u2248 ") + whole(run.tokens));
-    set("total", duration(run.id ? run.elapsedMs : null));
-    numbers.get("tokens").title = run.tokensReported
-      ? "As the model reports them"
-      : "Pieces that have come; the model has not reported tokens";
+    const { run } = this;
+    this.numbers.paint(run);
+    this.replayed.hidden = !run.replayed;
     const size = counted(run.reasoningChars, "character");
     setText(find(this.reasoningBox, "summary"), `Reasoning, ${size}`);
     this.reasoningBox.hidden = !run.reasoning.length;

@@ -2,6 +2,8 @@
 
 /** @import {Run} from "../run.js" */
 
+import { span } from "./figures.js";
+
 /** @typedef {{text: string, tone: ""|"state"|"good"|"warn"|"bad", title: string}} Chip */
 
 /** @type {Record<string, [string, string]>} */
@@ -28,7 +30,8 @@ export function chips(run) {
   if (run.template) add(run.template.split("@")[0], "", `Template ${run.template}`);
   if (run.cache) {
     const [text, title] = CACHE[run.cache] ?? [run.cache, "Cache"];
-    add(text, "", title);
+    const age = run.ageSeconds === null ? "" : `, ${span(run.ageSeconds)} old`;
+    add(run.cache === "hit" ? text + age : text, "", title);
   }
   if (run.reloadedAt) {
     add(`reloaded at ${run.reloadedAt}`, "", "The page was reloaded there; all was read again");

@@ -3,6 +3,7 @@
 /** @import {Catalog, Model} from "../types.js" */
 /** @import {RecipeForm} from "./recipes.js" */
 
+import { readCache, writeCache } from "./cachefields.js";
 import { byId, make } from "./element.js";
 import { EXAMPLES } from "./examples.js";
 import { FormError } from "./formerror.js";
@@ -77,7 +78,7 @@ export class Composer {
     this.#model.value = input.model ?? "";
     this.#modelChosen();
     for (const option of this.#options) option.write(input.options?.[option.name]);
-    byId("cache-mode").value = input.cache?.mode ?? "";
+    writeCache(input.cache);
     byId("on-disconnect").value = input.on_disconnect ?? "";
     this.complain("");
     this.#fold(false);
@@ -121,7 +122,8 @@ export class Composer {
       }
     }
     if (Object.keys(options).length) common.options = options;
-    if (byId("cache-mode").value) common.cache = { mode: byId("cache-mode").value };
+    const cache = readCache();
+    if (cache) common.cache = cache;
     if (byId("on-disconnect").value) common.on_disconnect = byId("on-disconnect").value;
     return common;
   }

@@ -41,7 +41,9 @@ export class Drawer {
     byId("drawer-close").addEventListener("click", () => this.close());
     this.#tabs.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
     addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && !this.#element.hidden) this.close();
+      // Esc closes what is on top, and a dialog is.
+      if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+      if (!this.#element.hidden) this.close();
     });
     this.touch = () => [events, sse].forEach((view) => painter.touch(view));
   }

@@ -3,6 +3,9 @@
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const TENTH = new Intl.NumberFormat("en", { maximumFractionDigits: 1, minimumFractionDigits: 1 });
 
+/** @type {[string, number][]} */
+const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60]];
+
 export const NONE = "\u2013";
 
 /** @param {number|null|undefined} value */
@@ -27,4 +30,23 @@ export function duration(ms) {
 /** @param {number} count @param {string} noun in the singular. */
 export function counted(count, noun) {
   return `${WHOLE.format(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** A time that need not be exact: one unit, nothing behind the point. @param {number} seconds */
+export function span(seconds) {
+  const [unit, length] = UNITS.find(([, length]) => seconds >= 2 * length) ?? ["s", 1];
+  return `${WHOLE.format(Math.floor(seconds / length))} ${unit}`;
+}
+
+/** @param {number|null|undefined} bytes */
+export function size(bytes) {
+  if (bytes == null) return NONE;
+  if (bytes < 1_000) return `${WHOLE.format(bytes)} B`;
+  const [unit, least] = bytes < 1_000_000 ? ["kB", 1_000] : ["MB", 1_000_000];
+  return `${TENTH.format(bytes / least)} ${unit}`;
+}
+
+/** @param {number|null|undefined} part 0 to 1. */
+export function percent(part) {
+  return part == null ? NONE : `${WHOLE.format(part * 100)} %`;
 }

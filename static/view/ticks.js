@@ -2,7 +2,7 @@
 
 /** @import {Run} from "../run.js" */
 
-/** @type {{tick: string, mark: string, line: string}|null} */
+/** @type {{tick: string, replay: string, mark: string, line: string}|null} */
 let colours = null;
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (colours = null));
 
@@ -40,7 +40,7 @@ export class Ticks {
     const step = (width * share) / counts.length;
     const most = Math.log2(1 + counts.reduce((a, b) => Math.max(a, b), 1));
     const thick = Math.max(1, Math.min(step - 1, 3 * devicePixelRatio));
-    context.fillStyle = colours.tick;
+    context.fillStyle = run.replayed ? colours.replay : colours.tick;
     counts.forEach((count, bin) => {
       if (!count) return;
       const tall = height * (0.3 + (0.7 * Math.log2(1 + count)) / most);
@@ -60,5 +60,5 @@ export class Ticks {
 function readColours(element) {
   const style = getComputedStyle(element);
   const read = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
-  return { tick: read("--accent"), mark: read("--warn"), line: read("--line") };
+  return { tick: read("--accent"), replay: read("--line-strong"), mark: read("--warn"), line: read("--line") };
 }

@@ -274,6 +274,9 @@ async def test_a_replay_is_followed_elsewhere(
     again = await ask(http, ours.url, prompt="one")
 
     assert again["cached"] is True
+    async with http.get(f"{theirs.url}/v1/runs/{again['id']}") as response:
+        # Nobody has seen an event of it yet.
+        assert response.status == 404
     here = await follow(http, ours.url, again["id"])
     assert await follow(http, theirs.url, again["id"]) == here
     assert await follow(http, theirs.url, again["id"], here[1].id or "") == here[2:]

@@ -17,7 +17,7 @@ async def test_the_three_forms_agree(make_run: Any) -> None:
     run.start(say("a", "b"))
     await finished(run)
     full, line = snapshot(run), summary(run)
-    body = answer(run, Fold(run.events()), joined=True)
+    body = answer(run.info, Fold(run.events()), joined=True)
 
     assert body["text"] == full["text"] == "ab"
     assert body["cache"] == {"status": "joined", "key": "k"}

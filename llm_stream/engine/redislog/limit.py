@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-TURNS: Final = 10
-"""Turns of the loop that an answer which has arrived needs to get to who waits for it, amply."""
+TURNS: Final = 100
+"""Turns of the loop in which what has arrived gets to where it is waited for, greetings of a new
+connection included. They take no time where the loop has nothing else to do."""
 
 
 @asynccontextmanager

@@ -134,7 +134,7 @@ def write_facts(keys: Keys, record: Record) -> list[Command]:
     info = record.info
     facts, listed = keys.facts(info.id), keys.listed(info.owner)
     commands: list[Command] = [
-        ("HSET", facts, "info", orjson.dumps(asdict(info)), "replica", record.replica,
+        ("HSET", facts, "info", orjson.dumps(info._asdict()), "replica", record.replica,
          "epoch", record.epoch, "state", record.state,
          "statistics", orjson.dumps(record.statistics), "spec", record.spec),
         ("PEXPIRE", facts, LIVE_MS),

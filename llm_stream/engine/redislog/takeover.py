@@ -8,7 +8,7 @@ the living renew theirs before the wait is over.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Final, Literal
 
 import orjson
@@ -140,7 +140,7 @@ class Watch:
         (won,) = await self._link.ask(
             [("EVAL", _TAKE, 2, log_key, facts, lost, self._replica, epoch,
               event.position, event.type, event.data, taken.state,
-              orjson.dumps(asdict(taken.info)), orjson.dumps(taken.statistics),
+              orjson.dumps(taken.info._asdict()), orjson.dumps(taken.statistics),
               LIVE_MS if restart else self._retention_ms, LIVE_MS + self._retention_ms)]
         )  # fmt: skip
         if won:

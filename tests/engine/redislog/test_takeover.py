@@ -30,7 +30,7 @@ INFO = RunInfo(id="run_1", recipe="generate", model="m", key="k")
 async def link(redis_server: RedisServer) -> Any:
     """A way to a real Redis, in which `r_dead` works on a run of one event."""
     link = RedisLink(redis_server.url)
-    first = Event(1, 1, INFO.id, 0, INFO.started)
+    first = Event(1, 1, INFO.id, 0, INFO.started())
     record = Record(INFO, "r_dead", 1, "running", {}, b"")
     await link.ask([*write_events(KEYS, INFO.id, [first]), *write_facts(KEYS, record)])
     await link.ask([("SADD", KEYS.replicas, "r_dead")])

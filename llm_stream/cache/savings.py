@@ -1,0 +1,43 @@
+"""What hits did not cost: tokens, and money where prices are known."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from llm_stream.engine.recording import Recording
+
+MILLION = 1_000_000
+
+
+class Price(NamedTuple):
+    """Of a million tokens, in whatever currency the operator counts."""
+
+    input_per_million: float
+    output_per_million: float
+
+
+class Savings:
+    """Sums over every hit, by the model that was not called.
+
+    Args:
+        prices: by model id; a model without one saves tokens only.
+
+    Attributes:
+        tokens: {(model, "input" or "output"): tokens}.
+        cost: {model: money}.
+    """
+
+    def __init__(self, prices: Mapping[str, Price]) -> None:
+        self._prices = prices
+        self.tokens: Counter[tuple[str, str]] = Counter()
+        self.cost: dict[str, float] = {}
+
+    def add(self, recording: Recording) -> None:
+        """One answer was given again."""
+        model, usage = recording.model, recording.ending["usage"]
+        read, written = usage["input_tokens"] or 0, usage["output_tokens"] or 0
+        self.tokens[model, "input"] += read
+        self.tokens[model, "output"] += written
+        if (price := self._prices.get(model)) is not None:
+            cost = read * price.input_per_million + written * price.output_per_million
+            self.cost[model] = self.cost.get(model, 0.0) + cost / MILLION

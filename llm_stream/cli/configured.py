@@ -1,0 +1,62 @@
+"""What commands have in common: the option `--config`, the settings behind it, and refusing."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from llm_stream.config import Settings
+
+with_config = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="LLM_STREAM_CONFIG",
+    show_envvar=True,
+    help="TOML file with settings; without one, the defaults hold.",
+)
+
+
+class Refused(click.ClickException):
+    """The command cannot do what was asked; the lines say why. Exit code 1."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the lines as they are, on standard error."""
+        click.echo(self.message, file=file or sys.stderr)
+
+
+def settings_of(config: Path | None, **sections: dict[str, object]) -> "Settings":
+    """The configuration; options that were not given (None) change nothing.
+
+    Raises:
+        Refused: the configuration cannot be used.
+    """
+    from llm_stream.config import ConfigError, load
+
+    overrides = {
+        section: {key: value for key, value in options.items() if value is not None}
+        for section, options in sections.items()
+    }
+    try:
+        return load(config, overrides)
+    except ConfigError as error:
+        raise Refused(*error.faults) from error
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows in columns as wide as their widest cell.
+
+    What a terminal would obey instead of showing it - titles come from callers - is replaced.
+    """
+    shown = [
+        ["".join(c if c.isprintable() else "\ufffd" for c in cell) for cell in r] for r in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())

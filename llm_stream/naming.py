@@ -1,0 +1,30 @@
+"""Names that nobody can guess or has used, made without asking the system each time."""
+
+import hashlib
+import itertools
+import os
+import time
+from typing import Final
+
+from ulid import ULID
+
+# A child process that was forked would go on with its parent's names.
+_SECRET: Final = [os.urandom(32)]
+os.register_at_fork(after_in_child=lambda: _SECRET.__setitem__(0, os.urandom(32)))
+_COUNTER: Final = itertools.count()
+
+
+def _random(size: int) -> bytes:
+    # A system call costs as much as a tenth of a cached answer; a keyed hash of a counter does not.
+    count = next(_COUNTER).to_bytes(8, "big")
+    return hashlib.blake2b(count, key=_SECRET[0], digest_size=size).digest()
+
+
+def token() -> str:
+    """80 random bits as 20 hexadecimal digits."""
+    return _random(10).hex()
+
+
+def ulid() -> str:
+    """A new ULID: 26 characters that sort by the time they were made."""
+    return str(ULID(int(time.time() * 1000).to_bytes(6, "big") + _random(10)))

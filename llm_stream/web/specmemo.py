@@ -1,0 +1,48 @@
+"""Equal bodies make equal specs: a request that was understood once is not read again."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from llm_stream.recipes.spec import RunSpec
+from llm_stream.web.intake import Caller
+
+MAX_BYTES: Final = 16_777_216
+"""Bytes of all that is remembered, so a large body leaves room for few others."""
+
+SPEC_BYTES: Final = 4096
+"""What a spec costs beside its texts, about."""
+
+MAX_BODY_BYTES: Final = 262_144
+"""Larger ones are read each time: hashing them is not what they cost."""
+
+
+class SpecMemo:
+    """What bodies meant, the least recently used forgotten first.
+
+    Models, templates and limits do not change while the service runs, so neither does what a
+    body means to the same caller. Only bodies that were valid are remembered.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str, bool, bool, bytes], RunSpec] = OrderedDict()
+        self._bytes = 0
+
+    def spec(
+        self, recipe: str, body: bytes, caller: Caller, make: Callable[[], RunSpec]
+    ) -> RunSpec:
+        """The spec of this body, from `make` the first time; errors of `make` pass."""
+        if len(body) > MAX_BODY_BYTES:
+            return make()
+        name = (recipe, caller.owner, caller.waits, caller.detached, body)
+        known = self._known.get(name)
+        if known is not None:
+            self._known.move_to_end(name)
+            return replace(known, request=caller.request)
+        made = self._known[name] = make()
+        self._bytes += SPEC_BYTES + 2 * len(body)
+        while self._bytes > MAX_BYTES:
+            gone, _ = self._known.popitem(last=False)
+            self._bytes -= SPEC_BYTES + 2 * len(gone[-1])
+        return made

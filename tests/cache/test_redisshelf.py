@@ -1,0 +1,94 @@
+"""The shelf in Redis: its memory is given back, its faults are bounded and short."""
+
+import pytest
+import redis
+
+from llm_stream.cache.redisshelf import CALL_SECONDS, REST_SECONDS, RedisShelf
+from llm_stream.errors import CacheUnavailable
+
+from ..engine.conftest import Clock
+from ..redisserver import RedisServer
+from .conftest import MakeEntry
+from .test_shelf import marks, put, read
+
+
+async def test_void_entries_leave_redis(
+    redis_shelf: RedisShelf, redis_server: RedisServer, make_entry: MakeEntry
+) -> None:
+    """After an invalidation nothing of its entries is left but the generation."""
+    for number in range(1200):
+        await put(redis_shelf, make_entry, f"k{number}", "/all:", f"/tag:{number % 3}")
+
+    assert await redis_shelf.bump("/all:") == 1200
+
+    await redis_shelf.close()
+    with redis.Redis(port=redis_server.port) as client:
+        assert client.keys() == [b"t:g:/all:"]
+
+
+async def test_expired_entries_are_not_counted(
+    redis_shelf: RedisShelf, redis_server: RedisServer, make_entry: MakeEntry
+) -> None:
+    """What has expired is on no count, and the next entry of the name takes it off the lists."""
+    await redis_shelf.write("a", make_entry("a", await marks(redis_shelf, "/x")), 0.001)
+    while await redis_shelf.count("/x"):
+        pass  # it has a millisecond to live
+
+    await put(redis_shelf, make_entry, "b", "/x")
+
+    with redis.Redis(port=redis_server.port) as client:
+        assert client.zrange("t:a:/x", 0, -1) == [b"b"]
+
+
+async def test_another_replica_sees_the_same(
+    redis_shelf: RedisShelf, redis_server: RedisServer, make_entry: MakeEntry
+) -> None:
+    """What one shelf keeps another finds, and what one voids is void for the other."""
+    other = RedisShelf(redis_server.url, prefix="t", observe=lambda _seconds: None)
+    await put(redis_shelf, make_entry, "a", "/tag:x")
+    assert await read(other, "a") is not None
+
+    assert await other.bump("/tag:x") == 1
+
+    assert await read(redis_shelf, "a") is None
+    await other.close()
+
+
+async def test_foreign_bytes_are_no_entry(
+    redis_shelf: RedisShelf, redis_server: RedisServer
+) -> None:
+    """Whatever else stands under a key is a miss."""
+    with redis.Redis(port=redis_server.port) as client:
+        client.set("t:e:a", b"\x80\x04pickle")
+
+    assert await read(redis_shelf, "a") is None
+
+
+async def test_a_redis_that_is_gone_is_left_alone_for_a_moment(
+    redis_server: RedisServer,
+) -> None:
+    """The first call fails, further ones fail without a call, until the rest is over."""
+    clock, calls = Clock(), list[float]()
+    shelf = RedisShelf(redis_server.url, prefix="t", observe=calls.append, clock=clock)
+    redis_server.kill()
+    for _ in range(3):
+        with pytest.raises(CacheUnavailable):
+            await read(shelf, "a")
+    assert (len(calls), shelf.resting) == (1, True)
+    redis_server.start()
+    clock.now += REST_SECONDS
+
+    assert await read(shelf, "a") is None
+    assert not shelf.resting
+    await shelf.close()
+
+
+async def test_a_redis_that_hangs_costs_a_quarter_second(redis_server: RedisServer) -> None:
+    """A call to a server that does not answer is given up."""
+    seconds = list[float]()
+    shelf = RedisShelf(redis_server.url, prefix="t", observe=seconds.append)
+    with redis_server.frozen(), pytest.raises(CacheUnavailable):
+        await read(shelf, "a")
+
+    assert CALL_SECONDS * 0.9 <= seconds[0] < CALL_SECONDS * 4
+    await shelf.close()

@@ -1,0 +1,59 @@
+"""Recordings: what a completed run said, without what it took back."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from llm_stream.engine.recording import InvalidRecording, Recording
+from llm_stream.engine.runinfo import Outcome
+from llm_stream.errors import InternalError
+
+from .conftest import MakeRun, say
+from .test_run import finished
+
+USAGE = {"type": "usage", "model": "m", "input_tokens": 1, "output_tokens": 2, "details": {},
+         "estimated": False}  # fmt: skip
+
+
+async def restarted() -> AsyncGenerator[Any]:
+    """A source that takes back its first words."""
+    yield {"type": "text.delta", "text": "wrong"}
+    yield USAGE
+    yield {"type": "run.restarted", "reason": "invalid_output"}
+    yield {"type": "text.delta", "text": "rig"}
+    yield {"type": "text.delta", "text": "ht\n"}
+    yield Outcome("stop", {"a": 1})
+
+
+async def test_a_recording_holds_the_last_valid_output(make_run: MakeRun) -> None:
+    """What a restart took back is gone; the tokens it cost are not."""
+    run = make_run(structured=True, title="t", tags=("a",), template="x@1")
+    run.start(restarted())
+    await finished(run)
+
+    made = Recording.of(run)
+
+    assert made.kinds == ("usage", "text.delta", "text.delta")
+    assert made.ending["result"] == {"a": 1}
+    assert made.ending["text_chars"] == 6
+    assert (made.key, made.template, made.tags, made.structured) == ("k", "x@1", ("a",), True)
+    assert Recording.decode(made.encode()) == made
+
+
+async def test_only_completed_runs_are_recorded(make_run: MakeRun) -> None:
+    """A run under way has no recording."""
+    run = make_run()
+    with pytest.raises(InternalError):
+        Recording.of(run)
+    run.start(say("x"))
+    await finished(run)
+
+    assert Recording.of(run).run == run.id
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"format":1}', b"\xff"])
+def test_other_bytes_are_no_recording(data: bytes) -> None:
+    """Bytes that are not ours are refused as such."""
+    with pytest.raises(InvalidRecording):
+        Recording.decode(data)
