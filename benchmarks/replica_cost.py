@@ -21,6 +21,8 @@ from tempfile import TemporaryDirectory
 import structlog
 
 from llm_stream.config import (
+    CacheSection,
+    HistorySection,
     LimitsSection,
     LocalSection,
     ModelsSection,
@@ -42,6 +44,8 @@ def settings(url: str) -> Settings:
         models=ModelsSection(default="scripted", plugins=(), aliases={}),
         local=LocalSection(enabled=False),
         limits=LimitsSection(concurrent_runs=1000),
+        cache=CacheSection(enabled=False),
+        history=HistorySection(enabled=False),
         redis=RedisSection(url=url),
     )
 
