@@ -225,6 +225,14 @@ class BudgetExceeded(ServiceError, code="budget_exceeded", retryable=True):
     """The time a Director waits was over before there was anything to answer with."""
 
 
+class OwnerLost(ServiceError, code="owner_lost", retryable=True):
+    """The replica that worked on the run is gone; its text is partial."""
+
+
+class LogUnavailable(ServiceError, code="log_unavailable", retryable=True):
+    """The log that replicas share cannot be read now, or has lost events."""
+
+
 class OutputTooLarge(ServiceError, code="output_too_large"):
     """The run produced more than its log may hold."""
 
@@ -235,11 +243,7 @@ class InternalError(ServiceError, code="internal_error", retryable=True):
 
 def concrete_errors() -> frozenset[type[StreamError]]:
     """Every error class that is raised, i.e. the leaves of the tree."""
-
-    def leaves(cls: type[StreamError]) -> set[type[StreamError]]:
-        found: set[type[StreamError]] = set()
-        for child in cls.__subclasses__():
-            found |= leaves(child)
-        return found or {cls}
-
-    return frozenset(leaves(StreamError))
+    every: list[type[StreamError]] = [StreamError]
+    for cls in every:
+        every += cls.__subclasses__()
+    return frozenset(cls for cls in every if not cls.__subclasses__())

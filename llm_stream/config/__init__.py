@@ -17,7 +17,7 @@ from llm_stream.config.sections import (
     TimeoutsSection,
 )
 from llm_stream.config.settings import Settings
-from llm_stream.config.storage import CacheSection, HistorySection
+from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
 
 __all__ = [
     "CacheSection",
@@ -28,6 +28,7 @@ __all__ = [
     "LocalSection",
     "LoggingSection",
     "ModelsSection",
+    "RedisSection",
     "RunsSection",
     "ServerSection",
     "Settings",
