@@ -186,6 +186,10 @@ class UpstreamRejected(UpstreamError, code="upstream_rejected"):
     """The model or provider refused the call; trying again will not help."""
 
 
+class ContentRefused(UpstreamError, code="content_refused"):
+    """The provider's content policy refuses the prompt or the answer."""
+
+
 class MissingKey(UpstreamError, code="missing_key"):
     """No API key is configured for the model's provider."""
 
@@ -200,6 +204,10 @@ class UpstreamTimedOut(UpstreamError, code="upstream_timed_out", retryable=True)
 
 class ModelUnavailable(UpstreamError, code="model_unavailable"):
     """The model is known but cannot be used now: weights or library missing."""
+
+
+class ModelResting(UpstreamError, code="model_resting", retryable=True):
+    """The model failed several times in a row and is left alone for a moment."""
 
 
 # -- this service's doing ----------------------------------------------------
@@ -233,13 +241,7 @@ class InternalError(ServiceError, code="internal_error", retryable=True):
     """A bug of ours; the request id finds it in the log."""
 
 
-def concrete_errors() -> frozenset[type[StreamError]]:
+def concrete_errors(below: type[StreamError] = StreamError) -> frozenset[type[StreamError]]:
     """Every error class that is raised, i.e. the leaves of the tree."""
-
-    def leaves(cls: type[StreamError]) -> set[type[StreamError]]:
-        found: set[type[StreamError]] = set()
-        for child in cls.__subclasses__():
-            found |= leaves(child)
-        return found or {cls}
-
-    return frozenset(leaves(StreamError))
+    found = [concrete_errors(child) for child in below.__subclasses__()]
+    return frozenset[type[StreamError]]().union(*found) if found else frozenset({below})

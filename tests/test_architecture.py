@@ -198,7 +198,7 @@ def test_checker_sees_the_package() -> None:
     tree = read_tree(ROOT)
 
     assert {"", "config", "config.loading", "engine.run", "errors", "web.app"} <= set(tree)
-    assert "config.sections" in tree["config.loading"].ours
+    assert "config.section" in tree["config.loading"].ours
     assert "errors" in tree["engine.run"].ours
     assert guarded("aiohttp.web") in {guarded(name) for name in tree["web.app"].foreign}
 

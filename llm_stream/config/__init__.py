@@ -4,6 +4,7 @@ Read once, by the command line; everything below `web/` is handed its section or
 """
 
 from llm_stream.config.loading import ConfigError, load
+from llm_stream.config.resilience import BreakerSection, RetriesSection
 from llm_stream.config.sections import (
     DirectorSection,
     LimitsSection,
@@ -20,6 +21,7 @@ from llm_stream.config.settings import Settings
 from llm_stream.config.storage import CacheSection, HistorySection
 
 __all__ = [
+    "BreakerSection",
     "CacheSection",
     "ConfigError",
     "DirectorSection",
@@ -28,6 +30,7 @@ __all__ = [
     "LocalSection",
     "LoggingSection",
     "ModelsSection",
+    "RetriesSection",
     "RunsSection",
     "ServerSection",
     "Settings",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from llm_stream.config.sections import Section
+from llm_stream.config.section import Section
 from llm_stream.config.settings import Sections, Settings
 
 PREFIX: Final = "LLM_STREAM__"

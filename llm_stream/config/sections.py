@@ -6,23 +6,12 @@ to be judged is in `config/settings`.
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+from llm_stream.config.resilience import BreakerSection, RetriesSection
+from llm_stream.config.section import Name, Section
+
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen; a key that is not there is refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ServerSection(Section):
@@ -149,8 +138,10 @@ class ModelsSection(Section):
     )
     fallbacks: dict[Name, tuple[Name, ...]] = Field(
         default_factory=dict,
-        description="Models to try in order when one fails before its first output, by model id.",
+        description="Models to ask in order when one fails, by model id.",
     )
+    retries: RetriesSection = RetriesSection()
+    breaker: BreakerSection = BreakerSection()
     timeouts: TimeoutsSection = TimeoutsSection()
     per_model_timeouts: dict[Name, TimeoutsSection] = Field(
         default_factory=dict,

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import model_validator
 from pydantic_core import PydanticCustomError
 
+from llm_stream.config.section import Section
 from llm_stream.config.sections import (
     DirectorSection,
     LimitsSection,
@@ -13,7 +14,6 @@ from llm_stream.config.sections import (
     LoggingSection,
     ModelsSection,
     RunsSection,
-    Section,
     ServerSection,
     TelemetrySection,
     TemplatesSection,

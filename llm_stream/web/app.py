@@ -24,8 +24,10 @@ from llm_stream.models.adapter import AnyModel
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.local import LocalModel
 from llm_stream.models.plugins import load_plugins
+from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import weights_path
+from llm_stream.recipes.attempts import Attempts
 from llm_stream.recipes.batch import Batch
 from llm_stream.recipes.breakdown import Breakdown
 from llm_stream.recipes.evaluate import Evaluate
@@ -71,8 +73,9 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         retention_bytes=settings.runs.retention_bytes,
         observers=(metrics, RunLog()),
     )
+    upstreams = Upstreams(settings.models)
     recipes: list[Recipe] = [
-        Generate(catalog, prompts, problem),
+        Generate(prompts, Attempts(catalog, upstreams, problem)),
         Evaluate(prompts),
         Breakdown(prompts),
         Reason(prompts),

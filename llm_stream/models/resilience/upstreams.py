@@ -1,0 +1,126 @@
+"""Every model's `Upstream`, and the routes that answers take over them."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from llm_stream.config import ModelsSection
+from llm_stream.errors import ModelResting, StreamError
+from llm_stream.events import NextAttempt
+from llm_stream.models.resilience.breaker import Breaker
+from llm_stream.models.resilience.budget import RetryBudget
+from llm_stream.models.resilience.policy import RetryPolicy, verdict
+from llm_stream.models.resilience.upstream import Upstream
+from llm_stream.models.timers import Timeouts
+
+Mending = Literal["spliced", "diverged", "restarted"]
+
+
+class Upstreams:
+    """What all runs of the service know together about its models.
+
+    Args:
+        models: retries, breaker and timers as configured.
+        clock: monotonic seconds.
+        draw: gives a number from 0 to 1, for the jitter.
+
+    Attributes:
+        attempts: calls by (model, error code); "ok" for those that answered.
+        mended: what became of answers that broke off in the middle.
+    """
+
+    def __init__(
+        self,
+        models: ModelsSection,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._models = models
+        self._clock = clock
+        self._known: dict[str, Upstream] = {}
+        retries = models.retries
+        self.draw = draw
+        self.policy = RetryPolicy(
+            attempts=retries.attempts,
+            initial_seconds=retries.initial_seconds,
+            max_seconds=retries.max_seconds,
+            max_retry_after_seconds=retries.max_retry_after_seconds,
+        )
+        self.attempts: Counter[tuple[str, str]] = Counter()
+        self.mended: Counter[Mending] = Counter()
+
+    def of(self, model_id: str) -> Upstream:
+        """The one of this id, which has to be the catalog's: what is made here stays."""
+        found = self._known.get(model_id)
+        if found is None:
+            self._known[model_id] = found = self._make(model_id)
+        return found
+
+    def _make(self, model_id: str) -> Upstream:
+        models = self._models
+        timers = models.per_model_timeouts.get(model_id, models.timeouts)
+        return Upstream(
+            model_id,
+            RetryBudget(models.retries.budget, models.retries.budget_share),
+            Breaker(models.breaker.failures, models.breaker.open_seconds, self._clock),
+            Timeouts(timers.first_token_seconds, timers.idle_seconds, timers.total_seconds),
+        )
+
+    def __iter__(self) -> Iterator[Upstream]:
+        return iter(self._known.values())
+
+    def route(self, models: Sequence[str]) -> "Route":
+        """The way of one answer over these models, the first of which is asked first."""
+        return Route(self, models)
+
+
+class Route:
+    """Which model one answer is asked of, and which next.
+
+    Attributes:
+        model: the one to ask now.
+        attempt: number of the call to make now, from 1.
+        cause: what a run should say of its failure; None before the first.
+    """
+
+    def __init__(self, upstreams: Upstreams, models: Sequence[str]) -> None:
+        self._upstreams = upstreams
+        self._later = list(models[1:])
+        self._failures = 0
+        self.model = models[0]
+        self.attempt = 1
+        self.cause: StreamError | None = None
+
+    @property
+    def upstream(self) -> Upstream:
+        """What is known of the model to ask now."""
+        return self._upstreams.of(self.model)
+
+    def answered(self) -> None:
+        """The call was answered to its end."""
+        self._upstreams.attempts[self.model, "ok"] += 1
+
+    def after(self, error: StreamError) -> NextAttempt | None:
+        """Whom to ask after the call has failed with `error`, and when; None: nobody.
+
+        The first error stays the cause: what a later model says of a question that was not
+        meant for it explains less. Two are better: one of a model that was really asked, and
+        one that ends everything (a refusal of the content).
+        """
+        self._upstreams.attempts[self.model, error.code] += 1
+        final = verdict(error) == "end"
+        if self.cause is None or isinstance(self.cause, ModelResting) or final:
+            self.cause = error
+        if final:
+            return None
+        self._failures += 1
+        delay = self._upstreams.policy.delay_seconds(self._failures, error, self._upstreams.draw)
+        if delay is None or not self.upstream.budget.take():
+            if not self._later:
+                return None
+            self.model, delay, self._failures = self._later.pop(0), 0.0, 0
+        self.attempt += 1
+        return {"model": self.model, "delay_ms": round(delay * 1000)}
