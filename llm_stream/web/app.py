@@ -24,6 +24,7 @@ from llm_stream.models.adapter import AnyModel
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.local import LocalModel
 from llm_stream.models.plugins import load_plugins
+from llm_stream.models.resilience.figures import UpstreamFigures
 from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import weights_path
@@ -110,6 +111,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
     metrics.watch_cache(cache)
+    metrics.registry.register(UpstreamFigures(upstreams))
     metrics.watch(registry, lambda: len(service.sockets))
     if history is not None:
         metrics.registry.register(HistoryFigures(history.facts))
