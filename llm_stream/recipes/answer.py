@@ -6,6 +6,7 @@ from llm_stream.errors import InvalidOutput
 from llm_stream.models.chunks import Finish
 from llm_stream.recipes.incremental import whole_json
 from llm_stream.recipes.schemas import hold_against
+from llm_stream.recipes.splice import Splice
 
 
 class Answer:
@@ -18,15 +19,30 @@ class Answer:
         text: pieces of the text that readers have, if it is kept.
         finish: the model's last chunk, None before it.
         visible: whether readers have anything of it.
+        called_tools: whether they have calls of tools, which no second answer repeats.
+        splice: what the call being made has to repeat first; None for the first call.
     """
 
-    __slots__ = ("finish", "keep_text", "text", "visible")
+    __slots__ = ("called_tools", "finish", "keep_text", "splice", "text", "visible")
 
     def __init__(self, *, keep_text: bool) -> None:
         self.keep_text = keep_text
         self.text: list[str] = []
         self.finish: Finish | None = None
         self.visible = False
+        self.called_tools = False
+        self.splice: Splice | None = None
+
+    def begin_anew(self) -> None:
+        """Readers were told to discard what they have."""
+        self.text.clear()
+        self.visible = self.called_tools = False
+        self.splice = None
+
+    def continue_after_text(self) -> None:
+        """Another call is to repeat what readers have, and to go on from there."""
+        self.text[:] = ["".join(self.text)]
+        self.splice = Splice(self.text[0])
 
     @property
     def ending(self) -> Finish:

@@ -7,10 +7,11 @@ from contextlib import aclosing
 from llm_stream.engine.endings import forget_frames
 from llm_stream.engine.runinfo import DescribeError
 from llm_stream.errors import StreamError
-from llm_stream.events import Payload, Usage
+from llm_stream.events import NextAttempt, Payload, Usage
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
-from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning
+from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning, ToolCall
+from llm_stream.models.resilience.policy import verdict
 from llm_stream.models.resilience.upstreams import Route, Upstreams
 from llm_stream.models.timers import Watch
 from llm_stream.recipes.answer import Answer
@@ -52,10 +53,12 @@ class Attempts:
         """Yield what the model says, and `attempt.failed` for each call that failed.
 
         A lonely failure is none: `run.failed` says it all. While it waits for the next call it
-        holds neither a thread nor a connection.
+        holds neither a thread nor a connection. After the first output the spec's `midstream`
+        says what follows a failure.
 
         Raises:
-            StreamError: nobody is left to ask, or must be asked; see `Route.after`.
+            StreamError: nobody is left to ask, or must be asked. The first failure, but for a
+                refusal before any output, which ends everything.
         """
         while True:
             try:
@@ -64,25 +67,49 @@ class Attempts:
                         yield payload
             except StreamError as error:
                 failure, attempt, model = error, route.attempt, route.model
-                following = None if answer.visible else route.after(error)
             else:
                 route.answered()
                 return
-            if following is None and attempt == 1:
-                raise failure
-            yield {
-                "type": "attempt.failed",
-                "attempt": attempt,
-                "model": model,
-                "error": self._describe_error(failure, run=None, request=spec.request),
-                "next": following,
-            }
+            following = self._following(spec, route, answer, failure)
+            if following is not None or attempt > 1:
+                yield {
+                    "type": "attempt.failed",
+                    "attempt": attempt,
+                    "model": model,
+                    "error": self._describe_error(failure, run=None, request=spec.request),
+                    "next": following,
+                }
             if following is None:
                 raise route.cause or failure
+            if answer.visible and spec.midstream == "restart":
+                self._upstreams.mended["restarted"] += 1
+                yield {"type": "run.restarted", "reason": failure.code}
+                answer.begin_anew()
+            elif answer.visible:
+                answer.continue_after_text()
             # They would keep the failed call alive as long as the error is kept.
             forget_frames(failure)
             if following["delay_ms"]:
                 await self._sleep(following["delay_ms"] / 1000)
+
+    def _following(
+        self, spec: RunSpec, route: Route, answer: Answer, error: StreamError
+    ) -> NextAttempt | None:
+        """Whom to ask next; None: nobody, the run fails with the route's cause."""
+        if not answer.visible:
+            route.failed(error, better=verdict(error) == "end")
+            return route.following(error)
+        route.failed(error)
+        if answer.splice is not None and answer.splice.diverged:
+            self._upstreams.mended["diverged"] += 1
+            return None
+        can_go_on = spec.midstream == "restart" or (
+            spec.midstream == "splice" and not answer.called_tools
+        )
+        following = route.following(error) if can_go_on else None
+        if following is None:
+            self._upstreams.mended["lost"] += 1
+        return following
 
     async def _call(
         self, spec: RunSpec, route: Route, question: Question, answer: Answer
@@ -91,6 +118,7 @@ class Attempts:
         upstream.check()
         call = question(adapter)
         keep = answer.text.append if answer.keep_text else None
+        splice = answer.splice
         begun = False
         if position := adapter.ahead:
             yield {"type": "run.queued", "position": position}
@@ -105,17 +133,33 @@ class Attempts:
                         if not begun:
                             begun = True
                             attempt.has_begun()
+                            _first(route, answer, chunk)
+                        if splice is not None:
+                            new = splice.new_of(chunk)
+                            if splice.caught_up:
+                                splice = None
+                                self._upstreams.mended["spliced"] += 1
+                            if new is None:
+                                continue
+                            chunk = new  # noqa: PLW2901 - the rest of the piece takes its place
                         if isinstance(chunk, str):
-                            answer.visible = True
                             if keep is not None:
                                 keep(chunk)
                             yield {"type": "text.delta", "text": chunk}
                         elif isinstance(chunk, Finish):
                             answer.finish = chunk
                         else:
-                            answer.visible = True
+                            answer.called_tools |= isinstance(chunk, ToolCall)
                             yield _payload(chunk)
         yield _usage(adapter.id, answer.ending)
+
+
+def _first(route: Route, answer: Answer, chunk: Chunk) -> None:
+    """The first chunk of a call: from now on readers have something, if it is no mere end."""
+    if not answer.visible and not isinstance(chunk, Finish):
+        answer.visible = True
+        # What breaks off now is worse than what failed unseen before.
+        route.cause = None
 
 
 def _payload(chunk: Chunk) -> Payload:

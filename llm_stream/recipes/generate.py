@@ -44,7 +44,7 @@ class Generate:
         """Yield deltas, usage, tool calls and failed attempts, last an `Outcome`.
 
         The outcome's result is the decoded answer where the spec has a schema, else None.
-        `run.restarted` comes before a repaired answer.
+        `run.restarted` comes before a repaired answer, and before a new one where the spec says so.
 
         Raises:
             UpstreamError: no model has answered; the first failure, as a rule (the upstream's
@@ -53,7 +53,7 @@ class Generate:
         """
         route = self._attempts.route(spec)
         question = partial(self._question, spec.call)
-        answer = Answer(keep_text=spec.schema is not None)
+        answer = Answer(keep_text=spec.schema is not None or spec.midstream == "splice")
         async with aclosing(self._attempts.ask(spec, route, question, answer)) as payloads:
             async for payload in payloads:
                 yield payload

@@ -12,6 +12,10 @@ from llm_stream.engine.replay import Pace
 from llm_stream.models.chunks import Message, ModelCall
 from llm_stream.models.timers import Timeouts
 
+MidstreamPolicy = Literal["error", "splice", "restart"]
+"""What follows when an answer breaks off that readers have a part of: the run fails; another call
+repeats that part and goes on; readers discard it and get a new answer."""
+
 CacheMode = Literal["use", "refresh", "bypass", "only"]
 
 FINGERPRINT_VERSION: Final = 1
@@ -53,6 +57,7 @@ class RunSpec:
     `model` and `fallback_models` are ids of the catalog. `owner` is the scope in which equal
     runs may be shared. `input` is what recipes other than generate work on, as validated JSON;
     `sample` tells apart calls that are meant to differ though all else is equal.
+    `on_midstream_failure` None means: as `midstream` says.
     `abandon_seconds` is how long the run goes on without a reader, None =
     for ever. `parent` is the run whose recipe asks for this one.
     """
@@ -67,6 +72,7 @@ class RunSpec:
     cache: CacheControl = field(default_factory=CacheControl)
     timeouts: Timeouts = field(default_factory=Timeouts)
     fallback_models: tuple[str, ...] = ()
+    on_midstream_failure: MidstreamPolicy | None = None
     abandon_seconds: float | None = None
     tags: tuple[str, ...] = ()
     owner: str = ""
@@ -96,6 +102,11 @@ class RunSpec:
     def repeatable(self) -> bool:
         """Whether the same call is meant to be answered the same: temperature 0, or a seed."""
         return self.options.get("temperature") == 0 or self.options.get("seed") is not None
+
+    @property
+    def midstream(self) -> MidstreamPolicy:
+        """What follows when an answer breaks off: as asked, else a splice if it can succeed."""
+        return self.on_midstream_failure or ("splice" if self.repeatable else "error")
 
     def fingerprint(self, also: str = "") -> str:
         """64 hexadecimal digits: equal for requests with the same answer, across processes.

@@ -68,6 +68,7 @@ class CommonBody(Body):
     cache: CacheBody = CacheBody()
     timeouts: TimeoutsBody = TimeoutsBody()
     fallback_models: Annotated[list[Name], Field(max_length=10)] = []
+    on_midstream_failure: Literal["error", "splice", "restart"] | None = None
     on_disconnect: Literal["continue", "cancel"] | None = None
     tags: Annotated[list[Name], Field(max_length=32)] = []
 

@@ -109,6 +109,7 @@ class Intake:
                 self._catalog.find(name, field=f"fallback_models.{place}").id
                 for place, name in enumerate(fallbacks)
             ),
+            on_midstream_failure=body.on_midstream_failure,
             abandon_seconds=self._abandon_seconds(body, caller),
             tags=tuple(body.tags),
             owner=caller.owner,

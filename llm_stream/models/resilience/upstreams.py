@@ -15,7 +15,7 @@ from llm_stream.models.resilience.policy import RetryPolicy, verdict
 from llm_stream.models.resilience.upstream import Upstream
 from llm_stream.models.timers import Timeouts
 
-Mending = Literal["spliced", "diverged", "restarted"]
+Mending = Literal["spliced", "diverged", "restarted", "lost"]
 
 
 class Upstreams:
@@ -103,18 +103,20 @@ class Route:
         """The call was answered to its end."""
         self._upstreams.attempts[self.model, "ok"] += 1
 
-    def after(self, error: StreamError) -> NextAttempt | None:
-        """Whom to ask after the call has failed with `error`, and when; None: nobody.
+    def failed(self, error: StreamError, *, better: bool = False) -> None:
+        """The call has failed with `error`, which explains the failure better than those before.
 
-        The first error stays the cause: what a later model says of a question that was not
-        meant for it explains less. Two are better: one of a model that was really asked, and
-        one that ends everything (a refusal of the content).
+        Otherwise the first one stays the cause: what a later model says of a question that was
+        not meant for it explains less. One of a model that was really asked is always better
+        than one of a model that was left alone.
         """
         self._upstreams.attempts[self.model, error.code] += 1
-        final = verdict(error) == "end"
-        if self.cause is None or isinstance(self.cause, ModelResting) or final:
+        if better or self.cause is None or isinstance(self.cause, ModelResting):
             self.cause = error
-        if final:
+
+    def following(self, error: StreamError) -> NextAttempt | None:
+        """Whom to ask after the call has failed with `error`, and when; None: nobody."""
+        if verdict(error) == "end":
             return None
         self._failures += 1
         delay = self._upstreams.policy.delay_seconds(self._failures, error, self._upstreams.draw)
