@@ -199,7 +199,7 @@ class InvalidOutput(UpstreamError, code="invalid_output", retryable=True):
 
 
 class UpstreamTimedOut(UpstreamError, code="upstream_timed_out", retryable=True):
-    """A timer of the call ran out: first token, idle or total."""
+    """A timer of the call ran out, or it answered too slowly; `field` says which."""
 
 
 class ModelUnavailable(UpstreamError, code="model_unavailable"):

@@ -4,7 +4,7 @@ Read once, by the command line; everything below `web/` is handed its section or
 """
 
 from llm_stream.config.loading import ConfigError, load
-from llm_stream.config.resilience import BreakerSection, RetriesSection
+from llm_stream.config.resilience import BreakerSection, RetriesSection, TimeoutsSection
 from llm_stream.config.sections import (
     DirectorSection,
     LimitsSection,
@@ -15,7 +15,6 @@ from llm_stream.config.sections import (
     ServerSection,
     TelemetrySection,
     TemplatesSection,
-    TimeoutsSection,
 )
 from llm_stream.config.settings import Settings
 from llm_stream.config.storage import CacheSection, HistorySection

@@ -1,8 +1,30 @@
-"""Sections about models that fail: how often they are asked again, and when not."""
+"""Sections about models that fail: how long they may take, how often they are asked, and when."""
 
 from pydantic import Field
 
 from llm_stream.config.section import Section
+
+
+class TimeoutsSection(Section):
+    """Timers of one model call."""
+
+    connect_seconds: float = Field(
+        default=10.0, gt=0, description="Until the provider has taken the connection."
+    )
+    first_token_seconds: float = Field(
+        default=60.0, gt=0, description="From the call to the first output."
+    )
+    idle_seconds: float = Field(default=60.0, gt=0, description="From one output to the next.")
+    total_seconds: float = Field(default=600.0, gt=0, description="The whole call.")
+    min_tokens_per_second: float = Field(
+        default=0.0,
+        ge=0,
+        description="Slower answers count as silent; 0 = however slow. A token is taken for four"
+        " characters, or for a chunk if those are shorter.",
+    )
+    slow_window_seconds: float = Field(
+        default=10.0, gt=0, description="Over how long that is measured, from the first output on."
+    )
 
 
 class RetriesSection(Section):

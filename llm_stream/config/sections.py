@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from llm_stream.config.resilience import BreakerSection, RetriesSection
+from llm_stream.config.resilience import BreakerSection, RetriesSection, TimeoutsSection
 from llm_stream.config.section import Name, Section
 
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
@@ -99,16 +99,6 @@ class LimitsSection(Section):
     )
     attachments: int = Field(default=16, ge=0, description="Attachments of one request.")
     schema_bytes: int = Field(default=65_536, ge=1, description="Largest JSON Schema of a request.")
-
-
-class TimeoutsSection(Section):
-    """Timers of one model call."""
-
-    first_token_seconds: float = Field(
-        default=60.0, gt=0, description="From the call to the first output."
-    )
-    idle_seconds: float = Field(default=60.0, gt=0, description="From one output to the next.")
-    total_seconds: float = Field(default=600.0, gt=0, description="The whole call.")
 
 
 def _tiers() -> dict[str, str]:

@@ -128,8 +128,11 @@ class Attempts:
                     Watch(spec.timeouts, adapter.id) as watch,
                     aclosing(adapter.stream(call, turn)) as chunks,
                 ):
+                    speed = watch.speed
                     async for chunk in chunks:
                         watch.touch()
+                        if speed is not None:
+                            speed.count(chunk)
                         if not begun:
                             begun = True
                             attempt.has_begun()

@@ -52,11 +52,14 @@ class CacheBody(Body):
 
 
 class TimeoutsBody(Body):
-    """Limits of the model call in seconds; absent ones come from the configuration."""
+    """Limits of the model call; absent ones come from the configuration."""
 
+    connect_seconds: Seconds | None = None
     first_token_seconds: Seconds | None = None
     idle_seconds: Seconds | None = None
     total_seconds: Seconds | None = None
+    min_tokens_per_second: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    slow_window_seconds: Seconds | None = None
 
 
 class CommonBody(Body):

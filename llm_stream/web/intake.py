@@ -222,12 +222,8 @@ class Intake:
 
     def _timeouts(self, body: CommonBody, adapter: ModelAdapter) -> Timeouts:
         limits = self._models.per_model_timeouts.get(adapter.id, self._models.timeouts)
-        asked = body.timeouts
-        return Timeouts(
-            asked.first_token_seconds or limits.first_token_seconds,
-            asked.idle_seconds or limits.idle_seconds,
-            asked.total_seconds or limits.total_seconds,
-        )
+        asked = body.timeouts.model_dump(exclude_none=True)
+        return Timeouts.of({**limits.model_dump(), **asked})
 
     def _abandon_seconds(self, body: CommonBody, caller: Caller) -> float | None:
         policy = body.on_disconnect or ("continue" if caller.detached else self._runs.on_disconnect)

@@ -220,3 +220,14 @@ async def test_repairs_are_asked_again_like_anything_else() -> None:
 
     assert seen[-1].result == {"name": 1}
     assert failures_of(seen) == [(1, "a", "upstream_failed", "a", 500)]
+
+
+async def test_a_model_that_drips_gives_way_to_the_next() -> None:
+    """Too slow is as silent: with `restart` the next model answers instead."""
+    drip = ScriptedModel("a", Script(chunks=("x",) * 1000, delay_seconds=0.005))
+    limits = Timeouts(min_tokens_per_second=1000, slow_window_seconds=0.02)
+    asked = spec(fallback_models=("b",), timeouts=limits, on_midstream_failure="restart")
+    seen = await Bench(drip, ScriptedModel("b", FINE)).run(asked)
+
+    assert failures_of(seen) == [(1, "a", "upstream_timed_out", "b", 0)]
+    assert text_of(seen) == "fine"

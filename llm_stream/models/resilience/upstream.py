@@ -6,11 +6,17 @@ from typing import Final, Self
 from llm_stream.errors import ModelResting, StreamError, UpstreamTimedOut
 from llm_stream.models.resilience.breaker import Breaker
 from llm_stream.models.resilience.budget import RetryBudget
-from llm_stream.models.resilience.policy import CONNECT, verdict
+from llm_stream.models.resilience.policy import verdict
 from llm_stream.models.timers import Timeouts
 
 PROBED_MS: Final = 1000
 """When to try again while another call finds out whether the model works, in milliseconds."""
+
+
+TIMERS: Final = frozenset(
+    {"connect_seconds", "first_token_seconds", "idle_seconds", "total_seconds"}
+)
+"""Those whose running out can say that a model is down; slowness does not."""
 
 
 class Upstream:
@@ -54,13 +60,13 @@ class Upstream:
         A timer counts only if it gave the model as long as configured: a caller in a hurry
         decides for nobody else.
         """
-        if not isinstance(error, UpstreamTimedOut) or error.field == CONNECT:
+        if not isinstance(error, UpstreamTimedOut):
             return verdict(error) == "again"
-        for name in ("first_token_seconds", "idle_seconds", "total_seconds"):
-            if error.field == f"timeouts.{name}":
-                given, usual = getattr(timeouts, name), getattr(self._patience, name)
-                return given is not None and usual is not None and given >= usual
-        return False
+        name = (error.field or "").removeprefix("timeouts.")
+        if name not in TIMERS:
+            return False
+        given, usual = getattr(timeouts, name), getattr(self._patience, name)
+        return given is not None and usual is not None and given >= usual
 
 
 class Attempt:

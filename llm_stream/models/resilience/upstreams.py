@@ -66,7 +66,7 @@ class Upstreams:
             model_id,
             RetryBudget(models.retries.budget, models.retries.budget_share),
             Breaker(models.breaker.failures, models.breaker.open_seconds, self._clock),
-            Timeouts(timers.first_token_seconds, timers.idle_seconds, timers.total_seconds),
+            Timeouts.of(timers.model_dump()),
         )
 
     def __iter__(self) -> Iterator[Upstream]:
