@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from llm_stream.config.resilience import BreakerSection, RetriesSection, TimeoutsSection
 from llm_stream.config.section import Name, Section
 
+Calls = Annotated[int, Field(ge=1)]
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
 
 
@@ -129,6 +130,15 @@ class ModelsSection(Section):
     fallbacks: dict[Name, tuple[Name, ...]] = Field(
         default_factory=dict,
         description="Models to ask in order when one fails, by model id.",
+    )
+    concurrent_calls: dict[Name, Calls] = Field(
+        default_factory=dict,
+        description="Calls of one model at the same time, by model id; further ones wait.",
+    )
+    provider_concurrent_calls: dict[Name, Calls] = Field(
+        default_factory=dict,
+        description="Calls of all models of one provider at the same time, by its name: `owned_by`"
+        " in GET /v1/models.",
     )
     retries: RetriesSection = RetriesSection()
     breaker: BreakerSection = BreakerSection()

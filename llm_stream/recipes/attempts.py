@@ -120,9 +120,10 @@ class Attempts:
         keep = answer.text.append if answer.keep_text else None
         splice = answer.splice
         begun = False
-        if position := adapter.ahead:
+        admission = self._upstreams.admission(adapter.id, adapter.provider)
+        if position := max(admission.ahead, adapter.ahead):
             yield {"type": "run.queued", "position": position}
-        async with adapter.turn() as turn:
+        async with admission, adapter.turn() as turn:
             with upstream.attempt(spec.timeouts) as attempt:
                 async with (
                     Watch(spec.timeouts, adapter.id) as watch,

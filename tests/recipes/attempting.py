@@ -31,8 +31,9 @@ def never(spec: RunSpec) -> AbstractAsyncContextManager[Inner]:
 
 
 def spec(**changes: Any) -> RunSpec:
-    """A request to model `a`."""
-    return RunSpec(recipe="generate", model="a", messages=(Message("user", "hi"),), **changes)
+    """A request, to model `a` unless told otherwise."""
+    named = {"model": "a", **changes}
+    return RunSpec(recipe="generate", messages=(Message("user", "hi"),), **named)
 
 
 class Bench:

@@ -49,8 +49,14 @@ class UpstreamFigures(Collector):
         budgets = GaugeMetricFamily(
             "llm_stream_retries_left", "Retries a model has left.", labels=["model"]
         )
+        calls = GaugeMetricFamily(
+            "llm_stream_calls", "Calls of models now.", labels=["model", "state"]
+        )
         for upstream in self._upstreams:
+            calls.add_metric([upstream.model_id, "active"], upstream.places.busy)
+            calls.add_metric([upstream.model_id, "waiting"], upstream.places.waiting)
             breakers.add_metric([upstream.model_id], STATES[upstream.breaker.state])
             budgets.add_metric([upstream.model_id], upstream.budget.left)
+        yield calls
         yield breakers
         yield budgets

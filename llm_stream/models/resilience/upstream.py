@@ -6,6 +6,7 @@ from typing import Final, Self
 from llm_stream.errors import ModelResting, StreamError, UpstreamTimedOut
 from llm_stream.models.resilience.breaker import Breaker
 from llm_stream.models.resilience.budget import RetryBudget
+from llm_stream.models.resilience.places import Places
 from llm_stream.models.resilience.policy import verdict
 from llm_stream.models.timers import Timeouts
 
@@ -20,21 +21,28 @@ TIMERS: Final = frozenset(
 
 
 class Upstream:
-    """One model's budget of retries and breaker, shared by all runs.
+    """One model's budget of retries, breaker and places, shared by all runs.
 
     Args:
         model_id: id in the catalog.
         budget: its retries.
         breaker: closed at the start.
         patience: its timers as configured.
+        places: how many calls of it there may be at once.
     """
 
     def __init__(
-        self, model_id: str, budget: RetryBudget, breaker: Breaker, patience: Timeouts
+        self,
+        model_id: str,
+        budget: RetryBudget,
+        breaker: Breaker,
+        patience: Timeouts,
+        places: Places,
     ) -> None:
         self.model_id = model_id
         self.budget = budget
         self.breaker = breaker
+        self.places = places
         self._patience = patience
 
     def check(self) -> None:

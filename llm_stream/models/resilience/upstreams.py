@@ -11,6 +11,7 @@ from llm_stream.errors import ModelResting, StreamError
 from llm_stream.events import NextAttempt
 from llm_stream.models.resilience.breaker import Breaker
 from llm_stream.models.resilience.budget import RetryBudget
+from llm_stream.models.resilience.places import Admission, Places
 from llm_stream.models.resilience.policy import RetryPolicy, verdict
 from llm_stream.models.resilience.upstream import Upstream
 from llm_stream.models.timers import Timeouts
@@ -41,6 +42,7 @@ class Upstreams:
         self._models = models
         self._clock = clock
         self._known: dict[str, Upstream] = {}
+        self._providers: dict[str, Places] = {}
         retries = models.retries
         self.draw = draw
         self.policy = RetryPolicy(
@@ -67,7 +69,25 @@ class Upstreams:
             RetryBudget(models.retries.budget, models.retries.budget_share),
             Breaker(models.breaker.failures, models.breaker.open_seconds, self._clock),
             Timeouts.of(timers.model_dump()),
+            Places(models.concurrent_calls.get(model_id), models.retries.max_retry_after_seconds),
         )
+
+    def admission(self, model_id: str, provider: str) -> Admission:
+        """The places one call of this model needs: its own, and one of its provider."""
+        own = self.of(model_id).places
+        limit = self._models.provider_concurrent_calls.get(provider)
+        if limit is None:
+            return Admission(own)
+        if provider not in self._providers:
+            self._providers[provider] = Places(limit)
+        return Admission(own, self._providers[provider])
+
+    def note_limits(self, model_id: str, remaining: int, reset_seconds: float) -> None:
+        """What a provider said of a model's limit (`x-ratelimit-*`): see `Places.note`.
+
+        For wires to call, in the loop, with an id of the catalog.
+        """
+        self.of(model_id).places.note(remaining, reset_seconds)
 
     def __iter__(self) -> Iterator[Upstream]:
         return iter(self._known.values())
