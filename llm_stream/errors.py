@@ -23,11 +23,14 @@ class StreamError(Exception):
         run: id of the run concerned, if there is one.
 
     Class attributes: `code`, stable and part of the protocol; `retryable`, whether the
-    same request may succeed later.
+    same request may succeed later. `status` and `upstream_request` are the HTTP status and the
+    request id of a provider, where it answered with one.
     """
 
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
+    status: int | None = None
+    upstream_request: str | None = None
 
     def __init_subclass__(cls, *, code: str | None = None, retryable: bool = False) -> None:
         super().__init_subclass__()
@@ -186,8 +189,12 @@ class UpstreamRejected(UpstreamError, code="upstream_rejected"):
     """The model or provider refused the call; trying again will not help."""
 
 
+class RateLimited(UpstreamError, code="rate_limited", retryable=True):
+    """The provider takes no more calls for now."""
+
+
 class ContentRefused(UpstreamError, code="content_refused"):
-    """The provider's content policy refuses the prompt or the answer."""
+    """The provider's content policy refused the question or the answer."""
 
 
 class MissingKey(UpstreamError, code="missing_key"):
@@ -239,9 +246,3 @@ class OutputTooLarge(ServiceError, code="output_too_large"):
 
 class InternalError(ServiceError, code="internal_error", retryable=True):
     """A bug of ours; the request id finds it in the log."""
-
-
-def concrete_errors(below: type[StreamError] = StreamError) -> frozenset[type[StreamError]]:
-    """Every error class that is raised, i.e. the leaves of the tree."""
-    found = [concrete_errors(child) for child in below.__subclasses__()]
-    return frozenset[type[StreamError]]().union(*found) if found else frozenset({below})

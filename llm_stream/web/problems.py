@@ -47,7 +47,8 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.OriginRefused: Row(403, 4403, "The origin is not allowed"),
     errors.UpstreamFailed: Row(502, 4500, "The model failed"),
     errors.UpstreamRejected: Row(502, 4500, "The model refused the call"),
-    errors.ContentRefused: Row(502, 4500, "The provider refuses the content"),
+    errors.RateLimited: Row(429, 4500, "The provider's rate limit is reached"),
+    errors.ContentRefused: Row(502, 4500, "The provider refused the content"),
     errors.MissingKey: Row(503, 4500, "No key for this model"),
     errors.InvalidOutput: Row(502, 4500, "The model's answer is invalid"),
     errors.UpstreamTimedOut: Row(504, 4500, "The model took too long"),
@@ -93,6 +94,10 @@ def problem(error: StreamError, *, run: str | None = None, request: str = "") ->
         body["retry_after_ms"] = error.retry_after_ms
     if error.field is not None:
         body["field"] = error.field
+    if error.status is not None:
+        body["upstream_status"] = error.status
+    if error.upstream_request is not None:
+        body["upstream_request"] = error.upstream_request
     if concerned := error.run or run:
         body["run"] = concerned
     body["request"] = request

@@ -10,6 +10,7 @@ from llm_stream.errors import (
     MissingKey,
     ModelResting,
     ModelUnavailable,
+    RateLimited,
     StreamError,
     UpstreamFailed,
     UpstreamRejected,
@@ -19,6 +20,7 @@ from llm_stream.models.resilience.policy import RetryPolicy, Verdict, verdict
 
 VERDICTS: list[tuple[StreamError, Verdict]] = [
     (UpstreamFailed("503"), "again"),
+    (RateLimited("429"), "again"),
     (UpstreamTimedOut("no connection", field="timeouts.connect_seconds"), "again"),
     (UpstreamTimedOut("silent", field="timeouts.first_token_seconds"), "next"),
     (UpstreamTimedOut("silent", field="timeouts.idle_seconds"), "next"),
@@ -69,7 +71,7 @@ def test_a_model_is_not_asked_for_ever() -> None:
 )
 def test_a_provider_gets_the_pause_it_asks_for(asked_ms: int, pause: float | None) -> None:
     """Retry-After is kept where it is longer than ours, and bounded: beyond, nobody asks again."""
-    error = UpstreamFailed("429", retry_after_ms=asked_ms)
+    error = RateLimited("429", retry_after_ms=asked_ms)
     drawn = POLICY.delay_seconds(1, error, lambda: 0.0 if pause != 1.0 else 1.0)
 
     assert drawn == pause

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from llm_stream.errors import ModelResting, StreamError, UpstreamFailed, UpstreamRejected
+from llm_stream.errors import (
+    ModelResting,
+    RateLimited,
+    StreamError,
+    UpstreamFailed,
+    UpstreamRejected,
+)
 from llm_stream.models.timers import Timeouts
 from llm_stream.testing import Fault, Script, ScriptedModel
 
@@ -98,9 +104,10 @@ async def test_a_cancelled_probe_is_followed_by_another() -> None:
     assert text_of(await bench.run(spec())) == "fine"
 
 
-async def test_refusals_do_not_close_a_model() -> None:
-    """A caller's bad request is not the model's failure."""
-    bench = Bench(ScriptedModel("a", *[failing(error=UpstreamRejected("400"))] * 9, FINE), **ONCE)
+@pytest.mark.parametrize("error", [UpstreamRejected("400"), RateLimited("429")])
+async def test_refusals_do_not_close_a_model(error: StreamError) -> None:
+    """A caller's bad or excessive request is not the model's failure."""
+    bench = Bench(ScriptedModel("a", *[failing(error=error)] * 9, FINE), **ONCE)
     await refuse(bench, 9)
 
     assert text_of(await bench.run(spec())) == "fine"

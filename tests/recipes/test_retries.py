@@ -11,6 +11,7 @@ from llm_stream.errors import (
     ContextTooLong,
     InvalidOption,
     MissingKey,
+    RateLimited,
     StreamError,
     UpstreamFailed,
     UpstreamRejected,
@@ -123,7 +124,7 @@ async def test_a_silent_model_alone_fails_after_one_call() -> None:
 
 async def test_a_pause_a_provider_asks_for_is_kept() -> None:
     """Retry-After is waited for, with a little chance on top."""
-    busy = UpstreamFailed("429", retry_after_ms=4000)
+    busy = RateLimited("429", retry_after_ms=4000)
     bench = Bench(ScriptedModel("a", failing(error=busy), FINE))
     await bench.run(spec())
 
@@ -132,11 +133,11 @@ async def test_a_pause_a_provider_asks_for_is_kept() -> None:
 
 async def test_too_long_a_pause_goes_to_the_next_model() -> None:
     """A provider that wants an hour is not asked again."""
-    busy = UpstreamFailed("429", retry_after_ms=3_600_000)
+    busy = RateLimited("429", retry_after_ms=3_600_000)
     a, b = ScriptedModel("a", failing(error=busy)), ScriptedModel("b", FINE)
     seen = await Bench(a, b).run(spec(fallback_models=("b",)))
 
-    assert failures_of(seen) == [(1, "a", "upstream_failed", "b", 0)]
+    assert failures_of(seen) == [(1, "a", "rate_limited", "b", 0)]
 
 
 async def test_an_outage_is_not_multiplied() -> None:

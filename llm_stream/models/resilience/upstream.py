@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import Final, Self
 
-from llm_stream.errors import ModelResting, StreamError, UpstreamTimedOut
+from llm_stream.errors import ModelResting, RateLimited, StreamError, UpstreamTimedOut
 from llm_stream.models.resilience.breaker import Breaker
 from llm_stream.models.resilience.budget import RetryBudget
 from llm_stream.models.resilience.places import Places
@@ -66,8 +66,11 @@ class Upstream:
         """Whether an error means that the model does not work, for others as well.
 
         A timer counts only if it gave the model as long as configured: a caller in a hurry
-        decides for nobody else.
+        decides for nobody else. Nor does one who asks for more than a limit allows: a provider
+        that counts works.
         """
+        if isinstance(error, RateLimited):
+            return False
         if not isinstance(error, UpstreamTimedOut):
             return verdict(error) == "again"
         name = (error.field or "").removeprefix("timeouts.")
