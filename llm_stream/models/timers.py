@@ -1,8 +1,9 @@
 """The timers of one model call: connect, first token, idle between chunks, total, too slow."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, fields, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,12 +15,12 @@ from llm_stream.models.chunks import Chunk
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Limits, each above 0; None = no limit.
+    """Limits, each above 0; None = no limit, or none of one's own.
 
     `first_token_seconds` runs from the call to its first chunk, `idle_seconds` from
-    one chunk to the next, `total_seconds` over the whole call. `min_tokens_per_second` is looked
-    at every `slow_window_seconds` from the first chunk on. `connect_seconds` is for whoever opens
-    the connection; `Watch` does not see one.
+    one chunk to the next, `total_seconds` over the whole call. `min_tokens_per_second`, where 0
+    is no limit either, is looked at every `slow_window_seconds` from the first chunk on.
+    `connect_seconds` is for whoever opens the connection, see `connect_limit`.
     """
 
     first_token_seconds: float | None = None
@@ -27,13 +28,28 @@ class Timeouts:
     total_seconds: float | None = None
     connect_seconds: float | None = None
     min_tokens_per_second: float | None = None
-    slow_window_seconds: float = 10.0
+    slow_window_seconds: float | None = None
 
-    @classmethod
-    def of(cls, limits: Mapping[str, float]) -> Self:
-        """The limits of these names; a speed of 0 is no limit."""
-        made = cls(**limits)
-        return made if made.min_tokens_per_second else replace(made, min_tokens_per_second=None)
+    def over(self, usual: Self) -> Self:
+        """These limits, and the usual ones where these say nothing."""
+        if self == NO_LIMITS:
+            return usual
+        mine = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(usual, **{name: limit for name, limit in mine.items() if limit is not None})
+
+
+NO_LIMITS: Final = Timeouts()
+
+_connect: Final[ContextVar[float | None]] = ContextVar("connect_seconds", default=None)
+
+
+def connect_limit() -> float | None:
+    """Seconds in which the call being made by this task has to be connected; None = no limit.
+
+    Whoever opens the connection asks for it inside the model's own code, and raises
+    `UpstreamTimedOut` with the field `timeouts.connect_seconds` when it runs out.
+    """
+    return _connect.get()
 
 
 CHARS_A_TOKEN: Final = 4
@@ -103,13 +119,14 @@ class Watch:
         self._fired = ""
         self._touched: float | None = None
         self.speed: Speed | None = None
-        if timeouts.min_tokens_per_second is not None:
+        if timeouts.min_tokens_per_second and timeouts.slow_window_seconds:
             self.speed = Speed(
                 timeouts.min_tokens_per_second, timeouts.slow_window_seconds, self._loop.time
             )
 
     async def __aenter__(self) -> Self:
         await self._scope.__aenter__()
+        _connect.set(self._timeouts.connect_seconds)
         self._began = self._loop.time()
         self._arm()
         return self

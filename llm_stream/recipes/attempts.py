@@ -6,12 +6,11 @@ from contextlib import aclosing
 
 from llm_stream.engine.endings import forget_frames
 from llm_stream.engine.runinfo import DescribeError
-from llm_stream.errors import StreamError
+from llm_stream.errors import ContentRefused, StreamError
 from llm_stream.events import NextAttempt, Payload, Usage
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning, ToolCall
-from llm_stream.models.resilience.policy import verdict
 from llm_stream.models.resilience.upstreams import Route, Upstreams
 from llm_stream.models.timers import Watch
 from llm_stream.recipes.answer import Answer
@@ -97,7 +96,7 @@ class Attempts:
     ) -> NextAttempt | None:
         """Whom to ask next; None: nobody, the run fails with the route's cause."""
         if not answer.visible:
-            route.failed(error, better=verdict(error) == "end")
+            route.failed(error, better=isinstance(error, ContentRefused))
             return route.following(error)
         route.failed(error)
         if answer.splice is not None and answer.splice.diverged:
@@ -116,7 +115,7 @@ class Attempts:
     ) -> AsyncGenerator[Payload]:
         adapter, upstream = self._catalog.find(route.model), route.upstream
         upstream.check()
-        call = question(adapter)
+        call, timeouts = question(adapter), spec.timeouts.over(upstream.patience)
         keep = answer.text.append if answer.keep_text else None
         splice = answer.splice
         begun = False
@@ -124,9 +123,9 @@ class Attempts:
         if position := max(admission.ahead, adapter.ahead):
             yield {"type": "run.queued", "position": position}
         async with admission, adapter.turn() as turn:
-            with upstream.attempt(spec.timeouts) as attempt:
+            with upstream.attempt(timeouts) as attempt:
                 async with (
-                    Watch(spec.timeouts, adapter.id) as watch,
+                    Watch(timeouts, adapter.id) as watch,
                     aclosing(adapter.stream(call, turn)) as chunks,
                 ):
                     speed = watch.speed

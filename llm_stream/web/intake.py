@@ -14,7 +14,6 @@ from llm_stream.errors import (
     MissingField,
     PayloadTooLarge,
 )
-from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Attachment, Message, ModelCall
 from llm_stream.models.timers import Timeouts
@@ -104,7 +103,7 @@ class Intake:
                 tags=tuple(body.cache.tags),
                 pace=body.cache.pace,
             ),
-            timeouts=self._timeouts(body, adapter),
+            timeouts=Timeouts(**body.timeouts.model_dump()),
             fallback_models=tuple(
                 self._catalog.find(name, field=f"fallback_models.{place}").id
                 for place, name in enumerate(fallbacks)
@@ -219,11 +218,6 @@ class Intake:
             )
         check_schema(schema)
         return schema
-
-    def _timeouts(self, body: CommonBody, adapter: ModelAdapter) -> Timeouts:
-        limits = self._models.per_model_timeouts.get(adapter.id, self._models.timeouts)
-        asked = body.timeouts.model_dump(exclude_none=True)
-        return Timeouts.of({**limits.model_dump(), **asked})
 
     def _abandon_seconds(self, body: CommonBody, caller: Caller) -> float | None:
         policy = body.on_disconnect or ("continue" if caller.detached else self._runs.on_disconnect)

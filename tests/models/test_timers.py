@@ -6,7 +6,7 @@ import pytest
 
 from llm_stream.errors import UpstreamTimedOut
 from llm_stream.models.chunks import Reasoning
-from llm_stream.models.timers import Speed, Timeouts, Watch
+from llm_stream.models.timers import Speed, Timeouts, Watch, connect_limit
 
 
 async def never() -> None:
@@ -127,3 +127,21 @@ async def test_without_the_guard_nothing_is_counted() -> None:
     """The guard is off unless asked for."""
     async with Watch(Timeouts(idle_seconds=1), "m") as watch:
         assert watch.speed is None
+
+
+def test_what_a_request_leaves_out_is_as_usual() -> None:
+    """Its own limits win one by one; 0 switches the guard off."""
+    usual = Timeouts(60, 60, 600, 10, 5, 10)
+
+    assert Timeouts().over(usual) is usual
+    assert Timeouts(idle_seconds=1, min_tokens_per_second=0).over(usual) == Timeouts(
+        60, 1, 600, 10, 0, 10
+    )
+
+
+async def test_a_model_can_ask_for_its_connect_limit() -> None:
+    """Whoever opens the connection knows the limit of the call it is made for."""
+    async with Watch(Timeouts(connect_seconds=3), "m"):
+        assert connect_limit() == 3
+    async with Watch(Timeouts(), "m"):
+        assert connect_limit() is None

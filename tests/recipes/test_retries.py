@@ -94,6 +94,13 @@ async def test_a_refusal_of_the_content_is_final(error: StreamError) -> None:
     assert b.calls == []
 
 
+async def test_what_a_fallback_says_of_the_request_hides_nothing() -> None:
+    """An option that only the fallback lacks is not why the run failed."""
+    a, b = ScriptedModel("a", failing()), ScriptedModel("b", failing(error=InvalidOption("seed")))
+    with pytest.raises(UpstreamFailed):
+        await Bench(a, b).run(spec(fallback_models=("b",)))
+
+
 async def test_a_refusal_is_told_though_another_error_came_first() -> None:
     """What ends everything explains more than what made us ask again."""
     model = ScriptedModel("a", failing(), failing(error=ContentRefused("policy")))
@@ -232,3 +239,16 @@ async def test_a_model_that_drips_gives_way_to_the_next() -> None:
 
     assert failures_of(seen) == [(1, "a", "upstream_timed_out", "b", 0)]
     assert text_of(seen) == "fine"
+
+
+async def test_a_fallback_has_its_own_timers() -> None:
+    """A slow model that is known to be slow is not judged by the patience for a fast one."""
+    silent, slow = Script(fault=Fault(stall=True)), Script(chunks=("fine",), delay_seconds=0.05)
+    bench = Bench(
+        ScriptedModel("a", silent),
+        ScriptedModel("b", slow),
+        timeouts={"first_token_seconds": 0.01},
+        per_model_timeouts={"b": {"first_token_seconds": 30}},
+    )
+
+    assert text_of(await bench.run(spec(fallback_models=("b",)))) == "fine"

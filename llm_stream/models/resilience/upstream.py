@@ -43,7 +43,7 @@ class Upstream:
         self.budget = budget
         self.breaker = breaker
         self.places = places
-        self._patience = patience
+        self.patience = patience
 
     def check(self) -> None:
         """Say now if the model is being left alone.
@@ -76,7 +76,7 @@ class Upstream:
         name = (error.field or "").removeprefix("timeouts.")
         if name not in TIMERS:
             return False
-        given, usual = getattr(timeouts, name), getattr(self._patience, name)
+        given, usual = getattr(timeouts, name), getattr(self.patience, name)
         return given is not None and usual is not None and given >= usual
 
 

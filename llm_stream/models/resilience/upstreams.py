@@ -68,7 +68,7 @@ class Upstreams:
             model_id,
             RetryBudget(models.retries.budget, models.retries.budget_share),
             Breaker(models.breaker.failures, models.breaker.open_seconds, self._clock),
-            Timeouts.of(timers.model_dump()),
+            Timeouts(**timers.model_dump()),
             Places(models.concurrent_calls.get(model_id), models.retries.max_retry_after_seconds),
         )
 
