@@ -5,9 +5,10 @@ in a log. The bytes made here are the bytes of every wire and every replay
 (docs/protocol.md, "Events").
 """
 
-from typing import Any, Final, Literal, NotRequired, TypedDict, cast
+from typing import Any, Final, Literal, NotRequired, cast
 
 import orjson
+from typing_extensions import TypedDict  # before 3.12 pydantic cannot read typing's
 
 from llm_stream.errors import InvalidOutput
 
@@ -245,6 +246,5 @@ class Event:
         return cast("Payload", orjson.loads(b"{" + self.body))
 
 
-def _head(position: str, run: str, t_ms: int) -> bytes:
-    # Three stamps without a comma inside; `body` counts on it.
+def _head(position: str, run: str, t_ms: int) -> bytes:  # `body` counts on its three commas
     return f'{{"id":"{position}","run":"{run}","t_ms":{t_ms},'.encode()

@@ -1,11 +1,11 @@
 """The one door: a spec becomes a live, joined or replayed `Run`, whichever wire it came by."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from llm_stream.cache.answers import AnswerCache, Lookup
 from llm_stream.cache.stored import Stored
@@ -13,34 +13,24 @@ from llm_stream.engine.gate import Gate, Pass
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import CacheState, Client, DescribeError, Outcome, RunInfo
+from llm_stream.engine.runinfo import Client, DescribeError
 from llm_stream.errors import Draining, NotCached, TooManyRuns
-from llm_stream.events import Payload
 from llm_stream.naming import ulid
-from llm_stream.recipes.ask import Ask, Inner
-from llm_stream.recipes.spec import RunSpec
+from llm_stream.recipes.ask import Inner
+from llm_stream.recipes.recipe import Recipe, Recorder
+from llm_stream.recipes.spec import RunSpec, described
 
 BATCH_LOGS: Final = 16
 """A batch's log holds the answers of its requests: room for as many of the longest ones."""
 
 
-class Recipe(Protocol):
-    """One use case."""
+PACED: Final = 256
+"""Replays at a pace at a time; they cost no model call, but live for long."""
 
-    name: str
+REVALIDATE_SECONDS: Final = 10.0
+"""How long after an attempt a stale answer is given without another one."""
 
-    def identity(self, spec: RunSpec) -> str | None:
-        """Hash of what makes the answer beside the spec; None: the answer is not kept."""
-
-    def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
-        """Payloads, then one `Outcome`; closed by the run."""
-
-
-class Recorder(Protocol):
-    """Told of every run that has ended and was no replay; must not raise or block."""
-
-    def record(self, spec: RunSpec, run: Run, marks: Mapping[str, int] | None) -> None:
-        """`marks` as `Lookup` has them: None where the answer is not to be given again."""
+MAX_REVALIDATED: Final = 10_000
 
 
 class Launch(NamedTuple):
@@ -90,6 +80,8 @@ class Launcher:
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
         self._history = history
+        self._paced = Gate(PACED, 0, "paced replays")
+        self._revalidated: dict[str, float] = {}
 
     async def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
         """Join an equal run that is under way, replay a kept answer, or start.
@@ -111,21 +103,35 @@ class Launcher:
         key = spec.fingerprint(identity or "")
         client = Client(claim, spec.abandon_seconds, inner=spec.parent is not None)
         mode = spec.cache.mode
-        join = mode in {"use", "only"}
-        if join and (run := self._registry.joinable(key, client)) is not None:
-            run.join(client)
-            return Launch(run, joined=True)
         found = Lookup() if identity is None else await self._cache.find(spec, key)
         wanted = Wanted(spec, key, client, found)
         if found.entry is not None:
             if found.stale:
                 self._revalidate(wanted)
             return Launch(self._replay(wanted, found.entry), joined=False)
-        if mode == "only":
+        if (run := self._joinable(wanted)) is not None:
+            run.join(client)
+            run.marks = None if run.marks is None else {**(found.marks or {}), **run.marks}
+            return Launch(run, joined=True)
+        if mode == "only" and identity is not None:
             raise NotCached("There is no answer to this request in the cache.", field="cache.mode")
-        return self._start(wanted, gates, join=join)
+        return self._start(wanted, gates, share=mode != "bypass" and identity is not None)
 
-    def _start(self, wanted: Wanted, gates: Sequence[Gate] = (), *, join: bool) -> Launch:
+    def _joinable(self, wanted: Wanted) -> Run | None:
+        """The run under way that this call may share, if there is one.
+
+        Not one that was asked for before an invalidation that this call knows of; a refresh
+        shares with a refresh only.
+        """
+        if wanted.spec.cache.mode == "bypass":
+            return None
+        run = self._registry.joinable(wanted.key, wanted.client)
+        if run is None or (wanted.spec.cache.mode == "refresh" and not run.refreshes):
+            return None
+        now, then = wanted.found.marks or {}, run.marks or {}
+        return run if all(now.get(name, mark) == mark for name, mark in then.items()) else None
+
+    def _start(self, wanted: Wanted, gates: Sequence[Gate] = (), *, share: bool) -> Launch:
         spec, key, client, found = wanted
 
         def create() -> Run:
@@ -138,27 +144,33 @@ class Launcher:
                     ticket.leave()
                 raise
             run = Run(
-                self._describe(spec, key, "miss" if self._cache.used_by(spec) else "bypass"),
+                described(spec, key, "miss" if self._cache.used_by(spec) else "bypass"),
                 max_log_bytes=self._max_log_bytes * min(BATCH_LOGS, max(1, len(spec.children))),
                 describe_error=self._describe_error,
                 client=client,
             )
-            if (marks := found.marks) is not None:
-                # From the very moment of its end the answer is found in the cache.
-                run.on_finished(lambda run: self._cache.keep(spec, run, marks))
-            if (history := self._history) is not None:
-                run.on_finished(lambda run: history.record(spec, run, found.marks))
+            run.marks, run.refreshes = found.marks, spec.cache.mode == "refresh"
+            run.on_finished(partial(self._ended, spec))
             run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run, set())), passes)
             return run
 
-        share = spec.cache.mode != "bypass"
-        return Launch(*self._registry.start_or_join(key, create, client, join=join, share=share))
+        run, _ = self._registry.start_or_join(key, create, client, join=False, share=share)
+        if found.marks is not None and spec.cache.mode == "use":
+            self._cache.missed()
+        return Launch(run, joined=False)
+
+    def _ended(self, spec: RunSpec, run: Run) -> None:
+        if run.marks is not None:
+            # From the very moment of its end the answer is found in the cache.
+            self._cache.keep(spec, run, run.marks)
+        if self._history is not None:
+            self._history.record(spec, run, run.marks)
 
     def _replay(self, wanted: Wanted, entry: Stored) -> Run:
         """A kept answer as a run: at once, or at the pace that was asked for."""
         spec, key, client, _ = wanted
         age = entry.age_seconds
-        info = self._describe(
+        info = described(
             spec, key, "hit", age_seconds=int(age), ttl_seconds=int(entry.fresh_seconds - age)
         )
         if spec.cache.pace == "instant":
@@ -173,21 +185,33 @@ class Launcher:
                 describe_error=self._describe_error,
                 client=client,
             )
-            run.start(paced(entry.recording, spec.cache.pace))
+            run.start(paced(entry.recording, spec.cache.pace), [self._paced.admit()])
             return run
 
         return self._registry.start_or_join(key, create, client, join=False, share=False)[0]
 
     def _revalidate(self, wanted: Wanted) -> None:
-        """Compute a stale answer anew while it is given out, unless that is under way."""
-        spec = wanted.spec
+        """Compute a stale answer anew while it is given out, once in a while.
+
+        Only by the model itself: an answer of a fallback would not be kept.
+        """
+        spec, key, client, found = wanted
+        now = time.monotonic()
+        if now < self._revalidated.get(key, 0.0) or self._registry.joinable(key, client):
+            return
+        if len(self._revalidated) >= MAX_REVALIDATED:
+            self._revalidated.clear()
+        self._revalidated[key] = now + REVALIDATE_SECONDS
         fresh = replace(
-            spec, cache=replace(spec.cache, mode="refresh"), abandon_seconds=None, parent=None
+            spec,
+            cache=replace(spec.cache, mode="refresh"),
+            fallback_models=(),
+            abandon_seconds=None,
+            parent=None,
         )
-        wanted = wanted._replace(spec=fresh, client=Client(f"revalidate/{ulid()}"))
-        # Without room now, the next one who asks tries again.
+        # Without room now, one who asks later tries again.
         with suppress(TooManyRuns, Draining):
-            self._start(wanted, join=True)
+            self._start(Wanted(fresh, key, Client("revalidate"), found), share=True)
 
     @asynccontextmanager
     async def _ask(self, parent: Run, reported: set[str], spec: RunSpec) -> AsyncIterator[Inner]:
@@ -217,23 +241,3 @@ class Launcher:
                 for event in run.events():
                     if event.type == "usage":
                         parent.record(event.payload())
-
-    @staticmethod
-    def _describe(spec: RunSpec, key: str, cache: CacheState, **ages: int) -> RunInfo:
-        return RunInfo(
-            id=f"run_{ulid()}",
-            recipe=spec.recipe,
-            model=spec.model,
-            key=key,
-            cache=cache,
-            unrepeatable=not spec.repeatable,
-            template=None if spec.template is None else str(spec.template),
-            title=spec.title,
-            owner=spec.owner,
-            parent=spec.parent,
-            request=spec.request,
-            tags=spec.tags,
-            structured=spec.schema is not None,
-            created_at=time.time(),
-            **ages,
-        )

@@ -33,11 +33,15 @@ class CacheSection(Section):
         default=134_217_728, ge=1, description="Bytes kept in memory, all entries together."
     )
     ttl_seconds: float = Field(
-        default=86_400.0, gt=0, description="How long an answer is fresh; a request may say."
+        default=86_400.0,
+        gt=0,
+        le=31_536_000,
+        description="How long an answer is fresh; a request may say.",
     )
     stale_seconds: float = Field(
         default=0.0,
         ge=0,
+        le=31_536_000,
         description="How long beyond that it is still given, while it is computed anew.",
     )
     policy: Literal["all", "repeatable"] = Field(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, Protocol
 
-from llm_stream.engine.replay import Replay
+from llm_stream.engine.replay import REPLAY_BYTES, Replay
 from llm_stream.engine.retention import Retention
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
@@ -137,7 +137,7 @@ class RunRegistry:
     def add_replay(self, run: Replay) -> None:
         """Keep a replay, which has ended already, where it can be found."""
         self._runs[run.id] = run
-        self._replays.keep(run, run.size)
+        self._replays.keep(run, REPLAY_BYTES)
         self._replays.retire()
         if self._timer is None:
             self._set_timer()

@@ -1,8 +1,9 @@
 """One execution: a task that writes a log and always ends it."""
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -46,6 +47,8 @@ class Run:
 
     Attributes:
         substituted: whether a fallback answered, here or in an inner run.
+        marks: what the answer can be invalidated by, {name: generation}; None: it is not kept.
+        refreshes: whether it computes an answer anew that may be there.
     """
 
     def __init__(
@@ -62,6 +65,8 @@ class Run:
         self.interest = Interest(client or Client(), lambda: self.cancel("abandoned"))
         self.state: State = "queued"
         self.substituted = False
+        self.marks: Mapping[str, int] | None = None
+        self.refreshes = False
         self._tally = Tally()
         self._describe_error = describe_error
         self._passes: Sequence[Pass] = ()
@@ -225,7 +230,7 @@ class Run:
 
     def events(self) -> list[Event]:
         """Every event so far."""
-        return self.log.slice(0, limit=len(self.log), max_bytes=self.log.bytes)
+        return self.log.slice(0, limit=len(self.log), max_bytes=sys.maxsize)
 
     def statistics(self) -> RunStatistics:
         """The run's figures now."""

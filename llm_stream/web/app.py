@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
@@ -17,7 +18,7 @@ from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
 from llm_stream.history.figures import HistoryFigures
 from llm_stream.history.history import History
-from llm_stream.launcher import Launcher, Recipe
+from llm_stream.launcher import Launcher
 from llm_stream.logs import RunLog
 from llm_stream.metrics import Metrics
 from llm_stream.models.adapter import AnyModel
@@ -45,6 +46,9 @@ from llm_stream.web.problems import problem
 from llm_stream.web.recipes import RECIPES
 from llm_stream.web.service import SERVICE, Service
 from llm_stream.web.views import answer
+
+if TYPE_CHECKING:
+    from llm_stream.recipes.recipe import Recipe
 
 log = structlog.get_logger("llm_stream.app")
 

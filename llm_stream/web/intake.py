@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -95,13 +95,15 @@ class Intake:
         return RunSpec(
             recipe=recipe,
             model=adapter.id,
+            model_version=adapter.version,
             options={**(template.options if template else {}), **body.options},
             template=template.ref if template else None,
             cache=CacheControl(
                 mode=body.cache.mode,
                 ttl_seconds=body.cache.ttl_seconds,
                 tags=tuple(body.cache.tags),
-                pace=body.cache.pace,
+                # Who waits for the whole has nothing of a pace.
+                pace="instant" if caller.waits else body.cache.pace,
             ),
             timeouts=Timeouts(**body.timeouts.model_dump()),
             fallback_models=tuple(
@@ -109,7 +111,7 @@ class Intake:
                 for place, name in enumerate(fallbacks)
             ),
             on_midstream_failure=body.on_midstream_failure,
-            abandon_seconds=self._abandon_seconds(body, caller),
+            abandon_seconds=self.patience(caller, body.on_disconnect),
             tags=tuple(body.tags),
             owner=caller.owner,
             request=caller.request,
@@ -219,8 +221,11 @@ class Intake:
         check_schema(schema)
         return schema
 
-    def _abandon_seconds(self, body: CommonBody, caller: Caller) -> float | None:
-        policy = body.on_disconnect or ("continue" if caller.detached else self._runs.on_disconnect)
+    def patience(
+        self, caller: Caller, on_disconnect: Literal["continue", "cancel"] | None = None
+    ) -> float | None:
+        """Seconds a run goes on without readers for this caller; None = for ever."""
+        policy = on_disconnect or ("continue" if caller.detached else self._runs.on_disconnect)
         if policy == "continue":
             return None
         return 0.0 if caller.waits else self._runs.abandon_grace_seconds

@@ -124,7 +124,7 @@ async def _find_or_launch(
         else:
             if not run.ending or run.state in {"completed", "failed"}:
                 run.join(Client(caller.claim, spec.abandon_seconds))
-                return Launch(run, joined=True)
+                return Launch(run, joined=not isinstance(run, Replay))
     launch = await service.launcher.launch(spec, claim=caller.claim)
     if launch.joined:
         service.metrics.joins.inc()
