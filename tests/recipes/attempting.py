@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 from llm_stream.config import ModelsSection
+from llm_stream.errors import StreamError
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Message
 from llm_stream.models.plugins import Loaded
@@ -40,6 +41,7 @@ class Bench:
     """The recipe over these models; time stands still, pauses are kept instead of waited for.
 
     Attributes:
+        errors: of the failed attempts, so far.
         pauses: seconds between calls, so far.
         now: monotonic seconds, as the breakers see them.
         pause: what waits; it notes the seconds and lets the clock go on by them.
@@ -47,6 +49,7 @@ class Bench:
 
     def __init__(self, *models: Any, **section: Any) -> None:
         self.pauses: list[float] = []
+        self.errors: list[StreamError] = []
         self.now = 1000.0
         self.pause = self._pause
         self.upstreams = Upstreams(
@@ -58,8 +61,8 @@ class Bench:
             Attempts(catalog, self.upstreams, self._describe, self._wait),
         )
 
-    @staticmethod
-    def _describe(error: Any, **_: Any) -> dict[str, Any]:
+    def _describe(self, error: StreamError, **_: Any) -> dict[str, Any]:
+        self.errors.append(error)
         return {"code": error.code}
 
     async def _wait(self, seconds: float) -> None:

@@ -132,13 +132,13 @@ TOOLS = (("t1", "look_up", "{}"), ("t2", "look_up", "nonsense"))
 
 async def test_nothing_is_spliced_after_a_call_of_a_tool() -> None:
     """Somebody may have acted on it, and a second answer would call under another id."""
-    model = ScriptedModel("a", Script(tool_calls=TOOLS))
+    a, b = ScriptedModel("a", Script(tool_calls=TOOLS)), ScriptedModel("b")
     seen: list[Any] = []
     with pytest.raises(StreamError):
-        await Bench(model).run(splicing(), seen)
+        await Bench(a, b).run(splicing(fallback_models=("b",)), seen)
 
     assert kinds(seen)[-1] == "tool.called"
-    assert len(model.calls) == 1
+    assert b.calls == []
 
 
 async def test_a_tool_called_before_the_text_was_repeated_diverges() -> None:
@@ -183,10 +183,19 @@ async def test_a_restart_discards_and_begins_anew() -> None:
 async def test_a_restart_forgets_the_text_it_had_kept() -> None:
     """A structured answer is decoded from the new call alone."""
     chunks = ('{"name"', ': "old"}')
-    model = ScriptedModel("a", failing(1, chunks=chunks), Script(chunks=('{"name": "new"}',)))
+    model = ScriptedModel("a", failing(2, chunks=chunks), Script(chunks=('{"name": "new"}',)))
     seen = await Bench(model).run(spec(on_midstream_failure="restart", schema=SCHEMA))
 
     assert seen[-1].result == {"name": "new"}
+
+
+async def test_there_is_nothing_to_discard_twice() -> None:
+    """A failure before the new answer's first output is like any before the first output."""
+    model = ScriptedModel("a", failing(2), failing(), Script())
+    seen = await Bench(model).run(spec(on_midstream_failure="restart"))
+
+    assert kinds(seen).count("run.restarted") == 1
+    assert text_of(seen) == TEXT
 
 
 async def test_by_default_a_break_is_an_error() -> None:

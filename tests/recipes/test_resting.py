@@ -52,6 +52,18 @@ async def test_the_next_model_is_asked_instead() -> None:
     assert (text_of(seen), len(a.calls)) == ("fine", 2)
 
 
+async def test_nobody_stands_in_line_for_a_dead_model() -> None:
+    """It is not waited for, neither for a place nor for a provider's reset."""
+    bench = Bench(ScriptedModel("a", failing()), **ONCE)
+    await refuse(bench)
+    bench.upstreams.note_limits("a", 0, 30)
+    seen: list[Any] = []
+    with pytest.raises(ModelResting):
+        await bench.run(spec(), seen)
+
+    assert seen == []
+
+
 async def test_what_was_really_asked_explains_more() -> None:
     """When the fallback fails as well, the run says how, not that the first was left alone."""
     bench = Bench(ScriptedModel("a", failing()), ScriptedModel("b", failing()), **ONCE)

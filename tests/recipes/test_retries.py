@@ -212,6 +212,16 @@ async def test_a_thousand_faulty_runs_leave_nothing() -> None:
     assert all(call.closed.is_set() for call in model.calls)
 
 
+async def test_an_error_does_not_keep_its_call_alive() -> None:
+    """What is remembered of a failed call has no frames, which would hold its response."""
+    bench = Bench(ScriptedModel("a", failing(), FINE))
+    await bench.run(spec())
+    (error,) = bench.errors
+
+    assert error.__traceback__ is None
+    assert error.__cause__ is None or error.__cause__.__traceback__ is None
+
+
 async def test_attempts_are_counted_by_model_and_code() -> None:
     """What /metrics shows: failures by code, answers as "ok"."""
     bench = Bench(ScriptedModel("a", failing(), FINE))
