@@ -49,9 +49,10 @@ class Checkup:
             for name in (model_id, *others):
                 if not self._knows(name):
                     yield f"models.fallbacks.{model_id}: there is no model {name!r}"
-        for model_id in models.per_model_timeouts:
-            if not self._knows(model_id):
-                yield f"models.per_model_timeouts.{model_id}: there is no model {model_id!r}"
+        for key in ("per_model_timeouts", "concurrent_calls"):
+            for model_id in getattr(models, key):
+                if not self._knows(model_id):
+                    yield f"models.{key}.{model_id}: there is no model {model_id!r}"
         for template in self.prompts:
             if template.model is not None and not self._knows(template.model):
                 yield f"template {template.ref.name}: there is no model {template.model!r}"
