@@ -1,12 +1,8 @@
 """Every error the service tells a caller about, named by whose doing it was.
 
-A leaf module: it imports nothing of ours. `web/problems` holds the one table
+`CallerError`: the request is wrong; `UpstreamError`: a model or its provider failed or lied;
+`ServiceError`: this service refuses or failed. A leaf module; `web/problems` holds the one table
 that turns these classes into HTTP statuses, close codes and problem objects.
-
-    StreamError
-     +-- CallerError      the request is wrong; unchanged it will fail again
-     +-- UpstreamError    a model or its provider failed or lied
-     +-- ServiceError     this service refuses or failed
 """
 
 from typing import ClassVar
@@ -16,8 +12,8 @@ class StreamError(Exception):
     """Base of every error with a stable code and a message that is safe to show.
 
     Args:
-        detail: one or two sentences for the caller: what is wrong and what to do.
-            Never holds keys, prompts, tracebacks or unscrubbed upstream text.
+        detail: one or two sentences for the caller: what is wrong and what to do. Never holds
+            keys, prompts, tracebacks or unscrubbed upstream text.
         field: path of the request field at fault (`options.temperature`), if one is.
         retry_after_ms: milliseconds after which trying again makes sense, if known.
         run: id of the run concerned, if there is one.
@@ -63,9 +59,6 @@ class UpstreamError(StreamError):
 
 class ServiceError(StreamError):
     """This service's doing: overload, drain, a limit of ours or a bug."""
-
-
-# -- the caller's doing ------------------------------------------------------
 
 
 class MalformedRequest(CallerError, code="malformed_request"):
@@ -178,9 +171,6 @@ class OriginRefused(CallerError, code="origin_refused"):
     """A browser page of another origin tried to reach the service."""
 
 
-# -- the model's or its provider's doing -------------------------------------
-
-
 class UpstreamFailed(UpstreamError, code="upstream_failed", retryable=True):
     """The model failed in a way that may pass: connection, overload, 5xx."""
 
@@ -217,9 +207,6 @@ class ModelResting(UpstreamError, code="model_resting", retryable=True):
     """The model failed several times in a row and is left alone for a moment."""
 
 
-# -- this service's doing ----------------------------------------------------
-
-
 class TooManyRuns(ServiceError, code="too_many_runs", retryable=True):
     """Every slot is busy and the queue is full."""
 
@@ -238,6 +225,14 @@ class CacheUnavailable(ServiceError, code="cache_unavailable", retryable=True):
 
 class BudgetExceeded(ServiceError, code="budget_exceeded", retryable=True):
     """The time a Director waits was over before there was anything to answer with."""
+
+
+class OwnerLost(ServiceError, code="owner_lost", retryable=True):
+    """The replica that worked on the run is gone; its text is partial."""
+
+
+class LogUnavailable(ServiceError, code="log_unavailable", retryable=True):
+    """The log that replicas share cannot be read now, or has lost events."""
 
 
 class OutputTooLarge(ServiceError, code="output_too_large"):

@@ -1,24 +1,27 @@
 """The one door: a spec becomes a live, joined or replayed `Run`, whichever wire it came by."""
 
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
 from llm_stream.cache.answers import AnswerCache, Lookup
+from llm_stream.cache.attempts import Attempts
 from llm_stream.cache.stored import Stored
-from llm_stream.engine.gate import Gate, Pass
+from llm_stream.engine.eventlog import EventLog
+from llm_stream.engine.flights import Flights
+from llm_stream.engine.gate import Gate, admit_all
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Client, DescribeError
-from llm_stream.errors import Draining, NotCached, TooManyRuns
-from llm_stream.naming import ulid
-from llm_stream.recipes.ask import Inner
-from llm_stream.recipes.recipe import Recipe, Recorder
-from llm_stream.recipes.spec import RunSpec, described
+from llm_stream.engine.runinfo import Client, DescribeError, RunInfo
+from llm_stream.errors import Draining, NotCached, StreamError, TooManyRuns
+from llm_stream.events import Event
+from llm_stream.recipes.ask import Ask, Asking
+from llm_stream.recipes.recipe import Recipe, again
+from llm_stream.recipes.recorder import Recorder
+from llm_stream.recipes.spec import RunSpec, described, dump_spec
 
 BATCH_LOGS: Final = 16
 """A batch's log holds the answers of its requests: room for as many of the longest ones."""
@@ -26,11 +29,6 @@ BATCH_LOGS: Final = 16
 
 PACED: Final = 256
 """Replays at a pace at a time; they cost no model call, but live for long."""
-
-REVALIDATE_SECONDS: Final = 10.0
-"""How long after an attempt a stale answer is given without another one."""
-
-MAX_REVALIDATED: Final = 10_000
 
 
 class Launch(NamedTuple):
@@ -60,6 +58,7 @@ class Launcher:
         max_log_bytes: bound of each run's log.
         describe_error: makes the problem object of `run.failed`.
         history: told of the runs that have ended.
+        flights: calls under way on other replicas; None: there are none.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the road
@@ -72,6 +71,7 @@ class Launcher:
         max_log_bytes: int,
         describe_error: DescribeError,
         history: Recorder | None = None,
+        flights: Flights | None = None,
     ) -> None:
         self.recipes = dict(recipes)
         self._registry = registry
@@ -81,7 +81,8 @@ class Launcher:
         self._describe_error = describe_error
         self._history = history
         self._paced = Gate(PACED, 0, "paced replays")
-        self._revalidated: dict[str, float] = {}
+        self._attempts = Attempts()
+        self._flights = flights
 
     async def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
         """Join an equal run that is under way, replay a kept answer, or start.
@@ -115,7 +116,19 @@ class Launcher:
             return Launch(run, joined=True)
         if mode == "only" and identity is not None:
             raise NotCached("There is no answer to this request in the cache.", field="cache.mode")
-        return self._start(wanted, gates, share=mode != "bypass" and identity is not None)
+        share = mode != "bypass" and identity is not None
+        if self._flights is None or not share or mode == "refresh":
+            return self._start(wanted, gates, share=share)
+        run = await self._flights.join(key, client, spec.owner)
+        if run is None and (run := self._joinable(wanted)) is not None:
+            run.join(client)  # it began while we asked
+        if run is not None:
+            return Launch(run, joined=True)
+        try:
+            return self._start(wanted, gates, share=share)
+        except StreamError:
+            self._flights.release(key)
+            raise
 
     def _joinable(self, wanted: Wanted) -> Run | None:
         """The run under way that this call may share, if there is one.
@@ -126,7 +139,7 @@ class Launcher:
         if wanted.spec.cache.mode == "bypass":
             return None
         run = self._registry.joinable(wanted.key, wanted.client)
-        if run is None or (wanted.spec.cache.mode == "refresh" and not run.refreshes):
+        if run is None or (wanted.spec.cache.mode == "refresh" and not run.info.refreshes):
             return None
         now, then = wanted.found.marks or {}, run.marks or {}
         return run if all(now.get(name, mark) == mark for name, mark in then.items()) else None
@@ -135,23 +148,18 @@ class Launcher:
         spec, key, client, found = wanted
 
         def create() -> Run:
-            passes: list[Pass] = []
-            try:
-                if spec.parent is None:
-                    passes.extend(gate.admit() for gate in (*gates, self._gate))
-            except BaseException:
-                for ticket in passes:
-                    ticket.leave()
-                raise
+            passes = [] if spec.parent else admit_all((*gates, self._gate))
             run = Run(
                 described(spec, key, "miss" if self._cache.used_by(spec) else "bypass"),
                 max_log_bytes=self._max_log_bytes * min(BATCH_LOGS, max(1, len(spec.children))),
                 describe_error=self._describe_error,
                 client=client,
             )
-            run.marks, run.refreshes = found.marks, spec.cache.mode == "refresh"
+            if self._flights and self._flights.keep_spec and spec.parent is None:
+                self._flights.keep_spec(run.id, dump_spec(spec))
+            run.marks = found.marks
             run.on_finished(partial(self._ended, spec))
-            run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run, set())), passes)
+            run.start(self.recipes[spec.recipe].run(spec, self._ask_for(run)), passes)
             return run
 
         run, _ = self._registry.start_or_join(key, create, client, join=False, share=share)
@@ -165,6 +173,22 @@ class Launcher:
             self._cache.keep(spec, run, run.marks)
         if self._history is not None:
             self._history.record(spec, run, run.marks)
+
+    def restart(self, info: RunInfo, spec: bytes, epoch: int, earlier: Sequence[Event]) -> Run:
+        """Run again what another replica has lost, under its id and behind the events it has.
+
+        Whatever is wrong with it ends the run, never this call.
+        """
+        log = EventLog(
+            info.id, max_bytes=self._max_log_bytes * BATCH_LOGS, epoch=epoch, earlier=earlier
+        )
+
+        def create() -> Run:
+            run = Run(info, max_log_bytes=0, describe_error=self._describe_error, log=log)
+            run.start(again(self.recipes, spec, self._ask_for(run)), [self._gate.admit_patiently()])
+            return run
+
+        return self._registry.start_or_join(info.key, create, Client(), join=False)[0]
 
     def _replay(self, wanted: Wanted, entry: Stored) -> Run:
         """A kept answer as a run: at once, or at the pace that was asked for."""
@@ -196,12 +220,8 @@ class Launcher:
         Only by the model itself: an answer of a fallback would not be kept.
         """
         spec, key, client, found = wanted
-        now = time.monotonic()
-        if now < self._revalidated.get(key, 0.0) or self._registry.joinable(key, client):
+        if self._registry.joinable(key, client) or not self._attempts.due(key):
             return
-        if len(self._revalidated) >= MAX_REVALIDATED:
-            self._revalidated.clear()
-        self._revalidated[key] = now + REVALIDATE_SECONDS
         fresh = replace(
             spec,
             cache=replace(spec.cache, mode="refresh"),
@@ -213,31 +233,5 @@ class Launcher:
         with suppress(TooManyRuns, Draining):
             self._start(Wanted(fresh, key, Client("revalidate"), found), share=True)
 
-    @asynccontextmanager
-    async def _ask(self, parent: Run, reported: set[str], spec: RunSpec) -> AsyncIterator[Inner]:
-        """An inner run of `parent`: hidden, past every gate, released when left.
-
-        The parent holds a slot already; were its children to wait for others, parents could
-        wait for each other for ever.
-        """
-        spec = replace(
-            spec,
-            parent=parent.id,
-            request=parent.info.request,
-            cache=replace(spec.cache, pace="instant"),
-        )
-        claim = f"{parent.id}/{ulid()}"
-        run, _ = await self.launch(spec, claim=claim)
-        subscription = run.subscribe()
-        try:
-            yield Inner(run, subscription)
-        finally:
-            subscription.close()
-            run.release(claim)
-            parent.substituted |= run.substituted
-            # What comes from the cache was paid for before.
-            if run.id not in reported and run.info.cache != "hit":
-                reported.add(run.id)
-                for event in run.events():
-                    if event.type == "usage":
-                        parent.record(event.payload())
+    def _ask_for(self, run: Run) -> Ask:
+        return Asking(run, self.launch)

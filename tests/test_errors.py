@@ -2,6 +2,7 @@
 
 import pytest
 
+from llm_stream.engine.endings import concrete_errors
 from llm_stream.errors import (
     CallerError,
     InvalidField,
@@ -9,8 +10,6 @@ from llm_stream.errors import (
     StreamError,
     UpstreamError,
 )
-
-from .errortree import concrete_errors
 
 
 def code_of(cls: type[StreamError]) -> str:

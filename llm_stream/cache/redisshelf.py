@@ -20,6 +20,7 @@ from ulid import ULID
 from llm_stream.cache.redisscripts import BUMP, COUNT, HEAD_BYTES, LIST, UNLIST
 from llm_stream.cache.shelf import Volume
 from llm_stream.cache.stored import Stored, StoredSerializer, about_of
+from llm_stream.engine.redislog.limit import time_limit
 from llm_stream.errors import CacheUnavailable
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ class RedisShelf:
     async def _bounded(self, make: Callable[[], Awaitable[T]]) -> T:
         began = self._clock()
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with time_limit(CALL_SECONDS):
                 return await make()
         except ResponseError as error:
             # It answered, so it is not left alone: a wrong type, a full memory, a read-only one.

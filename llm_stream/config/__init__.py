@@ -17,7 +17,7 @@ from llm_stream.config.sections import (
     TemplatesSection,
 )
 from llm_stream.config.settings import Settings
-from llm_stream.config.storage import CacheSection, HistorySection
+from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
 
 __all__ = [
     "BreakerSection",
@@ -29,6 +29,7 @@ __all__ = [
     "LocalSection",
     "LoggingSection",
     "ModelsSection",
+    "RedisSection",
     "RetriesSection",
     "RunsSection",
     "ServerSection",

@@ -2,17 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
 from typing import Final, Literal, cast
 
 import orjson
 
+from llm_stream.engine.chapters import Place
 from llm_stream.engine.eventlog import READ_BYTES, EventLog
 from llm_stream.engine.interest import NoInterest
 from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
+from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
 from llm_stream.events import Event, Payload
 
@@ -35,7 +37,7 @@ class ReplayLog(EventLog):
         super().__init__(info.id, max_bytes=0)
         self._recording = recording
         self._info = info
-        self.sealed = True
+        self.sealed = self.closed = True
 
     def __len__(self) -> int:
         return len(self._recording.bodies) + 2
@@ -44,6 +46,16 @@ class ReplayLog(EventLog):
     def cursor(self) -> str:
         """Cursor of the terminal event."""
         return f"1-{len(self)}"
+
+    @property
+    def newest(self) -> Event:
+        """The terminal event."""
+        return self._event(len(self) - 1)
+
+    @property
+    def last(self) -> Place:
+        """Place of the terminal event."""
+        return Place(1, len(self))
 
     def slice(self, start: int, *, limit: int, max_bytes: int = READ_BYTES) -> list[Event]:
         """See `EventLog.slice`."""
@@ -82,9 +94,18 @@ class Replay(Run):
     # Nothing is left to decide about any of them.
     interest = NoInterest()
 
+    on_read: Callable[["Replay"], object] | None = None
+    """Called when somebody reads the events, before that."""
+
     def __init__(self, info: RunInfo, recording: Recording) -> None:  # does all of `Run`'s
         self.info = info
         self.recording = recording
+
+    def subscribe(self, after: str = "0") -> Subscription:
+        """See `Run.subscribe`."""
+        if self.on_read is not None:
+            self.on_read(self)
+        return super().subscribe(after)
 
     @cached_property
     def log(self) -> ReplayLog:  # type: ignore[override]

@@ -1,13 +1,13 @@
-"""What a recipe is, and what is told of its runs."""
+"""What every recipe is to the launcher."""
 
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Protocol
 
-from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.events import Payload
 from llm_stream.recipes.ask import Ask
-from llm_stream.recipes.spec import RunSpec
+from llm_stream.recipes.spec import RunSpec, load_spec
 
 
 class Recipe(Protocol):
@@ -22,8 +22,11 @@ class Recipe(Protocol):
         """Payloads, then one `Outcome`; closed by the run."""
 
 
-class Recorder(Protocol):
-    """Told of every run that has ended and was no replay; must not raise or block."""
-
-    def record(self, spec: RunSpec, run: Run, marks: Mapping[str, int] | None) -> None:
-        """`marks` as `Lookup` has them: None where the answer is not to be given again."""
+async def again(
+    recipes: Mapping[str, Recipe], spec: bytes, ask: Ask
+) -> AsyncGenerator[Payload | Outcome]:
+    """The payloads of a spec that was kept (`dump_spec`); what is wrong with it is raised here."""
+    known = load_spec(spec)
+    async with aclosing(recipes[known.recipe].run(known, ask)) as source:
+        async for payload in source:
+            yield payload

@@ -166,6 +166,7 @@ def described(spec: RunSpec, key: str, cache: CacheState, **ages: int) -> RunInf
         key=key,
         cache=cache,
         unrepeatable=not spec.repeatable,
+        refreshes=spec.cache.mode == "refresh",
         template=None if spec.template is None else str(spec.template),
         title=spec.title,
         owner=spec.owner,
