@@ -141,3 +141,12 @@ async def test_silence_for_as_long_as_configured_counts() -> None:
 
     with pytest.raises(ModelResting):
         await bench.run(spec())
+
+
+async def test_long_answers_do_not_close_a_model() -> None:
+    """One that still speaks when its time is over works."""
+    long = Script(chunks=("x",) * 1000, delay_seconds=0.002)
+    bench = Bench(ScriptedModel("a", long, long, FINE), **ONCE, timeouts={"total_seconds": 0.01})
+    await refuse(bench, 2)
+
+    assert text_of(await bench.run(spec())) == "fine"
