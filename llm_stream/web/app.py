@@ -1,6 +1,7 @@
 """The composition root: settings in, one `aiohttp` application out."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from llm_stream.logs import RunLog
 from llm_stream.metrics import Metrics
 from llm_stream.models.adapter import AnyModel
 from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.keys import Keyring, keys_path
 from llm_stream.models.local import LocalModel
 from llm_stream.models.plugins import load_plugins
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import weights_path
+from llm_stream.models.wires.providers import Providers
 from llm_stream.recipes.batch import Batch
 from llm_stream.recipes.breakdown import Breakdown
 from llm_stream.recipes.evaluate import Evaluate
@@ -62,7 +65,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     local = await asyncio.to_thread(make_local, settings)
     threads = SyncThreads(settings.models.sync_threads)
     own = [*([local] if local else []), *own_models]
-    catalog = await asyncio.to_thread(make_catalog, settings, threads, own)
+    providers = await asyncio.to_thread(make_providers, settings)
+    catalog = await asyncio.to_thread(make_catalog, settings, threads, own, providers)
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
     metrics = Metrics()
@@ -145,21 +149,30 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         await asyncio.gather(lag, return_exceptions=True)
         if local is not None:
             await local.close()
+        await providers.close()
         threads.close()
 
     app.cleanup_ctx.append(lifetime)
     return app
 
 
+def make_providers(settings: Settings) -> Providers:
+    """The configured providers, with the keys of the environment and of llm's store."""
+    return Providers(settings.providers, Keyring(os.environ, keys_path()))
+
+
 def make_catalog(
-    settings: Settings, threads: SyncThreads, own_models: Iterable[AnyModel]
+    settings: Settings,
+    threads: SyncThreads,
+    own_models: Iterable[AnyModel],
+    providers: Providers,
 ) -> ModelCatalog:
     """Load the configured plugins and resolve every name. Blocking; up to some seconds."""
     return ModelCatalog(
-        load_plugins(settings.models.plugins),
+        providers.take_over(load_plugins(settings.models.plugins)),
         threads,
         default=settings.models.default,
-        aliases=settings.models.aliases,
+        aliases={**providers.aliases, **settings.models.aliases},
         own_models=own_models,
     )
 
