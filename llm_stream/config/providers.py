@@ -27,8 +27,9 @@ class ProviderSection(Section):
     )
     api_key_env: tuple[Variable, ...] = Field(
         default=(),
-        description="Environment variables that may hold its key; the first that is set counts,"
-        " then llm's store under the provider's name. [] = it needs no key.",
+        description="Environment variables that may hold its keys, in order, before llm's store"
+        " under the provider's name; a further key is used while one is limited or refused."
+        " [] = it needs no key.",
     )
     models: tuple[Name, ...] = Field(
         default=(), description="Its models to list, by its own names; <provider>/<name> here."

@@ -11,6 +11,7 @@ import llm
 from llm_stream.errors import InvalidOption, UnsupportedByModel
 from llm_stream.models.wires.answer import Answer
 from llm_stream.models.wires.claudeanswer import ClaudeAnswer
+from llm_stream.models.wires.credentials import anthropic
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.options import given
 from llm_stream.models.wires.schemas import for_anthropic
@@ -23,7 +24,6 @@ from llm_stream.models.wires.turns import (
     type_of,
 )
 
-VERSION: Final = "2023-06-01"
 SCHEMA_TOOL: Final = "output_structured_data"
 """What models without structured outputs are made to call: its arguments are the answer."""
 
@@ -70,9 +70,7 @@ class ClaudeModel(WireModel):
 
     def headers(self, key: str | None, body: dict[str, Any]) -> dict[str, str]:
         """The version, the key in Anthropic's own header, and what is not in the API proper."""
-        found = {"anthropic-version": VERSION}
-        if key is not None:
-            found["x-api-key"] = key
+        found = anthropic(key)
         if betas := self._betas(body):
             found["anthropic-beta"] = ",".join(betas)
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from llm_stream.errors import MissingKey
-from llm_stream.models.keys import Keyring
+from llm_stream.models.keys import REST_SECONDS, FoundKey, Keyring
 from llm_stream.models.wires.transport import Outgoing, Transport, Upstream
 
 EVENT_STREAM = "text/event-stream"
@@ -39,14 +39,23 @@ class ProviderKey:
     required: bool = True
 
     def value(self) -> str | None:
-        """The key as it is now, so that a reload is noticed. No I/O.
+        """The key to use now, None if none is needed and there is none.
 
         Raises:
             MissingKey: there is none, and one is required (the operator's doing).
         """
+        found = self._found()
+        return None if found is None else found.value
+
+    def source(self) -> str | None:
+        """Where it comes from; raises as `value`."""
+        found = self._found()
+        return None if found is None else found.source
+
+    def _found(self) -> FoundKey | None:
         found = self.keyring.find(self.name, self.variables)
         if found is not None:
-            return found.value
+            return found
         if self.required:
             variable = f"Set {self.variables[0]}, or use" if self.variables else "Use"
             raise MissingKey(
@@ -54,6 +63,12 @@ class ProviderKey:
                 " the server."
             )
         return None
+
+    def refused(self, value: str | None, retry_after_ms: int | None) -> None:
+        """The provider did not take it: use another one for a while, where there is one."""
+        if value is not None:
+            seconds = REST_SECONDS if retry_after_ms is None else retry_after_ms / 1000
+            self.keyring.rest(value, seconds)
 
 
 class Endpoint:
@@ -75,10 +90,14 @@ class Endpoint:
         self._base = address.base_url.rstrip("/")
         self._transport = transport
 
+    def get(self, path: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Upstream]:
+        """Ask for a JSON value; see `Transport.send`."""
+        return self._send(path, headers, None, JSON, self.provider)
+
     def post(
         self, path: str, headers: Mapping[str, str], body: object, *, stream: bool, model_id: str
     ) -> AbstractAsyncContextManager[Upstream]:
-        """See `Transport.post`.
+        """Send a request; see `Transport.send`.
 
         Args:
             path: below the base URL; what came from a request is quoted in it.
@@ -87,11 +106,17 @@ class Endpoint:
             stream: whether events or one JSON value are expected.
             model_id: begins the details of errors.
         """
+        encoded = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+        return self._send(path, headers, encoded, EVENT_STREAM if stream else JSON, model_id)
+
+    def _send(
+        self, path: str, headers: Mapping[str, str], body: bytes | None, accept: str, model_id: str
+    ) -> AbstractAsyncContextManager[Upstream]:
         request = Outgoing(
             f"{self._base}{path}",
             {**self._address.headers, **headers},
-            orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS),
-            EVENT_STREAM if stream else JSON,
+            body,
+            accept,
             self._address.connect_seconds,
         )
-        return self._transport.post(request, model_id)
+        return self._transport.send(request, model_id)

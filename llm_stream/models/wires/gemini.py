@@ -13,6 +13,7 @@ from llm.parts import StreamEvent
 
 from llm_stream.errors import UpstreamFailed
 from llm_stream.models.wires.answer import NOTHING, Answer, nonzero, text_of
+from llm_stream.models.wires.credentials import google
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.options import given
 from llm_stream.models.wires.refusals import error_event
@@ -122,8 +123,8 @@ class GeminiModel(WireModel):
         return f"/v1beta/models/{quote(self.upstream_name, safe='')}:{method}"
 
     def headers(self, key: str | None, body: dict[str, Any]) -> dict[str, str]:
-        """The key in Google's own header; never in the URL, which others log."""
-        return {} if key is None else {"x-goog-api-key": key}
+        """The key in Google's own header."""
+        return google(key)
 
     def answer(self, prompt: llm.Prompt) -> Answer:
         """See `WireModel`."""

@@ -1,7 +1,8 @@
 """The `llm` model behind every wire: sends one request, reads one answer, closes what it opened."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -9,7 +10,7 @@ import llm
 import orjson
 from llm.parts import StreamEvent
 
-from llm_stream.errors import UpstreamFailed
+from llm_stream.errors import StreamError, UpstreamFailed
 from llm_stream.models.wires.answer import Answer
 from llm_stream.models.wires.endpoint import Endpoint
 from llm_stream.models.wires.sse import MAX_LINE_BYTES, LineTooLong, SseParser
@@ -17,6 +18,9 @@ from llm_stream.models.wires.transport import Upstream
 
 SETTLE_SECONDS: Final = 1.0
 """How long counts or an end may follow the finish reason. An answer that has it is whole."""
+
+NOT_WITH_THIS_KEY: Final = frozenset({401, 403, 429})
+"""Statuses with which another key of the same provider may fare better."""
 
 NOT_THEIR_FORMAT: Final = (LookupError, TypeError, ValueError, AttributeError)
 """What reading an event raises that is not what its provider documents."""
@@ -115,13 +119,7 @@ class WireModel(llm.AsyncKeyModel):
         """
         body = self.request(prompt, stream=stream)
         answer = self.answer(prompt)
-        async with self.endpoint.post(
-            self.path(stream=stream),
-            self.headers(key, body),
-            body,
-            stream=stream,
-            model_id=self.model_id,
-        ) as upstream:
+        async with self._sent(key, body, stream=stream) as upstream:
             if stream:
                 parser = SseParser(self.max_line_bytes)
                 while block := await _next_block(upstream, answer):
@@ -135,6 +133,24 @@ class WireModel(llm.AsyncKeyModel):
             # A refusal or a cut is told by conclude; an answer that has ended keeps its line.
             upstream.whole = answer.finish_reason is not None
         answer.conclude(response)
+
+    @asynccontextmanager
+    async def _sent(
+        self, key: str | None, body: dict[str, Any], *, stream: bool
+    ) -> AsyncIterator[Upstream]:
+        try:
+            async with self.endpoint.post(
+                self.path(stream=stream),
+                self.headers(key, body),
+                body,
+                stream=stream,
+                model_id=self.model_id,
+            ) as upstream:
+                yield upstream
+        except StreamError as error:
+            if error.status in NOT_WITH_THIS_KEY:
+                self.endpoint.key.refused(key, error.retry_after_ms)
+            raise
 
     def _events(self, parser: SseParser, block: bytes) -> list[bytes]:
         try:

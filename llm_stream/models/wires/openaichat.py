@@ -13,6 +13,7 @@ from llm.parts import StreamEvent
 
 from llm_stream.errors import UpstreamFailed
 from llm_stream.models.wires.answer import NOTHING, Answer, nonzero, text_of
+from llm_stream.models.wires.credentials import bearer
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.refusals import error_event
 from llm_stream.models.wires.turns import Turn, base64_of, function_tools, turns_of, type_of
@@ -103,7 +104,7 @@ class ChatModel(WireModel):
 
     def headers(self, key: str | None, body: dict[str, Any]) -> dict[str, str]:
         """A bearer token, none without a key."""
-        return {} if key is None else {"Authorization": f"Bearer {key}"}
+        return bearer(key)
 
     def answer(self, prompt: llm.Prompt) -> Answer:
         """See `WireModel`."""

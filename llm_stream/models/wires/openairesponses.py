@@ -12,6 +12,7 @@ from llm.parts import StreamEvent
 
 from llm_stream.errors import InvalidOption
 from llm_stream.models.wires.answer import Answer
+from llm_stream.models.wires.credentials import bearer
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.openaichat import ChatModel
 from llm_stream.models.wires.options import given
@@ -54,7 +55,7 @@ class ResponsesModel(WireModel):
 
     def headers(self, key: str | None, body: dict[str, Any]) -> dict[str, str]:
         """A bearer token, none without a key."""
-        return self._chat.headers(key, body)
+        return bearer(key)
 
     def answer(self, prompt: llm.Prompt) -> Answer:
         """See `WireModel`."""

@@ -13,6 +13,7 @@ import llm
 from llm.parts import StreamEvent
 
 from llm_stream.models.wires.answer import Answer, text_of
+from llm_stream.models.wires.credentials import google
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.options import given
 from llm_stream.models.wires.refusals import error_event
@@ -51,8 +52,8 @@ class PalmModel(WireModel):
         return f"/v1beta2/models/{quote(self.upstream_name, safe='')}:{method}"
 
     def headers(self, key: str | None, body: dict[str, Any]) -> dict[str, str]:
-        """The key in Google's own header; never in the URL, which others log."""
-        return {} if key is None else {"x-goog-api-key": key}
+        """The key in Google's own header."""
+        return google(key)
 
     def answer(self, prompt: llm.Prompt) -> Answer:
         """See `WireModel`."""

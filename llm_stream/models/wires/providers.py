@@ -43,6 +43,10 @@ class Providers:
             for name in (provider, *section.models)
         }
 
+    def endpoint(self, provider: str) -> Endpoint | None:
+        """Where a provider is asked; None for one that is gone or not configured."""
+        return self._endpoints.get(provider)
+
     def take_over(self, loaded: Loaded) -> Loaded:
         """What plugins registered, on our wires where we have one, and the listed models.
 

@@ -36,13 +36,13 @@ MAX_BODY_BYTES: Final = 33_554_432
 class Outgoing:
     """A request: `url` is a configured base and a path of ours, `headers` hold the key.
 
-    `accept` is the media type the answer must have; `connect_seconds` is the limit for connection
-    and TLS together.
+    Without a `body` it is a GET. `accept` is the media type the answer must have;
+    `connect_seconds` is the limit for connection and TLS together.
     """
 
     url: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | None
     accept: str
     connect_seconds: float = 10.0
 
@@ -93,7 +93,7 @@ class Transport:
         self._drains: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def post(self, request: Outgoing, model_id: str) -> AsyncIterator[Upstream]:
+    async def send(self, request: Outgoing, model_id: str) -> AsyncIterator[Upstream]:
         """Send a request and wait for the head of its answer.
 
         Leaving early, by an exception, a cancellation or a plain exit, closes the connection
@@ -108,7 +108,8 @@ class Transport:
             StreamError: what a status other than 200 stands for, see `refusals`.
         """
         try:
-            response = await self._open().post(
+            response = await self._open().request(
+                "GET" if request.body is None else "POST",
                 request.url,
                 data=request.body,
                 headers={
@@ -133,6 +134,8 @@ class Transport:
                 drain = asyncio.create_task(_drain(response), name="drain")
                 self._drains.add(drain)
                 drain.add_done_callback(self._drains.discard)
+                # Not in the task: one that is cancelled at once never begins.
+                drain.add_done_callback(lambda _: response.close())
             else:
                 # Back in the pool if the body has ended, else closed for good.
                 response.close()
@@ -211,9 +214,7 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
             while left > 0 and (block := await response.content.readany()):
                 left -= len(block)
     except (TimeoutError, aiohttp.ClientError, OSError):
-        pass  # closed below
-    finally:
-        response.close()
+        pass  # it is closed all the same
 
 
 def _reason(error: Exception) -> str:
