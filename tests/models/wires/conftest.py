@@ -12,6 +12,7 @@ from llm_stream.models.chunks import Chunk, Message, ModelCall
 from llm_stream.models.keys import Keyring
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.wires.providers import Providers
+from llm_stream.models.wires.transport import Transport
 
 from .fakeserver import FakeProvider, fake_provider
 
@@ -45,6 +46,14 @@ async def wire(provider: FakeProvider) -> AsyncIterator[MakeAdapter]:
     yield make
     for providers in made:
         await providers.close()
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[Transport]:
+    """A pool."""
+    transport = Transport()
+    yield transport
+    await transport.close()
 
 
 def call(*messages: Message, **more: Any) -> ModelCall:
