@@ -5,9 +5,10 @@ in a log. The bytes made here are the bytes of every wire and every replay
 (docs/protocol.md, "Events").
 """
 
-from typing import Any, Final, Literal, NotRequired, TypedDict, cast
+from typing import Any, Final, Literal, NotRequired, cast
 
 import orjson
+from typing_extensions import TypedDict  # before 3.12 pydantic cannot read typing's
 
 from llm_stream.errors import InvalidOutput
 
@@ -20,10 +21,7 @@ class RunQueued(TypedDict):
 
 
 class RunStarted(TypedDict):
-    """First event of every run. `key` is the fingerprint, `template` is `name@hash`.
-
-    `age_seconds` says how old the answer is where it comes from the cache.
-    """
+    """First event of every run; `template` is `name@hash`, `age_seconds` that of a kept answer."""
 
     type: Literal["run.started"]
     recipe: str
@@ -211,14 +209,16 @@ class Event:
             ) from error
 
     @classmethod
+    def known(cls, epoch: int, seq: int, kind: str, data: bytes) -> "Event":
+        """An event that was encoded before, as it is."""
+        event = cls.__new__(cls)
+        event.seq, event.position, event.type, event.data = seq, f"{epoch}-{seq}", kind, data
+        return event
+
+    @classmethod
     def again(cls, seq: int, run: str, t_ms: int, kind: str, body: bytes) -> "Event":
         """An event of what was encoded before, as another one's `body`; epoch 1."""
-        event = cls.__new__(cls)
-        event.seq = seq
-        event.position = position = f"1-{seq}"
-        event.type = kind
-        event.data = _head(position, run, t_ms) + body
-        return event
+        return cls.known(1, seq, kind, _head(f"1-{seq}", run, t_ms) + body)
 
     @property
     def t_ms(self) -> int:
@@ -245,6 +245,5 @@ class Event:
         return cast("Payload", orjson.loads(b"{" + self.body))
 
 
-def _head(position: str, run: str, t_ms: int) -> bytes:
-    # Three stamps without a comma inside; `body` counts on it.
+def _head(position: str, run: str, t_ms: int) -> bytes:  # `body` counts on its three commas
     return f'{{"id":"{position}","run":"{run}","t_ms":{t_ms},'.encode()

@@ -1,46 +1,34 @@
 """The one door: a spec becomes a live, joined or replayed `Run`, whichever wire it came by."""
 
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from llm_stream.cache.answers import AnswerCache, Lookup
+from llm_stream.cache.attempts import Attempts
 from llm_stream.cache.stored import Stored
-from llm_stream.engine.gate import Gate, Pass
+from llm_stream.engine.eventlog import EventLog
+from llm_stream.engine.flights import Flights
+from llm_stream.engine.gate import Gate, admit_all
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import CacheState, Client, DescribeError, Outcome, RunInfo
-from llm_stream.errors import Draining, NotCached, TooManyRuns
-from llm_stream.events import Payload
-from llm_stream.naming import ulid
-from llm_stream.recipes.ask import Ask, Inner
-from llm_stream.recipes.spec import RunSpec
+from llm_stream.engine.runinfo import Client, DescribeError, RunInfo
+from llm_stream.errors import Draining, NotCached, StreamError, TooManyRuns
+from llm_stream.events import Event
+from llm_stream.recipes.ask import Ask, Asking
+from llm_stream.recipes.recipe import Recipe, again
+from llm_stream.recipes.recorder import Recorder
+from llm_stream.recipes.spec import RunSpec, described, dump_spec
 
 BATCH_LOGS: Final = 16
 """A batch's log holds the answers of its requests: room for as many of the longest ones."""
 
 
-class Recipe(Protocol):
-    """One use case."""
-
-    name: str
-
-    def identity(self, spec: RunSpec) -> str | None:
-        """Hash of what makes the answer beside the spec; None: the answer is not kept."""
-
-    def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
-        """Payloads, then one `Outcome`; closed by the run."""
-
-
-class Recorder(Protocol):
-    """Told of every run that has ended and was no replay; must not raise or block."""
-
-    def record(self, spec: RunSpec, run: Run, marks: Mapping[str, int] | None) -> None:
-        """`marks` as `Lookup` has them: None where the answer is not to be given again."""
+PACED: Final = 256
+"""Replays at a pace at a time; they cost no model call, but live for long."""
 
 
 class Launch(NamedTuple):
@@ -70,6 +58,7 @@ class Launcher:
         max_log_bytes: bound of each run's log.
         describe_error: makes the problem object of `run.failed`.
         history: told of the runs that have ended.
+        flights: calls under way on other replicas; None: there are none.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the road
@@ -82,6 +71,7 @@ class Launcher:
         max_log_bytes: int,
         describe_error: DescribeError,
         history: Recorder | None = None,
+        flights: Flights | None = None,
     ) -> None:
         self.recipes = dict(recipes)
         self._registry = registry
@@ -90,6 +80,9 @@ class Launcher:
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
         self._history = history
+        self._paced = Gate(PACED, 0, "paced replays")
+        self._attempts = Attempts()
+        self._flights = flights
 
     async def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
         """Join an equal run that is under way, replay a kept answer, or start.
@@ -111,54 +104,97 @@ class Launcher:
         key = spec.fingerprint(identity or "")
         client = Client(claim, spec.abandon_seconds, inner=spec.parent is not None)
         mode = spec.cache.mode
-        join = mode in {"use", "only"}
-        if join and (run := self._registry.joinable(key, client)) is not None:
-            run.join(client)
-            return Launch(run, joined=True)
         found = Lookup() if identity is None else await self._cache.find(spec, key)
         wanted = Wanted(spec, key, client, found)
         if found.entry is not None:
             if found.stale:
                 self._revalidate(wanted)
             return Launch(self._replay(wanted, found.entry), joined=False)
-        if mode == "only":
+        if (run := self._joinable(wanted)) is not None:
+            run.join(client)
+            run.marks = None if run.marks is None else {**(found.marks or {}), **run.marks}
+            return Launch(run, joined=True)
+        if mode == "only" and identity is not None:
             raise NotCached("There is no answer to this request in the cache.", field="cache.mode")
-        return self._start(wanted, gates, join=join)
+        share = mode != "bypass" and identity is not None
+        if self._flights is None or not share or mode == "refresh":
+            return self._start(wanted, gates, share=share)
+        run = await self._flights.join(key, client, spec.owner)
+        if run is None and (run := self._joinable(wanted)) is not None:
+            run.join(client)  # it began while we asked
+        if run is not None:
+            return Launch(run, joined=True)
+        try:
+            return self._start(wanted, gates, share=share)
+        except StreamError:
+            self._flights.release(key)
+            raise
 
-    def _start(self, wanted: Wanted, gates: Sequence[Gate] = (), *, join: bool) -> Launch:
+    def _joinable(self, wanted: Wanted) -> Run | None:
+        """The run under way that this call may share, if there is one.
+
+        Not one that was asked for before an invalidation that this call knows of; a refresh
+        shares with a refresh only.
+        """
+        if wanted.spec.cache.mode == "bypass":
+            return None
+        run = self._registry.joinable(wanted.key, wanted.client)
+        if run is None or (wanted.spec.cache.mode == "refresh" and not run.info.refreshes):
+            return None
+        now, then = wanted.found.marks or {}, run.marks or {}
+        return run if all(now.get(name, mark) == mark for name, mark in then.items()) else None
+
+    def _start(self, wanted: Wanted, gates: Sequence[Gate] = (), *, share: bool) -> Launch:
         spec, key, client, found = wanted
 
         def create() -> Run:
-            passes: list[Pass] = []
-            try:
-                if spec.parent is None:
-                    passes.extend(gate.admit() for gate in (*gates, self._gate))
-            except BaseException:
-                for ticket in passes:
-                    ticket.leave()
-                raise
+            passes = [] if spec.parent else admit_all((*gates, self._gate))
             run = Run(
-                self._describe(spec, key, "miss" if self._cache.used_by(spec) else "bypass"),
+                described(spec, key, "miss" if self._cache.used_by(spec) else "bypass"),
                 max_log_bytes=self._max_log_bytes * min(BATCH_LOGS, max(1, len(spec.children))),
                 describe_error=self._describe_error,
                 client=client,
             )
-            if (marks := found.marks) is not None:
-                # From the very moment of its end the answer is found in the cache.
-                run.on_finished(lambda run: self._cache.keep(spec, run, marks))
-            if (history := self._history) is not None:
-                run.on_finished(lambda run: history.record(spec, run, found.marks))
-            run.start(self.recipes[spec.recipe].run(spec, partial(self._ask, run, set())), passes)
+            if self._flights and self._flights.keep_spec and spec.parent is None:
+                self._flights.keep_spec(run.id, dump_spec(spec))
+            run.marks = found.marks
+            run.on_finished(partial(self._ended, spec))
+            run.start(self.recipes[spec.recipe].run(spec, self._ask_for(run)), passes)
             return run
 
-        share = spec.cache.mode != "bypass"
-        return Launch(*self._registry.start_or_join(key, create, client, join=join, share=share))
+        run, _ = self._registry.start_or_join(key, create, client, join=False, share=share)
+        if found.marks is not None and spec.cache.mode == "use":
+            self._cache.missed()
+        return Launch(run, joined=False)
+
+    def _ended(self, spec: RunSpec, run: Run) -> None:
+        if run.marks is not None:
+            # From the very moment of its end the answer is found in the cache.
+            self._cache.keep(spec, run, run.marks)
+        if self._history is not None:
+            self._history.record(spec, run, run.marks)
+
+    def restart(self, info: RunInfo, spec: bytes, epoch: int, earlier: Sequence[Event]) -> Run:
+        """Run again what another replica has lost, under its id and behind the events it has.
+
+        Whatever is wrong with it ends the run, never this call.
+        """
+        log = EventLog(
+            info.id, max_bytes=self._max_log_bytes * BATCH_LOGS, epoch=epoch, earlier=earlier
+        )
+
+        def create() -> Run:
+            run = Run(info, max_log_bytes=0, describe_error=self._describe_error, log=log)
+            run.start(again(self.recipes, spec, self._ask_for(run)), [self._gate.admit_patiently()])
+            return run
+
+        return self._registry.start_or_join(info.key, create, Client(), join=False)[0]
 
     def _replay(self, wanted: Wanted, entry: Stored) -> Run:
         """A kept answer as a run: at once, or at the pace that was asked for."""
         spec, key, client, _ = wanted
         age = entry.age_seconds
-        info = self._describe(
+        info = described(
             spec, key, "hit", age_seconds=int(age), ttl_seconds=int(entry.fresh_seconds - age)
         )
         if spec.cache.pace == "instant":
@@ -173,67 +209,29 @@ class Launcher:
                 describe_error=self._describe_error,
                 client=client,
             )
-            run.start(paced(entry.recording, spec.cache.pace))
+            run.start(paced(entry.recording, spec.cache.pace), [self._paced.admit()])
             return run
 
         return self._registry.start_or_join(key, create, client, join=False, share=False)[0]
 
     def _revalidate(self, wanted: Wanted) -> None:
-        """Compute a stale answer anew while it is given out, unless that is under way."""
-        spec = wanted.spec
-        fresh = replace(
-            spec, cache=replace(spec.cache, mode="refresh"), abandon_seconds=None, parent=None
-        )
-        wanted = wanted._replace(spec=fresh, client=Client(f"revalidate/{ulid()}"))
-        # Without room now, the next one who asks tries again.
-        with suppress(TooManyRuns, Draining):
-            self._start(wanted, join=True)
+        """Compute a stale answer anew while it is given out, once in a while.
 
-    @asynccontextmanager
-    async def _ask(self, parent: Run, reported: set[str], spec: RunSpec) -> AsyncIterator[Inner]:
-        """An inner run of `parent`: hidden, past every gate, released when left.
-
-        The parent holds a slot already; were its children to wait for others, parents could
-        wait for each other for ever.
+        Only by the model itself: an answer of a fallback would not be kept.
         """
-        spec = replace(
+        spec, key, client, found = wanted
+        if self._registry.joinable(key, client) or not self._attempts.due(key):
+            return
+        fresh = replace(
             spec,
-            parent=parent.id,
-            request=parent.info.request,
-            cache=replace(spec.cache, pace="instant"),
+            cache=replace(spec.cache, mode="refresh"),
+            fallback_models=(),
+            abandon_seconds=None,
+            parent=None,
         )
-        claim = f"{parent.id}/{ulid()}"
-        run, _ = await self.launch(spec, claim=claim)
-        subscription = run.subscribe()
-        try:
-            yield Inner(run, subscription)
-        finally:
-            subscription.close()
-            run.release(claim)
-            parent.substituted |= run.substituted
-            # What comes from the cache was paid for before.
-            if run.id not in reported and run.info.cache != "hit":
-                reported.add(run.id)
-                for event in run.events():
-                    if event.type == "usage":
-                        parent.record(event.payload())
+        # Without room now, one who asks later tries again.
+        with suppress(TooManyRuns, Draining):
+            self._start(Wanted(fresh, key, Client("revalidate"), found), share=True)
 
-    @staticmethod
-    def _describe(spec: RunSpec, key: str, cache: CacheState, **ages: int) -> RunInfo:
-        return RunInfo(
-            id=f"run_{ulid()}",
-            recipe=spec.recipe,
-            model=spec.model,
-            key=key,
-            cache=cache,
-            unrepeatable=not spec.repeatable,
-            template=None if spec.template is None else str(spec.template),
-            title=spec.title,
-            owner=spec.owner,
-            parent=spec.parent,
-            request=spec.request,
-            tags=spec.tags,
-            structured=spec.schema is not None,
-            created_at=time.time(),
-            **ages,
-        )
+    def _ask_for(self, run: Run) -> Ask:
+        return Asking(run, self.launch)

@@ -125,6 +125,8 @@ class Metrics:
 
     def run_finished(self, run: Run) -> None:
         """Count one ended run."""
+        if run.info.cache == "hit":
+            return  # a paced replay; the cache's figures have it
         recipe, figures = run.info.recipe, run.statistics()
         self._finished.labels(recipe, figures.state).inc()
         self._total.labels(recipe).observe(figures.total_ms / 1000)
@@ -132,7 +134,7 @@ class Metrics:
         if figures.first_token_ms is not None:
             self._first_token.labels(recipe).observe(figures.first_token_ms / 1000)
         # Only these call models; recipes report again what their inner runs have spent.
-        if recipe == "generate" and run.info.cache != "hit":
+        if recipe == "generate":
             self._chunks.inc(figures.chunks)
             if figures.input_tokens is not None:
                 self._tokens.labels(run.info.model, "input").inc(figures.input_tokens)

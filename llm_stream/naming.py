@@ -11,6 +11,8 @@ from ulid import ULID
 # A child process that was forked would go on with its parent's names.
 _SECRET: Final = [os.urandom(32)]
 os.register_at_fork(after_in_child=lambda: _SECRET.__setitem__(0, os.urandom(32)))
+MAX_SEQUENCE: Final = 0xFFFFFF
+_LAST: Final = [0, 0]
 _COUNTER: Final = itertools.count()
 
 
@@ -26,5 +28,9 @@ def token() -> str:
 
 
 def ulid() -> str:
-    """A new ULID: 26 characters that sort by the time they were made."""
-    return str(ULID(int(time.time() * 1000).to_bytes(6, "big") + _random(10)))
+    """A new ULID: 26 characters that sort by the time they were made, in one process exactly."""
+    now = int(time.time() * 1000)
+    # Of one millisecond, or of a clock set back: the sequence goes on.
+    _LAST[:] = [_LAST[0], _LAST[1] + 1] if now <= _LAST[0] and _LAST[1] < MAX_SEQUENCE else [now, 0]
+    stamp, sequence = _LAST
+    return str(ULID(stamp.to_bytes(6, "big") + sequence.to_bytes(3, "big") + _random(7)))

@@ -1,11 +1,13 @@
 """The command line: what it says, what it refuses, and how the service starts and ends."""
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -15,6 +17,7 @@ from click.testing import CliRunner, Result
 from llm_stream import __version__
 from llm_stream.cli import main
 
+from .redisserver import RedisServer
 from .serving import environment, serving
 
 PROGRAM = Path(sys.executable).with_name("llm-stream")
@@ -204,3 +207,67 @@ def test_check_tells_every_fault(tmp_path: Path) -> None:
         "runs-code.yaml: field 'functions' is not allowed",
     ):
         assert len([line for line in wrong if word in line]) == 1, (word, done.stdout)
+
+
+def get(url: str, path: str) -> bytes:
+    """The body of an answer, on a connection of its own."""
+    with urlopen(url + path) as response:
+        body: bytes = response.read()
+        return body
+
+
+def test_workers_need_a_redis(tmp_path: Path) -> None:
+    """Several processes without a Redis are refused with what to do."""
+    result = run(tmp_path, "serve", "--workers", "2")
+
+    assert result.returncode == 1
+    assert "server.workers" in result.stderr
+    assert "redis.url" in result.stderr
+
+
+@pytest.mark.slow
+def test_workers_share_a_port_and_end_together(tmp_path: Path, redis_server: RedisServer) -> None:
+    """Three processes answer on one port; a killed one is replaced; SIGTERM ends all, exit 0."""
+    redis = {"LLM_STREAM__REDIS__URL": redis_server.url}
+    with serving(PROGRAM, "--workers", "3", cwd=tmp_path, env=ECHO | redis) as served:
+        workers = children(served.process.pid, 3)
+        assert get(served.url, "/livez") == b"ok\n"
+        os.kill(workers[0], signal.SIGKILL)
+        replaced = children(served.process.pid, 3, but=workers[0])
+        assert get(served.url, "/livez") == b"ok\n"
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(20) == 0
+
+    assert not any(alive(pid) for pid in replaced)
+
+
+@pytest.mark.slow
+def test_workers_end_when_their_parent_is_gone(tmp_path: Path, redis_server: RedisServer) -> None:
+    """A parent that is killed leaves no worker behind: each drains and goes."""
+    redis = {"LLM_STREAM__REDIS__URL": redis_server.url}
+    with serving(PROGRAM, "--workers", "2", cwd=tmp_path, env=ECHO | redis) as served:
+        workers = children(served.process.pid, 2)
+        served.process.kill()
+        served.process.wait()
+
+        while any(alive(pid) for pid in workers):
+            time.sleep(0.01)  # another process' doing is not an event here
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that nobody has waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def children(pid: int, count: int, but: int | None = None) -> list[int]:
+    """The processes that a process has started, once there are so many."""
+    while True:
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        pids = [int(child) for child in found]
+        if len(pids) == count and but not in pids:
+            return pids
+        time.sleep(0.01)  # another process' doing is not an event here

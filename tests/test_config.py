@@ -209,7 +209,10 @@ def test_every_key_of_a_provider_is_documented(key: str) -> None:
 
 FAULTY_FILES = [
     ("[server]\nprot = 1", "server.prot: there is no such key; did you mean port?"),
-    ("[server]\nzzz = 1", "server.zzz: there is no such key; allowed: host, port, allow_open"),
+    (
+        "[server]\nzzz = 1",
+        "server.zzz: there is no such key; allowed: host, port, workers, allow_open",
+    ),
     ("[srever]\nport = 1", "srever: there is no such key; did you mean server?"),
     ("port = 1", "port: there is no such key; allowed: server, runs"),
     ("server = 1", "server: should be a table"),
@@ -358,7 +361,15 @@ def test_shipped_file_is_toml_with_units() -> None:
     """Keys that hold times or sizes end in their unit."""
     values = tomllib.loads(SHIPPED.read_text())
     units = ("_seconds", "_bytes", "_chars", "_tokens", "_days")
-    counts = {"port", "attachments", "parallel", "threads", "sync_threads", "max_entries"}
+    counts = {
+        "port",
+        "workers",
+        "attachments",
+        "parallel",
+        "threads",
+        "sync_threads",
+        "max_entries",
+    }
     counts |= {key for key in values["limits"] if key.endswith(("_runs", "_streams"))}
 
     for section in values.values():

@@ -8,9 +8,8 @@ from llm_stream.errors import (
     ServiceError,
     StreamError,
     UpstreamError,
+    concrete_errors,
 )
-
-from .errortree import concrete_errors
 
 
 def code_of(cls: type[StreamError]) -> str:

@@ -22,6 +22,13 @@ def test_a_ulid_holds_the_time() -> None:
     assert len(token()) == 20
 
 
+def test_ulids_sort_as_they_were_made() -> None:
+    """Those of one millisecond as well."""
+    names = [ulid() for _ in range(10_000)]
+
+    assert names == sorted(names)
+
+
 def test_a_fork_does_not_repeat_names() -> None:
     """A child process makes names of its own."""
     reader, writer = os.pipe()

@@ -1,16 +1,19 @@
 """The cache in front of every model call: completed runs by fingerprint."""
 
-import asyncio
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, get_args
 
+from llm_stream.cache.names import names_of
 from llm_stream.cache.savings import Price, Savings
 from llm_stream.cache.secondlevel import Behind, SecondLevel
 from llm_stream.cache.shelf import Shelf
 from llm_stream.cache.stored import Stored
+from llm_stream.cache.writes import Writes
 from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
 from llm_stream.errors import CacheUnavailable
@@ -75,8 +78,7 @@ class AnswerCache:
         self._behind = Behind(second, shelf, stale_seconds)
         self._clock = clock
         self._quiet_until = 0.0
-        self._pending: dict[str, Stored] = {}
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes = Writes(shelf, partial(self._fault, "write"))
 
     def used_by(self, spec: RunSpec) -> bool:
         """Whether this request's answer may come from, and go into, the cache."""
@@ -91,31 +93,50 @@ class AnswerCache:
         names = names_of(spec)
         try:
             entry, marks = await self.shelf.read(key, names)
-            if spec.cache.mode == "refresh":
-                return Lookup(marks=marks)
-            entry = self._pending.get(key, entry) or await self._restore(key)
+            entry = await self._valid_pending(key) or entry
+            if entry is None and spec.cache.mode != "refresh":
+                entry = await self._restore(key)
         except CacheUnavailable as error:
             self._fault("read", error)
-            return Lookup(self._pending.get(key))
-        if entry is None:
-            self.counts["misses"] += 1
-            return Lookup(marks=marks)
-        stale = bool(self._stale_seconds) and entry.age_seconds > entry.fresh_seconds
+            entry, marks = self._writes.get(key), {}
+        if entry is None or entry.recording.key != key or entry.recording.owner != spec.owner:
+            return Lookup(marks=marks or None)
+        if spec.cache.mode == "refresh":
+            # What it replaces can be invalidated by its own names; so can what replaces it.
+            return Lookup(marks={**entry.marks, **marks})
+        age = entry.age_seconds
+        if new := {name: mark for name, mark in marks.items() if name not in entry.marks}:
+            entry = replace(entry, marks={**entry.marks, **new})
+            self._writes.put(key, entry, entry.fresh_seconds + self._stale_seconds - age)
+        stale = bool(self._stale_seconds) and age > entry.fresh_seconds
         self.counts["stale" if stale else "hits"] += 1
         self.savings.add(entry.recording)
-        return Lookup(entry, stale, marks)
+        return Lookup(entry, stale, {**entry.marks, **marks} if stale else marks)
+
+    async def _valid_pending(self, key: str) -> Stored | None:
+        """The answer that is on its way to the shelf, unless it is void already."""
+        entry = self._writes.get(key)
+        if entry is None:
+            return None
+        _, marks = await self.shelf.read("", list(entry.marks))
+        return entry if marks == entry.marks else None
 
     async def _restore(self, key: str) -> Stored | None:
         """The answer from the second level, back on the shelf."""
         if not self._behind.exists:
             return None
         found = await self._behind.find(key)
-        if found is None or key in self._pending:
+        if found is None or self._writes.get(key):
             # An equal request may have been answered meanwhile; only one calls a model.
             entry, _ = await self.shelf.read(key, ())
-            return self._pending.get(key, entry)
-        self._put(key, found.entry, found.seconds, "restored")
+            return await self._valid_pending(key) or entry
+        self.counts["restored"] += 1
+        self._writes.put(key, found.entry, found.seconds)
         return found.entry
+
+    def missed(self) -> None:
+        """A model is called because there was no answer."""
+        self.counts["misses"] += 1
 
     def keep(self, spec: RunSpec, run: Run, marks: Mapping[str, int]) -> None:
         """Keep the answer of a run that has ended; only if it has completed.
@@ -132,30 +153,16 @@ class AnswerCache:
             marks=marks,
             fresh_seconds=seconds,
         )
-        self._put(run.info.key, entry, seconds + self._stale_seconds, "stored")
-
-    def _put(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
-        self._pending[key] = entry
-        write = asyncio.create_task(
-            self._write(key, entry, seconds, count), name=f"cache {entry.recording.run}"
+        self._writes.put(
+            run.info.key,
+            entry,
+            seconds + self._stale_seconds,
+            lambda: self.counts.update(["stored"]),
         )
-        self._writes.add(write)
-        write.add_done_callback(self._writes.discard)
-
-    async def _write(self, key: str, entry: Stored, seconds: float, count: Count) -> None:
-        try:
-            await self.shelf.write(key, entry, seconds)
-            self.counts[count] += 1
-        except CacheUnavailable as error:
-            self._fault("write", error)
-        finally:
-            if self._pending.get(key) is entry:
-                del self._pending[key]
 
     async def settled(self) -> None:
         """Return when what was kept so far is on the shelf, or has failed to get there."""
-        while self._writes:
-            await asyncio.wait(tuple(self._writes))
+        await self._writes.settled()
 
     async def entry(self, key: str, owner: str) -> Stored | None:
         """The entry of that key, if it is this owner's."""
@@ -192,10 +199,7 @@ class AnswerCache:
     async def _drop_old(self, name: str, seconds: float) -> int:
         total = 0
         while keys := await self.shelf.older(name, seconds, limit=1000):
-            dropped = await self.shelf.drop(keys)
-            total += dropped
-            if not dropped:
-                break
+            total += await self.shelf.drop(keys, name)
         return total
 
     @property
@@ -223,24 +227,6 @@ class AnswerCache:
             log.warning("cache %s failed: %s", what, error.detail)
 
     async def close(self) -> None:
-        """Finish the writes, let go of the shelf."""
+        """Finish the writes, let go of the shelf; nothing is kept any more by then."""
         await self.settled()
         await self.shelf.close()
-
-
-def names_of(spec: RunSpec) -> list[str]:
-    """What an answer to this request can be invalidated by; each owner has names of its own."""
-    names = [
-        name_of(spec.owner, "all"),
-        name_of(spec.owner, "recipe", spec.recipe),
-        name_of(spec.owner, "model", spec.model),
-    ]
-    if spec.template is not None:
-        names.append(name_of(spec.owner, "template", spec.template.name))
-    names += [name_of(spec.owner, "tag", tag) for tag in dict.fromkeys(spec.cache.tags)]
-    return names
-
-
-def name_of(owner: str, kind: str, value: str = "") -> str:
-    """The name of all entries of an owner, or of those with one recipe, model, template or tag."""
-    return f"{owner}/{kind}:{value}"

@@ -42,6 +42,10 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]
         entry = await self._get(key)
         return default if entry is None else entry
 
+    def peek(self, key: str) -> Any:
+        """The entry of a key, or None; no use of it."""
+        return self._cache.get(key)
+
     async def _get(self, key: str, encoding: str = "utf-8", _conn: Any = None) -> Any:
         if key in self._cache:
             self._cache.move_to_end(key)

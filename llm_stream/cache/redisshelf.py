@@ -14,11 +14,13 @@ import redis.asyncio
 from aiocache import RedisCache
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from ulid import ULID
 
+from llm_stream.cache.redisscripts import BUMP, COUNT, HEAD_BYTES, LIST, UNLIST
 from llm_stream.cache.shelf import Volume
-from llm_stream.cache.stored import Stored, StoredSerializer, marks_of
+from llm_stream.cache.stored import Stored, StoredSerializer, about_of
+from llm_stream.engine.redislog.limit import time_limit
 from llm_stream.errors import CacheUnavailable
 
 T = TypeVar("T")
@@ -26,60 +28,16 @@ T = TypeVar("T")
 CALL_SECONDS: Final = 0.25
 """Longest one call; a slow Redis is worse than none."""
 
+CONNECTIONS: Final = 32
+"""Most connections of one process; more calls at once wait for one."""
+
 REST_SECONDS: Final = 1.0
 """How long a Redis that failed is left alone."""
 
 GENERATION_SECONDS: Final = 400 * 86_400
 """Longer than any entry lives: a generation that was forgotten would bring void entries back."""
 
-HEAD_BYTES: Final = 32_768
-"""The first line of an entry, with its marks, is shorter than that."""
-
 PAGE: Final = 500
-
-_NOW: Final = """
-local time = redis.call('TIME')
-local now = time[1] + time[2] / 1000000
-"""
-# Lists a new entry under its names, unless it is void already, and forgets what has expired of
-# them meanwhile. KEYS: the entry, then generation and both lists of each name; ARGV: its key,
-# when it was stored, for how many seconds, then the mark of each name.
-_LIST: Final = (
-    _NOW
-    + """
-for i = 2, #KEYS, 3 do
-  if (redis.call('GET', KEYS[i]) or '0') ~= ARGV[3 + (i + 1) / 3] then
-    redis.call('UNLINK', KEYS[1])
-    return
-  end
-end
-for i = 2, #KEYS, 3 do
-  local dead = redis.call('ZRANGEBYSCORE', KEYS[i+2], '-inf', now, 'LIMIT', 0, 100)
-  for _, key in ipairs(dead) do
-    redis.call('ZREM', KEYS[i+1], key)
-    redis.call('ZREM', KEYS[i+2], key)
-  end
-  redis.call('ZADD', KEYS[i+1], ARGV[2], ARGV[1])
-  redis.call('ZADD', KEYS[i+2], now + ARGV[3], ARGV[1])
-end
-"""
-)
-# Raises a generation and puts the list of what is void aside; how many there were.
-_BUMP: Final = (
-    _NOW
-    + """
-local count = redis.call('ZCOUNT', KEYS[3], now, '+inf')
-redis.call('INCR', KEYS[1])
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-redis.call('DEL', KEYS[3])
-if redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('RENAME', KEYS[2], KEYS[4])
-  redis.call('EXPIRE', KEYS[4], 86400)
-end
-return count
-"""
-)
-_COUNT: Final = _NOW + "return redis.call('ZCOUNT', KEYS[1], now, '+inf')"
 
 
 class UrlRedisCache(RedisCache):  # type: ignore[misc]
@@ -87,12 +45,16 @@ class UrlRedisCache(RedisCache):  # type: ignore[misc]
 
     def __init__(self, url: str, prefix: str) -> None:
         super().__init__(serializer=StoredSerializer(), namespace=prefix, timeout=None)
-        self.client = redis.asyncio.Redis.from_url(
+        # One retry: a connection that the server closed meanwhile is found out only by using it.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
             url,
+            max_connections=CONNECTIONS,
+            timeout=CALL_SECONDS,
             socket_connect_timeout=CALL_SECONDS,
             socket_timeout=CALL_SECONDS,
-            retry=Retry(NoBackoff(), 0),
+            retry=Retry(NoBackoff(), 1),
         )
+        self.client = redis.asyncio.Redis.from_pool(pool)
 
 
 class RedisShelf:
@@ -122,9 +84,11 @@ class RedisShelf:
         self._observe = observe
         self._clock = clock
         self._rests_until = 0.0
-        self._list = self._redis.register_script(_LIST)
-        self._bump = self._redis.register_script(_BUMP)
-        self._count = self._redis.register_script(_COUNT)
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._list = self._redis.register_script(LIST)
+        self._bump = self._redis.register_script(BUMP)
+        self._count = self._redis.register_script(COUNT)
+        self._unlist = self._redis.register_script(UNLIST)
         self._sweeps: set[asyncio.Task[None]] = set()
 
     @property
@@ -133,12 +97,22 @@ class RedisShelf:
         return self._clock() < self._rests_until
 
     async def _call(self, make: Callable[[], Awaitable[T]]) -> T:
-        if self.resting:
-            raise CacheUnavailable("The cache's Redis does not answer at the moment.")
+        # A burst waits here, outside the time limit: it is no sign of a slow Redis.
+        async with self._slots:
+            if self.resting:
+                raise CacheUnavailable("The cache's Redis does not answer at the moment.")
+            return await self._bounded(make)
+
+    async def _bounded(self, make: Callable[[], Awaitable[T]]) -> T:
         began = self._clock()
         try:
-            async with asyncio.timeout(CALL_SECONDS):
+            async with time_limit(CALL_SECONDS):
                 return await make()
+        except ResponseError as error:
+            # It answered, so it is not left alone: a wrong type, a full memory, a read-only one.
+            raise CacheUnavailable(
+                f"The cache's Redis refused a call: {type(error).__name__}."
+            ) from error
         except (RedisError, OSError, TimeoutError) as error:
             self._rests_until = self._clock() + REST_SECONDS
             raise CacheUnavailable(
@@ -162,35 +136,39 @@ class RedisShelf:
         valid = all(now[name] == mark for name, mark in entry.marks.items())
         return entry if valid else None, marks
 
-    async def write(self, key: str, entry: Stored, seconds: float) -> None:
+    async def write(self, key: str, entry: Stored, seconds: float) -> bool:
         """See `Shelf`."""
+        seconds = max(seconds, 0.001)
+        (head,) = await self._heads([key])
+        if about_of(head).get("run", "") > entry.recording.run:
+            return False
         await self._call(lambda: self._cache.set(f"e:{key}", entry, ttl=float(seconds)))
         keys = [self._key("e", key)]
         keys += [self._key(kind, name) for name in entry.marks for kind in "gax"]
         arguments: list[str | float] = [key, entry.stored_at, seconds, *entry.marks.values()]
-        await self._call(lambda: self._list(keys=keys, args=arguments))
+        return bool(await self._call(lambda: self._list(keys=keys, args=arguments)))
 
-    async def drop(self, keys: Iterable[str]) -> int:
-        """See `Shelf`."""
-        chosen = list(keys)
-        return sum([
-            await self._unlist(chosen[start : start + PAGE])
-            for start in range(0, len(chosen), PAGE)
-        ])  # fmt: skip
-
-    async def _unlist(self, keys: Sequence[str]) -> int:
-        """Drop entries and take them off the lists of their names."""
+    async def _heads(self, keys: Sequence[str]) -> list[bytes]:
         look = self._redis.pipeline(transaction=False)
         for key in keys:
             look.getrange(self._key("e", key), 0, HEAD_BYTES)
-        heads = await self._call(look.execute)
-        go = self._redis.pipeline(transaction=False)
-        for key, head in zip(keys, heads, strict=True):
-            for name in marks_of(head):
-                go.zrem(self._key("a", name), key)
-                go.zrem(self._key("x", name), key)
-        go.unlink(*(self._key("e", key) for key in keys))
-        dropped: int = (await self._call(go.execute))[-1]
+        heads: list[bytes] = await self._call(look.execute)
+        return heads
+
+    async def drop(self, keys: Iterable[str], name: str = "") -> int:
+        """See `Shelf`."""
+        return await self._take_off(list(keys), name)
+
+    async def _take_off(self, keys: Sequence[str], name: str, *, only_void: bool = False) -> int:
+        dropped = 0
+        for start in range(0, len(keys), PAGE):
+            arguments: list[str | int] = [
+                self._prefix,
+                name,
+                int(only_void),
+                *keys[start : start + PAGE],
+            ]
+            dropped += await self._call(partial(self._unlist, args=arguments))
         return dropped
 
     async def bump(self, name: str) -> int:
@@ -198,25 +176,26 @@ class RedisShelf:
         void = f"{self._key('a', name)}:{ULID()}"
         keys = [*(self._key(kind, name) for kind in "gax"), void]
         count: int = await self._call(lambda: self._bump(keys=keys, args=[GENERATION_SECONDS]))
-        sweep = asyncio.create_task(self._sweep(void), name=f"sweep {name}")
+        sweep = asyncio.create_task(self._sweep(void, name), name=f"sweep {name}")
         self._sweeps.add(sweep)
         sweep.add_done_callback(self._sweeps.discard)
         return count
 
-    async def _sweep(self, void: str) -> None:
+    async def _sweep(self, void: str, name: str) -> None:
         try:
             while keys := await self._call(lambda: self._redis.zrange(void, 0, PAGE - 1)):
-                await self._unlist([key.decode() for key in keys])
+                # One that was computed anew meanwhile is valid again.
+                await self._take_off([key.decode() for key in keys], name, only_void=True)
                 await self._call(partial(self._redis.zrem, void, *keys))
         except CacheUnavailable:
             pass  # they are void already, and leave Redis when their time is over
 
-    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[Stored]:
+    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[dict[str, Any]]:
         """See `Shelf`."""
         place = self._key("a", name)
         keys = await self._call(lambda: self._redis.zrevrange(place, skip, skip + limit - 1))
-        found = await self._get([f"e:{key.decode()}" for key in keys])
-        return [entry for entry in found if isinstance(entry, Stored)]
+        heads = await self._heads([key.decode() for key in keys]) if keys else []
+        return [about for head in heads if (about := about_of(head))]
 
     async def older(self, name: str, seconds: float, *, limit: int) -> list[str]:
         """See `Shelf`."""
@@ -238,7 +217,11 @@ class RedisShelf:
     def _key(self, kind: str, name: str) -> str:
         return f"{self._prefix}:{kind}:{name}"
 
+    async def swept(self) -> None:
+        """Return when the memory of what was invalidated so far has been given back."""
+        await asyncio.gather(*self._sweeps)
+
     async def close(self) -> None:
         """See `Shelf`."""
-        await asyncio.gather(*self._sweeps)
+        await self.swept()
         await self._redis.aclose()

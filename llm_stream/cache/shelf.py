@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from llm_stream.cache.memory import BoundedMemoryCache
 from llm_stream.cache.stored import Stored
@@ -10,6 +10,9 @@ from llm_stream.cache.stored import Stored
 MAX_GENERATIONS: Final = 100_000
 """Names whose generation is remembered; beyond, all entries are dropped and counting begins
 anew, which is safe."""
+
+
+MAX_SECONDS: Final = 400 * 86_400
 
 
 class Volume(NamedTuple):
@@ -36,17 +39,20 @@ class Shelf(Protocol):
     async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
         """The entry, if there is a valid one, and the generations of these names now."""
 
-    async def write(self, key: str, entry: Stored, seconds: float) -> None:
-        """Keep an entry that long, in place of an earlier one."""
+    async def write(self, key: str, entry: Stored, seconds: float) -> bool:
+        """Keep an entry that long, in place of one whose run began earlier; whether it was kept.
 
-    async def drop(self, keys: Iterable[str]) -> int:
-        """Drop entries; how many there were."""
+        One that is void already, or too large, is not.
+        """
+
+    async def drop(self, keys: Iterable[str], name: str = "") -> int:
+        """Drop entries; how many there were. What has expired leaves the list of the name."""
 
     async def bump(self, name: str) -> int:
         """Void every entry under the name, those being computed included; how many there were."""
 
-    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[Stored]:
-        """Entries under the name, newest first; looking is no use, so it keeps none alive."""
+    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[dict[str, Any]]:
+        """What there is under the name (`Stored.about`), newest first; keeps none of it alive."""
 
     async def older(self, name: str, seconds: float, *, limit: int) -> list[str]:
         """Keys of entries under the name that are at least that old."""
@@ -96,11 +102,18 @@ class MemoryShelf:
     def _generation(self, name: str) -> int:
         return self._generations.get(name, self._floor)
 
-    async def write(self, key: str, entry: Stored, seconds: float) -> None:
+    async def write(self, key: str, entry: Stored, seconds: float) -> bool:
         """See `Shelf`."""
-        if await self._cache.set(key, entry, ttl=seconds):
+        earlier = self._cache.peek(key)
+        void = any(self._generation(name) != mark for name, mark in entry.marks.items())
+        if void or (earlier and earlier.recording.run > entry.recording.run):
+            return False
+        # A timer of the loop takes no longer than some years.
+        kept: bool = await self._cache.set(key, entry, ttl=min(seconds, MAX_SECONDS))
+        if kept:
             for name in entry.marks:
                 self._members.setdefault(name, {})[key] = entry
+        return kept
 
     def _unlist(self, key: str, entry: Stored) -> None:
         for name in entry.marks:
@@ -109,7 +122,7 @@ class MemoryShelf:
                 if not members:
                     del self._members[name]
 
-    async def drop(self, keys: Iterable[str]) -> int:
+    async def drop(self, keys: Iterable[str], name: str = "") -> int:
         """See `Shelf`."""
         return sum([await self._cache.delete(key) for key in list(keys)])
 
@@ -123,10 +136,10 @@ class MemoryShelf:
             await self._cache.clear()
         return dropped
 
-    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[Stored]:
+    async def page(self, name: str, *, limit: int, skip: int = 0) -> list[dict[str, Any]]:
         """See `Shelf`."""
         members = reversed(self._members.get(name, {}).values())
-        return list(islice(members, skip, skip + limit))
+        return [entry.about for entry in islice(members, skip, skip + limit)]
 
     async def older(self, name: str, seconds: float, *, limit: int) -> list[str]:
         """See `Shelf`."""

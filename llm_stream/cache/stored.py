@@ -28,7 +28,9 @@ class Stored:
         marks: {name: generation} of everything it can be invalidated by, as of the moment the
             answer was asked for.
         fresh_seconds: how long after `stored_at` it is fresh.
-        stored_at: seconds since 1970, by the clock of who stored it.
+        stored_at: seconds since 1970, by the clock of who stored it; to be shown.
+        born: monotonic seconds of this process when it was stored; ages count from it, so that a
+            clock that jumps makes nothing older.
     """
 
     recording: Recording
@@ -36,11 +38,32 @@ class Stored:
     marks: Mapping[str, int]
     fresh_seconds: float
     stored_at: float = field(default_factory=time.time)
+    born: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def age_seconds(self) -> float:
-        """How long ago it was stored; a clock set back makes nothing younger than new."""
-        return max(0.0, time.time() - self.stored_at)
+        """How long ago it was stored."""
+        return time.monotonic() - self.born
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a list says of it, as JSON has it."""
+        recording = self.recording
+        return {
+            "key": recording.key,
+            "run": recording.run,
+            "recipe": recording.recipe,
+            "model": recording.model,
+            "template": recording.template,
+            "title": recording.title,
+            "tags": [name.partition("/tag:")[2] for name in self.marks if "/tag:" in name],
+            "stored_at": self.stored_at,
+            "fresh_seconds": self.fresh_seconds,
+            "bytes": self.size,
+            "events": len(recording.bodies),
+            "usage": recording.ending["usage"],
+            "saves_ms": recording.total_ms,
+        }
 
     @property
     def size(self) -> int:
@@ -54,6 +77,7 @@ class Stored:
             "marks": dict(self.marks),
             "fresh_seconds": self.fresh_seconds,
             "stored_at": self.stored_at,
+            "about": self.about,
         }
         return b"\n".join([orjson.dumps(facts), self.request, self.recording.encode()])
 
@@ -69,24 +93,26 @@ class Stored:
             facts = orjson.loads(head)
             if facts["format"] != FORMAT:
                 raise InvalidRecording("another format")
+            stored_at = float(facts["stored_at"])
             return cls(
                 recording=Recording.decode(recording),
                 request=request,
                 marks={str(name): int(mark) for name, mark in facts["marks"].items()},
                 fresh_seconds=float(facts["fresh_seconds"]),
-                stored_at=float(facts["stored_at"]),
+                stored_at=stored_at,
+                born=time.monotonic() - max(0.0, time.time() - stored_at),
             )
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise InvalidRecording(f"not an entry: {error}") from error
 
 
-def marks_of(head: bytes) -> dict[str, int]:
-    """The marks of an entry out of its first bytes; none if they are not an entry's."""
+def about_of(head: bytes) -> dict[str, Any]:
+    """What a list says of an entry, out of its first line; {} if the bytes are not an entry's."""
     try:
-        marks: dict[str, int] = orjson.loads(head.partition(b"\n")[0])["marks"]
+        about = orjson.loads(head.partition(b"\n")[0])["about"]
     except (ValueError, KeyError, TypeError):
         return {}
-    return marks
+    return about if isinstance(about, dict) else {}
 
 
 class StoredSerializer(BaseSerializer):  # type: ignore[misc]
@@ -111,7 +137,7 @@ class StoredSerializer(BaseSerializer):  # type: ignore[misc]
         if value is None:
             return None
         if value.isdigit():
-            return int(value)
+            return int(value) if len(value) < 19 else None
         known = self._understood.get(value)
         if known is not None:
             self._understood.move_to_end(value)

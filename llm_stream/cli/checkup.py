@@ -15,7 +15,7 @@ from llm_stream.models.llamacpp import LIBRARY
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import require_weights, weights_path
 from llm_stream.recipes.prompts import PromptLibrary, TemplateFault
-from llm_stream.web.app import make_catalog, make_local, make_providers, template_folder
+from llm_stream.web.parts import make_catalog, make_local, make_providers, template_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,18 +40,29 @@ main.add_command(keys)
 @click.option("--host", help="Address to listen on (server.host: 127.0.0.1).")
 @click.option("--port", type=int, help="TCP port, 0 = any free one (server.port: 8080).")
 @click.option(
+    "--workers", type=int, help="Processes that share the port, by redis.url (server.workers: 1)."
+)
+@click.option(
     "--log-format",
     type=click.Choice(["auto", "json", "console"]),
     help="How log lines look (logging.format: auto).",
 )
-def serve(config: Path | None, host: str | None, port: int | None, log_format: str | None) -> None:
+def serve(
+    config: Path | None,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    log_format: str | None,
+) -> None:
     """Run the service until SIGTERM or Ctrl-C.
 
     Prints the address, the model, and where the page and the docs are. A first signal lets live
     runs end within server.drain_seconds, a second one ends the process at once.
     """
     settings = settings_of(
-        config, server={"host": host, "port": port}, logging={"format": log_format}
+        config,
+        server={"host": host, "port": port, "workers": workers},
+        logging={"format": log_format},
     )
     from llm_stream.recipes.prompts import TemplateFault
     from llm_stream.web import server

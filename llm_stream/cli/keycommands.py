@@ -24,7 +24,7 @@ def keys() -> None:
 
 def providers_of(settings: "Settings") -> "Providers":
     """The configured providers with the keys they have."""
-    from llm_stream.web.app import make_providers
+    from llm_stream.web.parts import make_providers
 
     return make_providers(settings)
 

@@ -18,7 +18,7 @@ from llm_stream.config.sections import (
     TimeoutsSection,
 )
 from llm_stream.config.settings import Settings
-from llm_stream.config.storage import CacheSection, HistorySection
+from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
 
 __all__ = [
     "CacheSection",
@@ -30,6 +30,7 @@ __all__ = [
     "LoggingSection",
     "ModelsSection",
     "ProviderSection",
+    "RedisSection",
     "RunsSection",
     "ServerSection",
     "Settings",

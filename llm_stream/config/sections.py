@@ -30,6 +30,12 @@ class ServerSection(Section):
 
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=8080, ge=0, le=65535, description="TCP port; 0 = any free one.")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that serve this address; several need redis.url, to share runs.",
+    )
     allow_open: bool = Field(
         default=False,
         description="Listen on an address that other machines reach, although whoever reaches it"

@@ -19,7 +19,7 @@ from llm_stream.config.sections import (
     TelemetrySection,
     TemplatesSection,
 )
-from llm_stream.config.storage import CacheSection, HistorySection
+from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
 
 
 class Sections(Section):
@@ -38,6 +38,7 @@ class Sections(Section):
     local: LocalSection = LocalSection()
     templates: TemplatesSection = TemplatesSection()
     cache: CacheSection = CacheSection()
+    redis: RedisSection = RedisSection()
     history: HistorySection = HistorySection()
     logging: LoggingSection = LoggingSection()
     director: DirectorSection = DirectorSection()
@@ -56,6 +57,18 @@ class Settings(Sections):
                     'providers.{name}.base_url: is missing; "http://127.0.0.1:11434/v1", say.',
                     {"name": name},
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_strangers(self) -> Self:
+        if self.server.workers > 1 and not self.redis.url:
+            raise PydanticCustomError(
+                "workers_apart",
+                "server.workers: {workers} processes need a Redis to share their runs, or a run"
+                " that one has started could not be followed on another. Set redis.url"
+                " (LLM_STREAM__REDIS__URL=redis://127.0.0.1:6379/0), or serve with one worker.",
+                {"workers": self.server.workers},
+            )
         return self
 
     @model_validator(mode="after")

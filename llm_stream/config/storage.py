@@ -1,4 +1,4 @@
-"""Sections about what outlives a run: the cache and the history."""
+"""Sections about what outlives a run, or a process: cache, history, shared logs."""
 
 from typing import Literal
 
@@ -33,11 +33,15 @@ class CacheSection(Section):
         default=134_217_728, ge=1, description="Bytes kept in memory, all entries together."
     )
     ttl_seconds: float = Field(
-        default=86_400.0, gt=0, description="How long an answer is fresh; a request may say."
+        default=86_400.0,
+        gt=0,
+        le=31_536_000,
+        description="How long an answer is fresh; a request may say.",
     )
     stale_seconds: float = Field(
         default=0.0,
         ge=0,
+        le=31_536_000,
         description="How long beyond that it is still given, while it is computed anew.",
     )
     policy: Literal["all", "repeatable"] = Field(
@@ -67,4 +71,30 @@ class HistorySection(Section):
         default=1_073_741_824,
         ge=1_048_576,
         description="Bytes of the database beyond which the oldest runs go.",
+    )
+
+
+class RedisSection(Section):
+    """Where several replicas share the logs of their runs."""
+
+    url: str = Field(
+        default="",
+        description="redis://host:port/db of the Redis that all replicas use, so that any of them"
+        ' serves any run; "" = runs live in the memory of this process.',
+    )
+    prefix: str = Field(
+        default="llm-stream",
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+        description="What every key in it begins with; services that share a Redis differ in it.",
+    )
+    owner_lost_seconds: float = Field(
+        default=15.0,
+        ge=1,
+        le=20,
+        description="How long after its last sign of life the runs of a replica are taken over.",
+    )
+    on_owner_lost: Literal["fail", "restart"] = Field(
+        default="fail",
+        description='What becomes of them: "fail" ends them with the error owner_lost, "restart"'
+        " runs them again under their ids, on another replica.",
     )

@@ -1,8 +1,10 @@
-"""The last things about a run that failed: an error that can always be told, and no leftovers."""
+"""The last things about a run: an error that can always be told, and no leftovers."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from llm_stream.errors import InternalError
+from llm_stream.engine.runinfo import State
+from llm_stream.errors import InternalError, StreamError
 
 LAST_RESORT: Final[dict[str, Any]] = {
     "type": "/docs/errors#internal_error",
@@ -14,6 +16,22 @@ LAST_RESORT: Final[dict[str, Any]] = {
     "request": "",
 }
 """The problem of a run whose end could not be described: constant, so that it always can be."""
+
+STATES: Final[Mapping[str, State]] = {
+    "run.completed": "completed",
+    "run.failed": "failed",
+    "run.cancelled": "cancelled",
+}
+"""Type of the terminal event -> state of the run."""
+
+
+def tellable(error: BaseException, run: str) -> StreamError:
+    """The error itself if it is one of ours, else one that says nothing of it."""
+    if isinstance(error, StreamError):
+        return error
+    return InternalError(
+        "The service failed while it worked on this run. Its log has the details.", run=run
+    )
 
 
 def forget_frames(error: BaseException | None) -> None:

@@ -5,12 +5,12 @@ the queue: a reader costs one index, however slow it is. Nothing here awaits a
 socket, and nothing here is safe to call from another thread.
 """
 
-import asyncio
-import re
+import sys
 import time
-from collections.abc import AsyncGenerator, Callable
-from typing import Final, Self
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
+from llm_stream.engine.chapters import NOWHERE, Chapters, Place, parse_cursor, place_of
 from llm_stream.errors import InvalidCursor, OutputTooLarge
 from llm_stream.events import TERMINAL_TYPES, Event, Payload
 
@@ -20,7 +20,12 @@ EVENT_OVERHEAD_BYTES: Final = 200
 READ_BYTES: Final = 65_536
 """Most bytes that one `take` hands out, so that a slow reader pins no more than that."""
 
-_CURSOR: Final = re.compile(r"([1-9]\d{0,9})-([1-9]\d{0,9})", re.ASCII)
+
+class Gap(NamedTuple):
+    """Lost events: the cursor before them, and that of the first one behind them."""
+
+    after: str
+    first: str
 
 
 class LogSealed(RuntimeError):
@@ -33,12 +38,25 @@ class EventLog:
     Args:
         run: id of the run, part of every event.
         max_bytes: bound of the whole log (data and overhead), the terminal event excepted.
-        epoch: first half of every cursor; 1 unless another replica took the run over.
+        epoch: first half of every cursor appended here; over 1 in a run that was taken over.
+        earlier: events of lower epochs that the log begins with.
         clock: monotonic seconds; `t_ms` counts from the moment of construction.
     """
 
-    __slots__ = ("_bytes", "_clock", "_epoch", "_events", "_max_bytes", "_run", "_waiting",
-                 "born", "sealed")  # fmt: skip
+    __slots__ = (
+        "_bytes",
+        "_chapters",
+        "_clock",
+        "_earlier",
+        "_epoch",
+        "_events",
+        "_max_bytes",
+        "_run",
+        "_waiting",
+        "born",
+        "closed",
+        "sealed",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -46,17 +64,27 @@ class EventLog:
         *,
         max_bytes: int,
         epoch: int = 1,
+        earlier: Sequence[Event] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run = run
         self._max_bytes = max_bytes
         self._epoch = epoch
+        self._earlier = len(earlier)
         self._clock = clock
         self._events: list[Event] = []
         self._bytes = 0
         self._waiting: list[Callable[[], None]] = []
+        self._chapters = Chapters(None if earlier else Place(epoch, 1))
         self.born = clock()
-        self.sealed = False
+        self.sealed = self.closed = False
+        if earlier:
+            self.extend(earlier)
+            of_this_epoch = sum(place_of(event).epoch == epoch for event in earlier)
+            self._earlier -= of_this_epoch
+            self.born -= earlier[-1].t_ms / 1000
+            if not of_this_epoch:
+                self._chapters.begin(Place(epoch, 1), len(earlier), hole=False)
 
     def __len__(self) -> int:
         return len(self._events)
@@ -71,6 +99,16 @@ class EventLog:
         """Cursor of the newest event, "0" while there is none."""
         return self._events[-1].position if self._events else "0"
 
+    @property
+    def newest(self) -> Event:
+        """The newest event; there has to be one."""
+        return self._events[-1]
+
+    @property
+    def last(self) -> Place:
+        """Place of the newest event."""
+        return place_of(self._events[-1]) if self._events else NOWHERE
+
     def append(self, payload: Payload) -> Event:
         """Give the payload its place, encode it once and wake the readers.
 
@@ -78,13 +116,14 @@ class EventLog:
             OutputTooLarge: the log is full (a terminal event always fits).
             LogSealed: a terminal event is already there.
         """
-        if self.sealed:
+        if self.closed:
             raise LogSealed(f"{self._run} has ended; {payload['type']} came after it")
         t_ms = int((self._clock() - self.born) * 1000)
-        event = Event(self._epoch, len(self._events) + 1, self._run, t_ms, payload)
+        seq = len(self._events) - self._earlier + 1
+        event = Event(self._epoch, seq, self._run, t_ms, payload)
         size = len(event.data) + EVENT_OVERHEAD_BYTES
         if event.type in TERMINAL_TYPES:
-            self.sealed = True
+            self.sealed = self.closed = True
         elif self._bytes + size > self._max_bytes:
             raise OutputTooLarge(
                 f"The run produced more than {self._max_bytes} bytes of events. "
@@ -94,12 +133,40 @@ class EventLog:
         self._bytes += size
         self._events.append(event)
         if self._waiting:
-            # Each callback fires once; a reader that is behind is not registered. So many
-            # appends in one turn of the loop cost one wake-up a reader.
-            waiting, self._waiting = self._waiting, []
-            for wake in waiting:
-                wake()
+            self._wake()
         return event
+
+    def extend(self, events: Sequence[Event]) -> None:
+        """Take in what another replica's log has behind this one's last event.
+
+        A hole in the places is remembered; what is not behind the last event is left out. The
+        bound does not hold: the log was bounded where it was written.
+        """
+        for event in events:
+            place, last = place_of(event), self.last
+            if self.sealed or place <= last:
+                continue
+            if place != Place(last.epoch, last.seq + 1):
+                # An owner's last events may be lost with it; the first of the next tells that.
+                whole = (place.seq == 1 and last.epoch > 0) or place == Place(1, 1)
+                self._chapters.begin(place, len(self._events), hole=not whole)
+            self._events.append(event)
+            self._bytes += len(event.data) + EVENT_OVERHEAD_BYTES
+            self.sealed = event.is_terminal
+            self.closed |= self.sealed
+        if self._waiting:
+            self._wake()
+
+    def close(self) -> None:
+        """Take no more from the writer here; what comes is for `extend`."""
+        self.closed = True
+
+    def _wake(self) -> None:
+        # Each callback fires once; a reader that is behind is not registered. So many appends
+        # in one turn of the loop cost one wake-up a reader.
+        waiting, self._waiting = self._waiting, []
+        for wake in waiting:
+            wake()
 
     def locate(self, after: str) -> int:
         """Number of events at or before the cursor `after` (exclusive start of reading).
@@ -114,9 +181,10 @@ class EventLog:
             return 0
         if after == "now":
             return len(self)
-        match = _CURSOR.fullmatch(after)
-        if match and int(match[1]) == self._epoch and int(match[2]) <= len(self):
-            return int(match[2])
+        place = parse_cursor(after)
+        index = self._chapters.index_behind(place, len(self)) if place else None
+        if index is not None:
+            return index
         raise InvalidCursor(
             "The cursor was never issued for this run. Use the id of an event you received, "
             '"0" for the start or "now" for new events only.',
@@ -127,16 +195,37 @@ class EventLog:
     def slice(self, start: int, *, limit: int, max_bytes: int = READ_BYTES) -> list[Event]:
         """Up to `limit` events from index `start`, at least one if there is any.
 
-        Stops before the event that would exceed `max_bytes` of data.
+        Stops before the event that would exceed `max_bytes` of data, and before a hole.
         """
         found: list[Event] = []
         size = 0
-        for event in self._events[start : start + limit]:
+        stop = start + limit
+        if self._chapters.holes:
+            stop = min(stop, self._chapters.next_hole(start) or stop)
+        for event in self._events[start:stop]:
             size += len(event.data)
             if size > max_bytes and found:
                 break
             found.append(event)
         return found
+
+    def everything(self) -> list[Event]:
+        """Every event there is; across holes, where there are any."""
+        if self.holed:
+            return [*self._events]
+        return self.slice(0, limit=len(self), max_bytes=sys.maxsize)
+
+    @property
+    def holed(self) -> bool:
+        """Whether events were lost."""
+        return bool(self._chapters.holes)
+
+    def gap_at(self, index: int, after: str = "0") -> Gap | None:
+        """What a reader behind the cursor `after`, who goes on at `index`, has missed."""
+        if index not in self._chapters.holes:
+            return None
+        known, first = parse_cursor(after) or NOWHERE, place_of(self._events[index])
+        return Gap(after, str(first)) if known != Place(first.epoch, first.seq - 1) else None
 
     def notify(self, callback: Callable[[], None]) -> None:
         """Call `callback` once, at the next append. It must not raise or append."""
@@ -146,78 +235,3 @@ class EventLog:
         """Take a callback back; harmless if it has fired or was never there."""
         if callback in self._waiting:
             self._waiting.remove(callback)
-
-
-class Subscription:
-    """One reader's cursor in one log.
-
-    Read either with `batches` or, where one task serves many, with `take`
-    and `EventLog.notify`. `on_close` is called once, by `close`.
-    """
-
-    __slots__ = ("_on_close", "index", "log")
-
-    def __init__(
-        self, log: EventLog, index: int, on_close: Callable[[], None] | None = None
-    ) -> None:
-        self.log = log
-        self.index = index
-        self._on_close = on_close
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def behind(self) -> int:
-        """How many events are there to take."""
-        return len(self.log) - self.index
-
-    @property
-    def ended(self) -> bool:
-        """Whether the terminal event has been taken."""
-        return self.log.sealed and not self.behind
-
-    def take(self, *, limit: int = 1024, max_bytes: int = READ_BYTES) -> list[Event]:
-        """Events not yet taken, oldest first; empty when there are none. Never waits."""
-        found = self.log.slice(self.index, limit=limit, max_bytes=max_bytes)
-        self.index += len(found)
-        return found
-
-    async def wait(self) -> None:
-        """Return as soon as there is something to take, or at once if the log has ended.
-
-        Cancelling the wait leaves no trace.
-        """
-        # No await between this look and the registration, or an append could slip by.
-        if self.behind or self.log.sealed:
-            return
-        future = asyncio.get_running_loop().create_future()
-
-        def wake() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        self.log.notify(wake)
-        try:
-            await future
-        except asyncio.CancelledError:
-            self.log.forget(wake)
-            raise
-
-    async def batches(self) -> AsyncGenerator[list[Event]]:
-        """Yield everything there is, then what comes, until the terminal event was yielded."""
-        while not self.ended:
-            batch = self.take()
-            if batch:
-                yield batch
-            else:
-                await self.wait()
-
-    def close(self) -> None:
-        """Leave the log. Idempotent."""
-        on_close, self._on_close = self._on_close, None
-        if on_close is not None:
-            on_close()

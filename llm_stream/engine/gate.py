@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from llm_stream.errors import TooManyRuns
 
@@ -40,6 +40,10 @@ class Gate:
                 "Wait for a run to end, then try again.",
                 retry_after_ms=1000,
             )
+        return self.admit_patiently()
+
+    def admit_patiently(self) -> "Pass":
+        """Reserve a place, in the queue also where that is full."""
         self._admitted += 1
         return Pass(self)
 
@@ -95,3 +99,20 @@ class Pass:
         if not self._left:
             self._left = True
             self._gate._leave(self)  # noqa: SLF001 - gate and pass are one thing
+
+
+def admit_all(gates: Iterable[Gate]) -> list[Pass]:
+    """A place at each of these gates, or at none.
+
+    Raises:
+        TooManyRuns: one of them has no room.
+    """
+    passes: list[Pass] = []
+    try:
+        for gate in gates:
+            passes.append(gate.admit())  # noqa: PERF401 - those that were given have to be known
+    except TooManyRuns:
+        for ticket in passes:
+            ticket.leave()
+        raise
+    return passes

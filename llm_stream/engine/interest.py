@@ -30,13 +30,6 @@ class Interest:
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
 
-    @classmethod
-    def over(cls) -> "Interest":
-        """That in runs that have ended already, however many: nothing is decided any more."""
-        interest = cls(Client(), lambda: None)
-        interest.close()
-        return interest
-
     def join(self, client: Client) -> None:
         """One more client wants the run; its patience counts if it is the longer one."""
         self.claims[client.claim] = client.abandon_seconds
@@ -99,3 +92,27 @@ class Interest:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class NoInterest(Interest):
+    """That in runs which had ended when they began: one for all of them, it keeps nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Client(), lambda: None)
+        self.close()
+
+    def join(self, client: Client) -> None:
+        """Nothing to wait for."""
+
+    def release(self, claim: str | None) -> bool:
+        """Nothing to end."""
+        return False
+
+    def forget(self, claim: str) -> None:
+        """Nothing was promised."""
+
+    def reader_came(self) -> None:
+        """Readers are not counted."""
+
+    def reader_left(self) -> None:
+        """Readers are not counted."""

@@ -5,21 +5,38 @@ A recording holds the run's last, valid output: what a restart took back is not 
 
 import hashlib
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
+from pydantic import Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError
+from llm_stream.events import (
+    ItemCompleted,
+    ReasoningDelta,
+    StepCompleted,
+    StepStarted,
+    TextDelta,
+    TokenCounts,
+    ToolCalled,
+    ToolReturned,
+    Usage,
+)
 
 FORMAT: Final = 1
 """Of the encoded form; another one is not read."""
 
 NO_TIME: Final = {"queued_ms": 0, "first_token_ms": 0, "total_ms": 0}
 """Timings of an answer that was there."""
+
+DECODED: Final = 8
+"""How much more memory decoded JSON takes than its bytes, about."""
+
+_ITEMS: Final = frozenset({"item.completed", "tool.called"})
 
 _KEPT: Final = frozenset(
     {"text.delta", "reasoning.delta", "tool.called", "tool.returned", "step.started",
@@ -67,6 +84,13 @@ class Recording:
 
     def __post_init__(self) -> None:
         size = 1000 + sum(map(len, self.bodies)) + 150 * len(self.bodies)
+        # Decoded JSON takes several times its bytes: the result, and the items of the fold.
+        items = sum(
+            len(body) for kind, body in zip(self.kinds, self.bodies, strict=False) if kind in _ITEMS
+        )
+        if self.ending.get("result") is not None:
+            items += len(orjson.dumps(self.ending["result"]))
+        size += DECODED * items
         object.__setattr__(self, "size", size)
 
     @classmethod
@@ -146,11 +170,30 @@ class Recording:
         return made
 
 
-def _check(recording: Recording, payloads: Iterable[dict[str, Any]]) -> None:
+class _Ending(TypedDict):
+    type: Literal["run.completed"]
+    finish_reason: str
+    result: Any
+    text_sha256: str
+    text_chars: int
+    usage: TokenCounts
+    attempts: int
+
+
+_KeptPayload = Annotated[
+    TextDelta | ReasoningDelta | ToolCalled | ToolReturned | StepStarted | StepCompleted
+    | ItemCompleted | Usage,
+    Field(discriminator="type"),
+]  # fmt: skip
+_ENDING: Final = TypeAdapter(_Ending)
+_PAYLOADS: Final = TypeAdapter(list[_KeptPayload])
+
+
+def _check(recording: Recording, payloads: list[dict[str, Any]]) -> None:
+    _ENDING.validate_python(recording.ending)
+    _PAYLOADS.validate_python(payloads)
     digest = hashlib.sha256()
     for payload in payloads:
-        if payload["type"] not in _KEPT:
-            raise InvalidRecording(f"{payload['type']!r} is not recorded")
         if payload["type"] == "text.delta" and "step" not in payload:
             digest.update(payload["text"].encode())
     if digest.hexdigest() != recording.ending["text_sha256"]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Literal, Protocol
 
-from llm_stream.engine.replay import Replay
+from llm_stream.engine.replay import REPLAY_BYTES, Replay
 from llm_stream.engine.retention import Retention
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
@@ -40,6 +40,10 @@ class RunRegistry:
         retention_bytes: most bytes of finished runs' logs; the oldest go first.
         observers: told of each run.
         clock: monotonic seconds.
+
+    Attributes:
+        on_added: told of each run that can be found from now on, and of each replay that is read;
+            must not raise.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class RunRegistry:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._observers = observers
+        self.on_added: Callable[[Run], None] | None = None
         self._runs: dict[str, Run] = {}
         self._live: dict[str, Run] = {}
         self._shared: dict[str, Run] = {}
@@ -113,6 +118,8 @@ class RunRegistry:
         if share:
             self._shared[key] = run
         run.on_finished(self._on_finished)
+        if self.on_added is not None:
+            self.on_added(run)
         self._tell("run_started", run)
         return run, False
 
@@ -137,7 +144,9 @@ class RunRegistry:
     def add_replay(self, run: Replay) -> None:
         """Keep a replay, which has ended already, where it can be found."""
         self._runs[run.id] = run
-        self._replays.keep(run, run.size)
+        if self.on_added is not None:
+            run.on_read = self.on_added
+        self._replays.keep(run, REPLAY_BYTES)
         self._replays.retire()
         if self._timer is None:
             self._set_timer()
@@ -176,6 +185,14 @@ class RunRegistry:
             f"There is no run {run_id[:64]!r}. Use an id from X-Run-Id or GET /v1/runs.",
             field="run",
         )
+
+    def get(self, run_id: str) -> Run | None:
+        """The run of that id, whoever owns it; None if it is not here."""
+        return self._runs.get(run_id)
+
+    def everything(self) -> list[Run]:
+        """Every run that can be found, oldest first."""
+        return [*self._runs.values()]
 
     def newest(self, owner: str = "", *, hidden: bool = False) -> Iterator[Run]:
         """Runs of the owner, newest first; those asked for by recipes only if `hidden`."""

@@ -2,17 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import cached_property
 from typing import Final, Literal, cast
 
 import orjson
 
-from llm_stream.engine.eventlog import EVENT_OVERHEAD_BYTES, EventLog
-from llm_stream.engine.interest import Interest
+from llm_stream.engine.chapters import Place
+from llm_stream.engine.eventlog import READ_BYTES, EventLog
+from llm_stream.engine.interest import NoInterest
 from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
+from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
 from llm_stream.events import Event, Payload
 
@@ -20,13 +22,13 @@ Pace = Literal["instant", "recorded"] | float
 """How a replay streams: at once, as it once came, or so many pieces of text a second."""
 
 REPLAY_BYTES: Final = 1500
-"""What an instant replay costs of its own while nobody has read its events, about."""
+"""What an instant replay costs beside the recording, which all of its kind share, about."""
 
 
 class ReplayLog(EventLog):
-    """The log of an instant replay: sealed from the beginning, written when somebody reads it.
+    """The log of an instant replay: sealed from the beginning, and written anew for each reader.
 
-    A plain JSON answer is made of the recording and never needs the events.
+    So it holds nothing; a plain JSON answer, made of the recording, never needs the events.
     """
 
     __slots__ = ("_info", "_recording")
@@ -35,50 +37,54 @@ class ReplayLog(EventLog):
         super().__init__(info.id, max_bytes=0)
         self._recording = recording
         self._info = info
-        self.sealed = True
+        self.sealed = self.closed = True
 
     def __len__(self) -> int:
         return len(self._recording.bodies) + 2
-
-    @property
-    def bytes(self) -> int:
-        """Memory its events take."""
-        if not self._events:
-            self._write()
-        return self._bytes
 
     @property
     def cursor(self) -> str:
         """Cursor of the terminal event."""
         return f"1-{len(self)}"
 
-    def slice(self, start: int, *, limit: int, max_bytes: int = 65_536) -> list[Event]:
-        """See `EventLog.slice`."""
-        if not self._events:
-            self._write()
-        return super().slice(start, limit=limit, max_bytes=max_bytes)
+    @property
+    def newest(self) -> Event:
+        """The terminal event."""
+        return self._event(len(self) - 1)
 
-    def _write(self) -> None:
+    @property
+    def last(self) -> Place:
+        """Place of the terminal event."""
+        return Place(1, len(self))
+
+    def slice(self, start: int, *, limit: int, max_bytes: int = READ_BYTES) -> list[Event]:
+        """See `EventLog.slice`."""
+        found: list[Event] = []
+        size = 0
+        for index in range(start, min(start + limit, len(self))):
+            event = self._event(index)
+            size += len(event.data)
+            if size > max_bytes and found:
+                break
+            found.append(event)
+        return found
+
+    def _event(self, index: int) -> Event:
         recording, run = self._recording, self._run
-        again = Event.again
-        self._events = events = [
-            Event(1, 1, run, 0, self._info.started()),
-            *[
-                again(seq, run, 0, kind, body)
-                for seq, (kind, body) in enumerate(
-                    zip(recording.kinds, recording.bodies, strict=True), 2
-                )
-            ],
-            Event(1, len(self), run, 0, cast("Payload", recording.fold.terminal)),
-        ]
-        self._bytes = sum(len(event.data) + EVENT_OVERHEAD_BYTES for event in events)
+        if index == 0:
+            return Event(1, 1, run, 0, self._info.started())
+        if index > len(recording.bodies):
+            return Event(1, index + 1, run, 0, cast("Payload", recording.fold.terminal))
+        return Event.again(
+            index + 1, run, 0, recording.kinds[index - 1], recording.bodies[index - 1]
+        )
 
 
 class Replay(Run):
     """An instant replay: a run that had ended when it began, and costs no model call.
 
     Most of them are one JSON answer and never looked at again, so a replay is made of two
-    references; log and figures come when somebody asks for them.
+    references; log and figures come when somebody asks for them. It costs REPLAY_BYTES.
     """
 
     error = None
@@ -86,11 +92,20 @@ class Replay(Run):
     state = "completed"
     substituted = False
     # Nothing is left to decide about any of them.
-    interest = Interest.over()
+    interest = NoInterest()
+
+    on_read: Callable[["Replay"], object] | None = None
+    """Called when somebody reads the events, before that."""
 
     def __init__(self, info: RunInfo, recording: Recording) -> None:  # does all of `Run`'s
         self.info = info
         self.recording = recording
+
+    def subscribe(self, after: str = "0") -> Subscription:
+        """See `Run.subscribe`."""
+        if self.on_read is not None:
+            self.on_read(self)
+        return super().subscribe(after)
 
     @cached_property
     def log(self) -> ReplayLog:  # type: ignore[override]
@@ -100,12 +115,6 @@ class Replay(Run):
     @cached_property
     def _tally(self) -> Tally:  # type: ignore[override]
         return Tally.of(self.recording.ending, self.recording.kinds.count("text.delta"))
-
-    @property
-    def size(self) -> int:
-        """Bytes it costs at most, once its events have been read."""
-        recording = self.recording
-        return REPLAY_BYTES + recording.size + EVENT_OVERHEAD_BYTES * len(recording.bodies)
 
 
 async def paced(recording: Recording, pace: Pace) -> AsyncGenerator[Payload | Outcome]:

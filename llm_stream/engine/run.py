@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Final
 
-from llm_stream.engine.endings import LAST_RESORT, forget_frames
-from llm_stream.engine.eventlog import EventLog, Subscription
+from llm_stream.engine.endings import LAST_RESORT, STATES, forget_frames, tellable
+from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.gate import Pass
+from llm_stream.engine.insistence import Insistence
 from llm_stream.engine.interest import Interest
 from llm_stream.engine.runinfo import (
     CancelReason,
@@ -20,32 +20,28 @@ from llm_stream.engine.runinfo import (
     Source,
     State,
 )
+from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
-from llm_stream.errors import InternalError, StreamError
+from llm_stream.errors import InternalError
 from llm_stream.events import Event, Payload
-
-INSIST_SECONDS: Final = 1.0
-"""How long a cancelled task has to end before it is cancelled again."""
-
-INSIST_TIMES: Final = 3
-"""Cancels in all; then the run ends without its task, which may be a plugin's fault."""
 
 
 class Run:
     """One producing task, its log and its readers.
 
-    `run.started` is in the log when the constructor returns; the terminal event is
-    appended by the task's done-callback, because a task that is cancelled before its first step
-    never enters its body.
+    `run.started` is in the log when the constructor returns. The task's done-callback appends the
+    terminal event: a task that is cancelled before its first step never enters its body.
 
     Args:
         info: what it is about.
         max_log_bytes: bound of the log.
         describe_error: makes the problem object of `run.failed`.
         client: who launched it; without one it goes on for ever.
+        log: of a run that is taken over from another replica; it has begun already.
 
     Attributes:
         substituted: whether a fallback answered, here or in an inner run.
+        marks: what the answer can be invalidated by, {name: generation}; None: it is not kept.
     """
 
     def __init__(
@@ -55,6 +51,7 @@ class Run:
         max_log_bytes: int,
         describe_error: DescribeError,
         client: Client | None = None,
+        log: EventLog | None = None,
     ) -> None:
         self.info = info
         self.error: BaseException | None = None
@@ -62,14 +59,18 @@ class Run:
         self.interest = Interest(client or Client(), lambda: self.cancel("abandoned"))
         self.state: State = "queued"
         self.substituted = False
+        self.marks: Mapping[str, int] | None = None
         self._tally = Tally()
         self._describe_error = describe_error
         self._passes: Sequence[Pass] = ()
         self._reason: CancelReason | None = None
-        self._insisting: asyncio.TimerHandle | None = None
+        self._insistence = Insistence(self._go_on_without_task)
         self._finished: list[Callable[[Run], None]] = []
-        self.log = EventLog(info.id, max_bytes=max_log_bytes)
-        self.log.append(info.started())
+        self.log = EventLog(info.id, max_bytes=max_log_bytes) if log is None else log
+        if log is None:
+            self.log.append(info.started())
+        for event in self.log.everything():
+            self._tally.count(event.payload(), self._now_ms)
 
     @property
     def id(self) -> str:
@@ -84,7 +85,7 @@ class Run:
     @property
     def ending(self) -> bool:
         """Whether it has ended or was told to; nobody new should wait for it."""
-        return self.done or self._reason is not None
+        return self.log.closed or self._reason is not None
 
     @property
     def waits_for_slot(self) -> bool:
@@ -107,8 +108,7 @@ class Run:
             await ticket.enter(self._wait_in_line)
         self._tally.queued_ms = self._now_ms()
         self.state = "running"
-        outcome: Outcome | None = None
-        append, count = self.log.append, self._tally.count
+        outcome, append, count = None, self.log.append, self._tally.count
         async with aclosing(source):
             async for payload in source:
                 if isinstance(payload, Outcome):
@@ -122,7 +122,7 @@ class Run:
 
     def record(self, payload: Payload) -> None:
         """Append what is not of the recipe's own saying; not if the run has ended."""
-        if not self.done:
+        if not self.log.closed:
             self.log.append(payload)
             self._tally.count(payload, self._now_ms)
 
@@ -133,8 +133,8 @@ class Run:
         return int((time.monotonic() - self.log.born) * 1000)
 
     def _finish(self, task: asyncio.Task[Outcome]) -> None:
-        if self.done:
-            # Sealed before, because the task would not end; what became of it matters no more.
+        if self.log.closed:
+            # The task would not end, or the run was handed over: what became of it matters no more.
             _ = task.cancelled() or task.exception()
             return
         try:
@@ -147,16 +147,11 @@ class Run:
     def _conclude(self, task: asyncio.Task[Outcome]) -> None:
         self._tally.total_ms = self._now_ms()
         if task.cancelled():
-            self.state = "cancelled"
-            reason = self._reason or "shutdown"
-            self._seal({"type": "run.cancelled", "reason": reason, "usage": self._tally.usage()})
+            self._seal_cancelled()
         elif error := task.exception():
             self.state = "failed"
             self.error = error
-            shown = error if isinstance(error, StreamError) else InternalError(
-                "The service failed while it worked on this run. Its log has the details.",
-                run=self.id,
-            )  # fmt: skip
+            shown = tellable(error, self.id)
             problem = self._describe_error(shown, run=self.id, request=self.info.request)
             self._seal({"type": "run.failed", "error": problem})
         else:
@@ -164,11 +159,18 @@ class Run:
             self.substituted |= self._tally.attempts > 1
             self._seal(self._tally.completed(task.result()))
 
+    def _seal_cancelled(self) -> None:
+        self.state = "cancelled"
+        reason = self._reason or "shutdown"
+        self._seal({"type": "run.cancelled", "reason": reason, "usage": self._tally.usage()})
+
     def _seal(self, payload: Payload) -> None:
         self.log.append(payload)
+        self._end()
+
+    def _end(self) -> None:
         self.interest.close()
-        if self._insisting is not None:
-            self._insisting.cancel()
+        self._insistence.end()
         for ticket in self._passes:
             ticket.leave()
         finished, self._finished = self._finished, []
@@ -184,23 +186,33 @@ class Run:
     def cancel(self, reason: CancelReason) -> bool:
         """End the run early. True for the call that did it; the first reason stays."""
         # A second task.cancel() would interrupt the closing of the upstream.
-        if self.done or self._reason is not None or self.task is None:
+        if self.log.closed or self._reason is not None or self.task is None:
+            if reason == "shutdown" and self.log.closed and not self.done:
+                self._end()  # handed over: its end is told elsewhere
             return False
         self._reason = reason
-        self._insisting = asyncio.get_running_loop().call_later(INSIST_SECONDS, self._insist, 1)
-        return self.task.cancel()
+        return self._insistence.begin(self.task)
 
-    def _insist(self, times: int) -> None:
-        """The task has not ended a second after its cancel: ask again, then go on without it."""
-        if times < INSIST_TIMES and self.task is not None:
+    def hand_over(self) -> None:
+        """Another replica works on it from now on, and writes what comes: see `feed`."""
+        self.log.close()
+        if self.task is not None:
             self.task.cancel()
-            loop = asyncio.get_running_loop()
-            self._insisting = loop.call_later(INSIST_SECONDS, self._insist, times + 1)
-            return
-        self.state = "cancelled"
-        self._tally.total_ms = self._now_ms()
-        reason = self._reason or "shutdown"
-        self._seal({"type": "run.cancelled", "reason": reason, "usage": self._tally.usage()})
+        for ticket in self._passes:
+            ticket.leave()
+
+    def feed(self, events: Sequence[Event]) -> None:
+        """Take in what another replica has written behind the last event here."""
+        was_done = self.done
+        self.log.extend(events)
+        if self.done and not was_done:
+            self.state = STATES[self.log.newest.type]
+            self._end()
+
+    def _go_on_without_task(self) -> None:
+        if not self.log.closed:
+            self._tally.total_ms = self._now_ms()
+            self._seal_cancelled()
 
     def join(self, client: Client) -> None:
         """One more client wants the run; its patience counts if it is the longer one."""
@@ -221,11 +233,11 @@ class Run:
         """
         index = self.log.locate(after)
         self.interest.reader_came()
-        return Subscription(self.log, index, self.interest.reader_left)
+        return Subscription(self.log, index, self.interest.reader_left, after=after)
 
     def events(self) -> list[Event]:
         """Every event so far."""
-        return self.log.slice(0, limit=len(self.log), max_bytes=self.log.bytes)
+        return self.log.everything()
 
     def statistics(self) -> RunStatistics:
         """The run's figures now."""

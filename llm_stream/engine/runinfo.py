@@ -37,8 +37,8 @@ class RunInfo(NamedTuple):
     the first words of the prompt and is shown to the owner only. `parent` is the run whose
     recipe asked for this one; such runs are hidden from lists. `age_seconds` is how old the answer
     is and `ttl_seconds` how long it stays fresh, where it comes from the cache; `unrepeatable`
-    says that the same call made again could be answered otherwise. `created_at` is in seconds since
-    1970.
+    says that the same call made again could be answered otherwise. `refreshes` says that it
+    computes an answer anew that may be there. `created_at` is in seconds since 1970.
     """
 
     id: str
@@ -56,6 +56,7 @@ class RunInfo(NamedTuple):
     age_seconds: int | None = None
     ttl_seconds: int | None = None
     unrepeatable: bool = False
+    refreshes: bool = False
     created_at: float = 0.0
 
     def started(self) -> RunStarted:

@@ -37,6 +37,8 @@ class ModelAdapter:
         self._threads = threads
         self.id: str = model.model_id
         self.is_async = isinstance(model, (llm.AsyncModel, llm.AsyncKeyModel))
+        # What else tells its answers from those of another of this id; models of ours say it.
+        self.version = str(getattr(model, "version", ""))
 
     @property
     def supports_schema(self) -> bool:

@@ -80,6 +80,7 @@ class LocalModel(_Embedded, llm.AsyncModel):
             open_server=open_server,
         )
         super().__init__(model_id, engine)
+        self.version = weights.name
 
     @property
     def available(self) -> bool:

@@ -1,13 +1,14 @@
 """How a recipe asks a model: through the same door as every caller, never by itself."""
 
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.run import Run
+from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import StreamError, UpstreamFailed
+from llm_stream.naming import ulid
 from llm_stream.recipes.spec import RunSpec
 
 
@@ -80,3 +81,57 @@ class Inner:
         if isinstance(self.run.error, StreamError):
             return self.run.error
         return UpstreamFailed(f"An inner run of this recipe ended as {self.run.state}.")
+
+
+class Launched(Protocol):
+    """What a launch comes to."""
+
+    @property
+    def run(self) -> Run:
+        """The run, started, joined or replayed."""
+
+
+class Launch(Protocol):
+    """The door every run goes through; see `Launcher.launch`."""
+
+    def __call__(self, spec: RunSpec, *, claim: str) -> Awaitable[Launched]:
+        """Start, join or replay."""
+
+
+class Asking:
+    """How one run's recipe asks: an `Ask`.
+
+    Its inner runs pass no gate: the parent holds a slot already; were its children to wait for
+    others, parents could wait for each other for ever.
+    """
+
+    def __init__(self, parent: Run, launch: Launch) -> None:
+        self._parent = parent
+        self._launch = launch
+        self._reported: set[str] = set()
+
+    @asynccontextmanager
+    async def __call__(self, spec: RunSpec) -> AsyncIterator[Inner]:
+        """See `Ask`."""
+        parent = self._parent
+        spec = replace(
+            spec,
+            parent=parent.id,
+            request=parent.info.request,
+            cache=replace(spec.cache, pace="instant"),
+        )
+        claim = f"{parent.id}/{ulid()}"
+        run = (await self._launch(spec, claim=claim)).run
+        subscription = run.subscribe()
+        try:
+            yield Inner(run, subscription)
+        finally:
+            subscription.close()
+            run.release(claim)
+            parent.substituted |= run.substituted
+            # What comes from the cache was paid for before.
+            if run.id not in self._reported and run.info.cache != "hit":
+                self._reported.add(run.id)
+                for event in run.events():
+                    if event.type == "usage":
+                        parent.record(event.payload())

@@ -1,6 +1,7 @@
 """`RunSpec`: one validated request, frozen, and the fingerprint that is its identity."""
 
 import hashlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -9,8 +10,10 @@ import orjson
 from pydantic import TypeAdapter
 
 from llm_stream.engine.replay import Pace
+from llm_stream.engine.runinfo import CacheState, RunInfo
 from llm_stream.models.chunks import Message, ModelCall
 from llm_stream.models.timers import Timeouts
+from llm_stream.naming import ulid
 
 CacheMode = Literal["use", "refresh", "bypass", "only"]
 
@@ -50,15 +53,17 @@ class CacheControl:
 class RunSpec:
     """What is to be run. Names are resolved, templates rendered, options checked.
 
-    `model` and `fallback_models` are ids of the catalog. `owner` is the scope in which equal
-    runs may be shared. `input` is what recipes other than generate work on, as validated JSON;
-    `sample` tells apart calls that are meant to differ though all else is equal.
+    `model` and `fallback_models` are ids of the catalog, `model_version` is what else tells the
+    model's answers from those of another one of that id (`ModelAdapter.version`). `owner` is the
+    scope in which equal runs may be shared. `input` is what recipes other than generate work on,
+    as validated JSON; `sample` tells apart calls that are meant to differ though all else is equal.
     `abandon_seconds` is how long the run goes on without a reader, None =
     for ever. `parent` is the run whose recipe asks for this one.
     """
 
     recipe: str
     model: str
+    model_version: str = ""
     messages: tuple[Message, ...] = ()
     input: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -115,13 +120,16 @@ class RunSpec:
                 for m in self.messages
             ],
             "options": dict(self.options),
-            "schema": None if self.schema is None else dict(self.schema),
+            # In its own order: models write fields in the order they are asked for.
+            "schema": None if self.schema is None else orjson.dumps(dict(self.schema)).decode(),
             "template": None if self.template is None else self.template.hash,
             "owner": self.owner,
         }
         # Added only where used, so that a generate request keeps its fingerprint.
         if self.input is not None:
-            identity["input"] = dict(self.input)
+            identity["input"] = orjson.dumps(dict(self.input)).decode()
+        if self.model_version:
+            identity["model_version"] = self.model_version
         if also:
             identity["also"] = also
         if self.sample:
@@ -129,6 +137,28 @@ class RunSpec:
         if self.children:
             identity["children"] = [child.fingerprint() for child in self.children]
         return _digest(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS))
+
+
+def described(spec: RunSpec, key: str, cache: CacheState, **ages: int) -> RunInfo:
+    """What a new run of this spec is about; `ages` are those of an answer from the cache."""
+    return RunInfo(
+        id=f"run_{ulid()}",
+        recipe=spec.recipe,
+        model=spec.model,
+        key=key,
+        cache=cache,
+        unrepeatable=not spec.repeatable,
+        refreshes=spec.cache.mode == "refresh",
+        template=None if spec.template is None else str(spec.template),
+        title=spec.title,
+        owner=spec.owner,
+        parent=spec.parent,
+        request=spec.request,
+        tags=spec.tags,
+        structured=spec.schema is not None,
+        created_at=time.time(),
+        **ages,
+    )
 
 
 def dump_spec(spec: RunSpec) -> bytes:

@@ -48,7 +48,7 @@ class CacheBody(Body):
     mode: Literal["use", "refresh", "bypass", "only"] = "use"
     ttl_seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
     tags: Annotated[list[Name], Field(max_length=16)] = []
-    pace: Literal["instant", "recorded"] | Annotated[float, Field(gt=0, le=100_000)] = "instant"
+    pace: Literal["instant", "recorded"] | Annotated[float, Field(ge=1, le=100_000)] = "instant"
 
 
 class TimeoutsBody(Body):

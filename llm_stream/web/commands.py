@@ -21,7 +21,6 @@ from llm_stream.web.bodies import (
 from llm_stream.web.intake import Caller
 from llm_stream.web.problems import problem
 from llm_stream.web.recipes import spec_of
-from llm_stream.web.rest import cancel_reply
 from llm_stream.web.socket import Socket
 
 log = structlog.get_logger("llm_stream.socket")
@@ -83,14 +82,14 @@ async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
 
 async def subscribe(socket: Socket, frame: SubscribeFrame) -> dict[str, Any]:
     """Follow runs; each stream has its own status, so one that fails harms no other."""
-    streams = [_follow(socket, asked) for asked in frame.streams]
+    streams = [await _follow(socket, asked) for asked in frame.streams]
     return {"status": 200, "streams": streams}
 
 
-def _follow(socket: Socket, asked: StreamRequest) -> dict[str, Any]:
+async def _follow(socket: Socket, asked: StreamRequest) -> dict[str, Any]:
     try:
         socket.check_name(asked.stream)
-        run = socket.service.registry.find(asked.run)
+        run = await socket.service.runs.find(asked.run, after=asked.after)
         socket.open(asked.stream, run, asked.after)
     except StreamError as error:
         body = problem(error, run=asked.run, request=socket.request)
@@ -111,8 +110,9 @@ async def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> dict[str, Any]
 
 async def cancel(socket: Socket, frame: CancelFrame) -> dict[str, Any]:
     """Want a run no more. Asking twice releases this socket's claim once."""
-    run = socket.service.registry.find(frame.run)
-    return {"status": 200} | cancel_reply(run, socket.id)
+    runs = socket.service.runs
+    run = await runs.find(frame.run)
+    return {"status": 200, "run": run.id, **await runs.release(run, socket.id)}
 
 
 async def ping(_socket: Socket, _frame: PingFrame) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The cache over HTTP: find, read, drop, invalidate, recompute."""
 
+import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
@@ -8,7 +10,7 @@ from aiohttp import web
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from llm_stream.cache.answers import name_of
+from llm_stream.cache.names import name_of
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import UnknownEntry, UnknownModel
@@ -77,7 +79,7 @@ async def get_entry(request: web.Request) -> web.Response:
         structured=recording.structured,
     )
     body = answer(info, recording.fold, joined=False)
-    return json_response(described(entry) | {"answer": body})
+    return json_response(described(entry.about) | {"answer": body})
 
 
 @routes.delete("/v1/cache/{key}")
@@ -105,31 +107,28 @@ async def refresh(request: web.Request) -> web.StreamResponse:
     entry = await _entry(request)
     kind = chosen_type(request, JSON_TYPE, SSE_TYPE)
     caller = caller_of(request, kind)
-    spec = load_spec(entry.request)
-    spec = replace(spec, cache=replace(spec.cache, mode="refresh"), request=caller.request)
-    launch = await request.config_dict[SERVICE].launcher.launch(spec, claim=caller.claim)
+    service = request.config_dict[SERVICE]
+    try:
+        spec = load_spec(entry.request)
+    except ValueError as error:
+        raise UnknownEntry("The entry cannot be computed anew; drop it.", field="key") from error
+    spec = replace(
+        spec,
+        cache=replace(spec.cache, mode="refresh"),
+        request=caller.request,
+        abandon_seconds=service.intake.patience(caller),
+    )
+    launch = await service.launcher.launch(spec, claim=caller.claim)
     return await respond(request, launch, caller, kind)
 
 
-def described(entry: Stored) -> dict[str, Any]:
-    """An entry as a list shows it."""
-    recording, age = entry.recording, entry.age_seconds
-    stored_at = datetime.fromtimestamp(entry.stored_at, UTC).isoformat(timespec="milliseconds")
-    return {
-        "key": recording.key,
-        "recipe": recording.recipe,
-        "model": recording.model,
-        "template": recording.template,
-        "title": recording.title,
-        "tags": [n.partition("/tag:")[2] for n in entry.marks if "/tag:" in n],
-        "stored_at": stored_at,
-        "age_seconds": int(age),
-        "ttl_seconds": int(entry.fresh_seconds - age),
-        "bytes": entry.size,
-        "events": len(recording.bodies),
-        "usage": recording.ending["usage"],
-        "saves_ms": recording.total_ms,
-    }
+def described(about: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry as a list shows it; `about` as of `Stored.about`."""
+    facts = dict(about)
+    age = max(0.0, time.time() - facts["stored_at"])
+    stored_at = datetime.fromtimestamp(facts["stored_at"], UTC).isoformat(timespec="milliseconds")
+    ttl = int(facts.pop("fresh_seconds") - age)
+    return facts | {"stored_at": stored_at, "age_seconds": int(age), "ttl_seconds": ttl}
 
 
 async def _entry(request: web.Request) -> Stored:

@@ -90,7 +90,7 @@ async def health(request: web.Request) -> web.Response:
             "readers": registry.readers,
             "log_bytes": registry.log_bytes,
             "retention_seconds": settings.runs.retention_seconds,
-            "durable": False,
+            "durable": service.durable,
         },
         "sockets": len(service.sockets),
         "models": {
@@ -103,6 +103,8 @@ async def health(request: web.Request) -> web.Response:
         "templates": len(service.prompts),
         "history": None if service.history is None else service.history.facts().describe(),
     }
+    if service.replicas is not None:
+        body["replica"] = service.replicas.describe()
     return json_response(body)
 
 

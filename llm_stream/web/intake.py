@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -96,20 +96,22 @@ class Intake:
         return RunSpec(
             recipe=recipe,
             model=adapter.id,
+            model_version=adapter.version,
             options={**(template.options if template else {}), **body.options},
             template=template.ref if template else None,
             cache=CacheControl(
                 mode=body.cache.mode,
                 ttl_seconds=body.cache.ttl_seconds,
                 tags=tuple(body.cache.tags),
-                pace=body.cache.pace,
+                # Who waits for the whole has nothing of a pace.
+                pace="instant" if caller.waits else body.cache.pace,
             ),
             timeouts=self._timeouts(body, adapter),
             fallback_models=tuple(
                 self._catalog.find(name, field=f"fallback_models.{place}").id
                 for place, name in enumerate(fallbacks)
             ),
-            abandon_seconds=self._abandon_seconds(body, caller),
+            abandon_seconds=self.patience(caller, body.on_disconnect),
             tags=tuple(body.tags),
             owner=caller.owner,
             request=caller.request,
@@ -228,8 +230,11 @@ class Intake:
             asked.total_seconds or limits.total_seconds,
         )
 
-    def _abandon_seconds(self, body: CommonBody, caller: Caller) -> float | None:
-        policy = body.on_disconnect or ("continue" if caller.detached else self._runs.on_disconnect)
+    def patience(
+        self, caller: Caller, on_disconnect: Literal["continue", "cancel"] | None = None
+    ) -> float | None:
+        """Seconds a run goes on without readers for this caller; None = for ever."""
+        policy = on_disconnect or ("continue" if caller.detached else self._runs.on_disconnect)
         if policy == "continue":
             return None
         return 0.0 if caller.waits else self._runs.abandon_grace_seconds

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 from aiohttp import web
 
-from llm_stream.engine.eventlog import Subscription
+from llm_stream.engine.subscription import Subscription
 from llm_stream.events import Event
 from llm_stream.web.service import SERVICE
 from llm_stream.web.streaming import Framing, send

@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from llm_stream.engine.eventlog import Subscription
+from llm_stream.engine.subscription import Subscription
 
 TURN_BYTES: Final = 16_384
 """Most bytes one stream sends before the next one gets its turn."""
@@ -33,7 +33,9 @@ class Stream:
             self._outbox.ready(self)
 
     def frames(self) -> Iterator[bytes]:
-        """One text frame an event, around the bytes the log holds."""
+        """One text frame an event, around the bytes the log holds; one for lost events."""
+        if gap := self.subscription.gap():
+            yield orjson.dumps({"type": "gap", "stream": self.name, **gap._asdict()})
         for event in self.subscription.take(max_bytes=TURN_BYTES):
             # The client may have left the stream while the frame before was being written.
             if self.closed:

@@ -58,6 +58,8 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.Draining: Row(503, 4512, "The service is shutting down"),
     errors.CacheUnavailable: Row(503, 4500, "The cache is not available"),
     errors.BudgetExceeded: Row(503, 4500, "No answer in time"),
+    errors.OwnerLost: Row(503, 4500, "The replica that worked on the run is gone"),
+    errors.LogUnavailable: Row(503, 4503, "The shared log is not available"),
     errors.OutputTooLarge: Row(507, 4500, "The run produced too much output"),
     errors.InternalError: Row(500, 4500, "Internal error"),
 }

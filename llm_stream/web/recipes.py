@@ -135,13 +135,15 @@ def _reason(intake: Intake, body: ReasonBody, caller: Caller) -> RunSpec:
 def _batch(intake: Intake, body: BatchBody, caller: Caller) -> RunSpec:
     ids = [request.id or str(place) for place, request in enumerate(body.requests)]
     _unique(ids, "requests")
+    common = intake.common(body, caller, None, recipe="batch")
     children = []
     for place, request in enumerate(body.requests):
         if request.recipe == "batch":
             raise InvalidField("A batch has no batches.", field=f"requests.{place}.recipe")
         prefix = f"requests.{place}.input."
-        children.append(spec_of(intake, request.recipe, request.input, caller, prefix))
-    common = intake.common(body, caller, None, recipe="batch")
+        child = spec_of(intake, request.recipe, request.input, caller, prefix)
+        # What the batch says of the cache holds for those that say nothing.
+        children.append(child if "cache" in request.input else replace(child, cache=common.cache))
     return replace(
         common,
         input={"ids": ids, "concurrency": body.concurrency},

@@ -2,16 +2,16 @@
 
 import asyncio
 import re
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from aiohttp import web
 
-from llm_stream.engine.eventlog import Subscription
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
+from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import (
     InvalidField,
     RunCancelled,
@@ -34,7 +34,7 @@ from llm_stream.web.negotiation import (
 from llm_stream.web.problems import problem_response
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
-from llm_stream.web.views import answer, run_headers, snapshot, summary
+from llm_stream.web.views import answer, run_headers, snapshot, summary, summary_line
 
 PAGE_EVENTS: Final = 1000
 """Most events in one page of GET /v1/runs/{id}/events, and most runs in one list."""
@@ -42,9 +42,10 @@ PAGE_EVENTS: Final = 1000
 routes = web.RouteTableDef()
 
 
-def owned(request: web.Request) -> Run:
-    """The run named in the path."""
-    return request.config_dict[SERVICE].registry.find(request.match_info["run"])
+async def owned(request: web.Request, after: str = "0") -> Run:
+    """The run named in the path, to be read behind a cursor."""
+    service = request.config_dict[SERVICE]
+    return await service.runs.find(request.match_info["run"], after=after)
 
 
 async def start(request: web.Request) -> web.StreamResponse:
@@ -118,13 +119,13 @@ async def _find_or_launch(
     )
     if known is not None:
         try:
-            run = service.registry.find(known)
+            run = await service.runs.find(known)
         except (RunExpired, UnknownRun):
             pass  # the answer is gone; the key starts it anew
         else:
             if not run.ending or run.state in {"completed", "failed"}:
                 run.join(Client(caller.claim, spec.abandon_seconds))
-                return Launch(run, joined=True)
+                return Launch(run, joined=not isinstance(run, Replay))
     launch = await service.launcher.launch(spec, claim=caller.claim)
     if launch.joined:
         service.metrics.joins.inc()
@@ -156,26 +157,33 @@ async def _fold(
 
 @routes.get("/v1/runs")
 async def list_runs(request: web.Request) -> web.Response:
-    """Newest first; `?state=`, `?limit=` (1 to 1000, default 50), `?hidden=true`."""
-    registry = request.config_dict[SERVICE].registry
+    """Newest first; `?state=`, `?limit=` (1 to 1000, default 50), `?hidden=true`.
+
+    `complete` is false where other replicas' runs may be missing, and only then there.
+    """
+    service = request.config_dict[SERVICE]
     limit = number_of(request, "limit", 50)
     state = request.query.get("state")
-    runs = registry.newest(hidden=request.query.get("hidden") == "true")
-    chosen = [run for run in runs if state in {None, run.state}]
-    return json_response({"runs": [summary(run) for run in chosen[:limit]], "total": len(chosen)})
+    lines, complete = await service.runs.newest(
+        others=PAGE_EVENTS, hidden=request.query.get("hidden") == "true"
+    )
+    chosen = [line for line in lines if state in {None, line.state}]
+    runs = [summary_line(line) for line in chosen[:limit]]
+    told = {"runs": runs, "total": len(chosen)}
+    return json_response(told if complete else told | {"complete": False})
 
 
 @routes.get("/v1/runs/{run}")
 async def get_run(request: web.Request) -> web.Response:
     """The snapshot of one run."""
-    return json_response(snapshot(owned(request)))
+    return json_response(snapshot(await owned(request)))
 
 
 @routes.get("/v1/runs/{run}/events", allow_head=False)
 async def get_events(request: web.Request) -> web.StreamResponse:
     """Follow (SSE) or page (JSON) behind a cursor; 204 if nothing can follow it."""
-    run = owned(request)
     after = sse.cursor_of(request)
+    run = await owned(request, after)
     if chosen_type(request, JSON_TYPE, SSE_TYPE) == SSE_TYPE:
         subscription = run.subscribe(after)
         if after not in {"0", "now"}:
@@ -188,8 +196,10 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     start = run.log.locate(after)
     page = run.log.slice(start, limit=number_of(request, "limit", 100))
     more = start + len(page) < len(run.log)
-    body = b'{"events":[%b],"cursor":%b,"more":%b,"ended":%b}' % (
+    gap = run.log.gap_at(start, after)
+    body = b'{"events":[%b],%b"cursor":%b,"more":%b,"ended":%b}' % (
         b",".join([event.data for event in page]),
+        b'"gap":%b,' % orjson.dumps(gap._asdict()) if gap else b"",
         orjson.dumps(page[-1].position if page else run.log.cursor if after == "now" else after),
         orjson.dumps(more),
         orjson.dumps(run.done and not more),
@@ -203,17 +213,9 @@ async def cancel_run(request: web.Request) -> web.Response:
 
     `?claim=` is the `X-Run-Claim` of the reply that launched or joined it.
     """
-    return json_response(cancel_reply(owned(request), request.query.get("claim")))
-
-
-def cancel_reply(run: Run, claim: str | None) -> dict[str, Any]:
-    """Release a claim on the run, and say what came of it."""
-    run.release(claim)
-    return {
-        "run": run.id,
-        "state": "cancelled" if run.ending and not run.done else run.state,
-        "shared": not run.ending,
-    }
+    run = await owned(request)
+    told = await request.config_dict[SERVICE].runs.release(run, request.query.get("claim"))
+    return json_response({"run": run.id, **told})
 
 
 def number_of(request: web.Request, name: str, default: int, *, least: int = 1) -> int:

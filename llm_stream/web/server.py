@@ -17,17 +17,21 @@ from llm_stream.config import Settings
 from llm_stream.models.adapter import AnyModel
 from llm_stream.web.app import create_app
 from llm_stream.web.service import SERVICE
+from llm_stream.web.workers import fork_workers
 
 READERS_SECONDS: Final = 5.0
 """How long readers have, after the last run has ended, to take its end."""
 
+Announce = Callable[[str, web.Application], None]
+
 log = structlog.get_logger("llm_stream.server")
 
 
-def listen(host: str, port: int, send_buffer_bytes: int) -> socket.socket:
+def listen(host: str, port: int, send_buffer_bytes: int, *, shared: bool = False) -> socket.socket:
     """A bound TCP socket; accepted connections inherit its small send buffer.
 
-    With the kernel's own default a client that never reads looks fine for megabytes.
+    With the kernel's own default a client that never reads looks fine for megabytes. Where the
+    port is `shared`, other processes may bind it so too, and the kernel spreads connections.
 
     Raises:
         OSError: the address is in use or not ours.
@@ -36,6 +40,8 @@ def listen(host: str, port: int, send_buffer_bytes: int) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         bound.bind((host, port))
     except OSError:
@@ -94,8 +100,9 @@ async def drain(app: web.Application, stop_at_once: asyncio.Event) -> bool:
 
 async def run(
     settings: Settings,
-    announce: Callable[[str, web.Application], None],
+    announce: Announce,
     own_models: Sequence[AnyModel] = (),
+    lifeline: int | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, then drain. A second signal ends the process at once.
 
@@ -103,11 +110,13 @@ async def run(
         settings: the whole configuration.
         announce: called with the address (`http://host:port`) once requests are answered.
         own_models: further `llm` models, scripted ones say.
+        lifeline: descriptor of a pipe whose other end closes when the process should drain.
 
     Returns:
         The exit code: 0 also when runs had to be cancelled at the end of the drain.
     """
-    bound = listen(settings.server.host, settings.server.port, settings.server.send_buffer_bytes)
+    server = settings.server
+    bound = listen(server.host, server.port, server.send_buffer_bytes, shared=server.workers > 1)
     try:
         app = await create_app(settings, own_models)
         runner = await start(app, bound)
@@ -119,9 +128,15 @@ async def run(
     def on_signal() -> None:
         (again if asked.is_set() else asked).set()
 
+    def on_parent_gone(lifeline: int) -> None:
+        loop.remove_reader(lifeline)
+        asked.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
+    if lifeline is not None:
+        loop.add_reader(lifeline, on_parent_gone, lifeline)
     host, port = bound.getsockname()[:2]
     announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", app)
     await asked.wait()
@@ -156,10 +171,29 @@ def banner(address: str, app: web.Application) -> None:
     print("\n".join(lines), flush=True)  # noqa: T201 - this is for people, on standard output
 
 
+def _say_nothing(_address: str, _app: web.Application) -> None:
+    """Another worker has told."""
+
+
 def serve(settings: Settings) -> int:
-    """Configure logging, run the service, return the exit code. Blocks."""
+    """Configure logging, run the service, return the exit code. Blocks.
+
+    With `server.workers` over 1 it does so in as many processes, each of which returns here.
+    """
     logs.configure(settings.logging.level, settings.logging.format)
-    code = asyncio.run(run(settings, banner))
+    announce: Announce = banner
+    lifeline = None
+    if settings.server.workers > 1:
+        # Bound, not listening: it holds the port for the workers, and gets no connection.
+        server = settings.server
+        held = listen(server.host, server.port, server.send_buffer_bytes, shared=True)
+        worker = fork_workers(server.workers)
+        port = held.getsockname()[1]
+        settings = settings.model_copy(update={"server": server.model_copy(update={"port": port})})
+        lifeline = worker.lifeline
+        if not worker.speaks:
+            announce = _say_nothing
+    code = asyncio.run(run(settings, announce, lifeline=lifeline))
     if threading.active_count() > 1:
         # A sync model blocked in a read cannot be interrupted, and the interpreter would wait.
         sys.stdout.flush()

@@ -10,6 +10,8 @@ from aiohttp import web
 
 from llm_stream.cache.answers import AnswerCache
 from llm_stream.config import Settings
+from llm_stream.engine.directory import RunDirectory
+from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.history.history import History
 from llm_stream.launcher import Launcher
@@ -57,6 +59,8 @@ class Service:
     catalog: ModelCatalog
     prompts: PromptLibrary
     registry: RunRegistry
+    runs: RunDirectory
+    replicas: Replicas | None
     launcher: Launcher
     cache: AnswerCache
     history: History | None
@@ -68,6 +72,11 @@ class Service:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: Connections = field(default_factory=Connections)
     streams: Connections = field(default_factory=Connections)
+
+    @property
+    def durable(self) -> bool:
+        """Whether what runs say outlives this process, now."""
+        return self.replicas is not None and self.replicas.durable
 
     def goaway(self) -> dict[str, object]:
         """What a reader is told at a drain: when to come back, in milliseconds."""

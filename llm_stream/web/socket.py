@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from typing import Final
-from weakref import WeakSet
 
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.run import Run
@@ -32,7 +31,7 @@ class Socket:
         )
         self.outbox = Outbox(self._ended)
         self.closing: int | None = None
-        self._claimed: WeakSet[Run] = WeakSet()
+        self._claimed: set[Run] = set()
         self._ids: OrderedDict[str, None] = OrderedDict()
         self.streams: dict[str, Stream] = {}
         self._max_streams = limits.connection_streams
@@ -51,7 +50,7 @@ class Socket:
                 "streams": limits.connection_streams,
                 "message_bytes": limits.message_bytes,
                 "retention_seconds": settings.runs.retention_seconds,
-                "durable": False,
+                "durable": self.service.durable,
             },
         }
 
@@ -85,7 +84,8 @@ class Socket:
 
     def claim(self, run: Run) -> None:
         """This socket has launched or joined the run, and may cancel it."""
-        self._claimed.add(run)
+        # A run of another replica is held by nobody else, once it has no reader here.
+        self._claimed = {claimed for claimed in self._claimed if not claimed.done} | {run}
 
     def close_stream(self, stream: Stream) -> None:
         """Leave a stream."""

@@ -14,8 +14,11 @@ MAX_BYTES: Final = 16_777_216
 SPEC_BYTES: Final = 4096
 """What a spec costs beside its texts, about."""
 
-MAX_BODY_BYTES: Final = 262_144
-"""Larger ones are read each time: hashing them is not what they cost."""
+MAX_BODY_BYTES: Final = 16_384
+"""Larger ones are read each time: reading is not what they cost."""
+
+DECODED: Final = 25
+"""How much more memory a decoded body takes than its bytes, at worst."""
 
 
 class SpecMemo:
@@ -40,9 +43,13 @@ class SpecMemo:
         if known is not None:
             self._known.move_to_end(name)
             return replace(known, request=caller.request)
-        made = self._known[name] = make()
-        self._bytes += SPEC_BYTES + 2 * len(body)
+        made = make()
+        texts = sum(len(message.content) for message in made.messages)
+        if made.children or texts > MAX_BODY_BYTES:
+            return made
+        self._known[name] = made
+        self._bytes += SPEC_BYTES + DECODED * len(body)
         while self._bytes > MAX_BYTES:
             gone, _ = self._known.popitem(last=False)
-            self._bytes -= SPEC_BYTES + 2 * len(gone[-1])
+            self._bytes -= SPEC_BYTES + DECODED * len(gone[-1])
         return made

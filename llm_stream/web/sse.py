@@ -6,7 +6,7 @@ import orjson
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from llm_stream.engine.eventlog import Subscription
+from llm_stream.engine.subscription import Subscription
 from llm_stream.events import Event
 from llm_stream.web.service import SERVICE
 from llm_stream.web.streaming import Framing, send

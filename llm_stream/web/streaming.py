@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from llm_stream.engine.eventlog import Subscription
+from llm_stream.engine.subscription import Subscription
 from llm_stream.events import Event
 from llm_stream.web.pace import Pace
 from llm_stream.web.pulse import Pulse
@@ -55,6 +55,8 @@ async def send(
     helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(say_goaway())]
     try:
         while not subscription.ended:
+            if gap := subscription.gap():
+                await write(framing.notice("gap", gap._asdict()))
             if events := subscription.take():
                 await write(framing.events(events))
                 await pace.rest()

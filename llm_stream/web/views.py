@@ -1,9 +1,9 @@
 """How a run is shown: the folded answer, the snapshot, the line in a list, cache headers."""
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from llm_stream.engine.directory import Listed
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
@@ -52,22 +52,27 @@ def cache_facts(info: RunInfo, *, joined: bool) -> dict[str, Any]:
 
 
 def summary(run: Run) -> dict[str, Any]:
+    """A run as one line of GET /v1/runs."""
+    return summary_line(Listed.of(run))
+
+
+def summary_line(line: Listed) -> dict[str, Any]:
     """One line of GET /v1/runs."""
-    info = run.info
+    info = line.info
     return {
-        "id": run.id,
+        "id": info.id,
         "recipe": info.recipe,
         "model": info.model,
-        "state": run.state,
+        "state": line.state,
         "title": info.title,
-        "cursor": run.log.cursor,
+        "cursor": line.cursor,
         "key": info.key,
         "template": info.template,
         "tags": list(info.tags),
         "created_at": datetime.fromtimestamp(info.created_at, UTC).isoformat(
             timespec="milliseconds"
         ),
-        "statistics": asdict(run.statistics()),
+        "statistics": dict(line.statistics()),
     }
 
 
@@ -82,6 +87,8 @@ def snapshot(run: Run) -> dict[str, Any]:
         "items": fold.items,
         "usage": fold.usage,
     }
+    if run.log.holed:
+        body["incomplete"] = True
     for name in ("finish_reason", "result", "text_sha256", "error", "reason", "attempts"):
         if name in terminal:
             body[name] = terminal[name]

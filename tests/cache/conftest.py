@@ -1,6 +1,7 @@
 """Entries made by hand, and every kind of shelf."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,13 +33,18 @@ def recording(key: str = "k", **changes: Any) -> Recording:
     return Recording(**{**facts, **changes})
 
 
+def aged(entry: Stored, seconds: float) -> Stored:
+    """The entry as if it had been stored that long ago."""
+    return replace(entry, stored_at=entry.stored_at - seconds, born=entry.born - seconds)
+
+
 @pytest.fixture
 def make_entry() -> MakeEntry:
     """Makes an entry: `make_entry(key="k", marks={}, ...)`."""
 
     def make(key: str = "k", marks: dict[str, int] | None = None, **changes: Any) -> Stored:
         facts = {"request": b"{}", "marks": marks or {}, "fresh_seconds": 60.0}
-        return Stored(recording=recording(key), **{**facts, **changes})
+        return Stored(**{"recording": recording(key), **facts, **changes})
 
     return make
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from llm_stream.cache.answers import WARN_SECONDS, AnswerCache, names_of
+from llm_stream.cache.answers import WARN_SECONDS, AnswerCache
+from llm_stream.cache.names import names_of
 from llm_stream.cache.savings import Price, Savings
 from llm_stream.cache.shelf import MemoryShelf
 from llm_stream.cache.stored import Stored
@@ -27,7 +28,7 @@ class Broken(MemoryShelf):
         """Fail."""
         raise CacheUnavailable("gone")
 
-    async def write(self, key: str, entry: Stored, seconds: float) -> None:
+    async def write(self, key: str, entry: Stored, seconds: float) -> bool:
         """Fail."""
         raise CacheUnavailable("gone")
 

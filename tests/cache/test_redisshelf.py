@@ -1,14 +1,18 @@
 """The shelf in Redis: its memory is given back, its faults are bounded and short."""
 
+import asyncio
+from pathlib import Path
+
 import pytest
 import redis
 
+from llm_stream.cache.answers import AnswerCache
 from llm_stream.cache.redisshelf import CALL_SECONDS, REST_SECONDS, RedisShelf
 from llm_stream.errors import CacheUnavailable
 
 from ..engine.conftest import Clock
 from ..redisserver import RedisServer
-from .conftest import MakeEntry
+from .conftest import MakeEntry, recording
 from .test_shelf import marks, put, read
 
 
@@ -92,3 +96,89 @@ async def test_a_redis_that_hangs_costs_a_quarter_second(redis_server: RedisServ
 
     assert CALL_SECONDS * 0.9 <= seconds[0] < CALL_SECONDS * 4
     await shelf.close()
+
+
+async def test_a_crowd_waits_for_connections(
+    redis_shelf: RedisShelf, make_entry: MakeEntry
+) -> None:
+    """More calls at once than connections are all answered, and nobody takes Redis for dead."""
+    await put(redis_shelf, make_entry, "a", "/all:")
+
+    found = await asyncio.gather(*[read(redis_shelf, "a") for _ in range(400)])
+
+    assert None not in found
+    assert not redis_shelf.resting
+
+
+async def test_connections_that_a_restart_has_closed_are_made_anew(tmp_path: Path) -> None:
+    """After a restart the first call on every pooled connection is answered."""
+    server = RedisServer(tmp_path)
+    server.start()
+    shelf = RedisShelf(server.url, prefix="t", observe=lambda _seconds: None)
+    await asyncio.gather(*[read(shelf, "a") for _ in range(20)])
+    server.kill()
+    server.start()
+
+    for _ in range(20):
+        assert await read(shelf, "a") is None
+
+    await shelf.close()
+    server.kill()
+
+
+async def test_a_refusal_is_no_reason_to_rest(
+    redis_shelf: RedisShelf, redis_server: RedisServer, make_entry: MakeEntry
+) -> None:
+    """A Redis that answers with an error did answer: other calls go on."""
+    with redis.Redis(port=redis_server.port) as client:
+        client.lpush("t:a:/all:", "not a sorted set")
+    with pytest.raises(CacheUnavailable, match="refused"):
+        await redis_shelf.page("/all:", limit=1)
+
+    assert not redis_shelf.resting
+    assert await read(redis_shelf, "a") is None
+
+
+async def test_a_sweep_leaves_what_was_computed_anew(
+    redis_shelf: RedisShelf, make_entry: MakeEntry
+) -> None:
+    """An answer kept after the invalidation survives the giving back of memory."""
+    await put(redis_shelf, make_entry, "a", "/all:")
+    await redis_shelf.bump("/all:")
+    again = make_entry(
+        "a", await marks(redis_shelf, "/all:"), recording=recording("a", run="run_2")
+    )
+    await redis_shelf.write("a", again, 60)
+
+    await redis_shelf.swept()
+
+    assert await read(redis_shelf, "a") is not None
+    assert await redis_shelf.count("/all:") == 1
+
+
+async def test_expired_keys_do_not_stand_in_the_way(
+    redis_shelf: RedisShelf, make_entry: MakeEntry
+) -> None:
+    """Dropping by age goes past entries that have expired meanwhile."""
+    cache = AnswerCache(redis_shelf, ttl_seconds=60)
+    generations = await marks(redis_shelf, "/x")
+    for number in range(30):
+        entry = make_entry(f"k{number}", generations, stored_at=1e9 + number)
+        await redis_shelf.write(f"k{number}", entry, 0.001 if number < 25 else 60)
+    while await redis_shelf.count("/x") > 5:
+        pass  # they have a millisecond to live
+
+    assert await cache.invalidate("/x", older_than_seconds=10) == 5
+    assert await redis_shelf.older("/x", 10, limit=50) == []
+
+
+async def test_lists_go_with_their_entries(
+    redis_shelf: RedisShelf, redis_server: RedisServer, make_entry: MakeEntry
+) -> None:
+    """A name's lists live a little longer than its longest entry, not for ever."""
+    await redis_shelf.write("a", make_entry("a", await marks(redis_shelf, "/x")), 100)
+    await redis_shelf.write("b", make_entry("b", await marks(redis_shelf, "/x")), 10)
+
+    with redis.Redis(port=redis_server.port) as client:
+        assert 100 <= client.ttl("t:a:/x") <= 161
+        assert 100 <= client.ttl("t:x:/x") <= 161

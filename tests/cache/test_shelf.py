@@ -5,7 +5,7 @@ import pytest
 from llm_stream.cache.shelf import MemoryShelf, Shelf
 from llm_stream.cache.stored import Stored
 
-from .conftest import MakeEntry
+from .conftest import MakeEntry, aged, recording
 
 
 async def marks(shelf: Shelf, *names: str) -> dict[str, int]:
@@ -100,8 +100,8 @@ async def test_pages_are_newest_first(shelf: Shelf, make_entry: MakeEntry) -> No
         entry = make_entry(key, await marks(shelf, "/all:"), stored_at=1e9 + number)
         await shelf.write(key, entry, 60)
 
-    assert [e.recording.key for e in await shelf.page("/all:", limit=2)] == ["c", "b"]
-    assert [e.recording.key for e in await shelf.page("/all:", limit=2, skip=2)] == ["a"]
+    assert [about["key"] for about in await shelf.page("/all:", limit=2)] == ["c", "b"]
+    assert [about["key"] for about in await shelf.page("/all:", limit=2, skip=2)] == ["a"]
 
 
 async def test_looking_keeps_nothing_alive(memory: MemoryShelf, make_entry: MakeEntry) -> None:
@@ -131,7 +131,32 @@ async def test_entries_are_found_by_age(
 ) -> None:
     """`older` knows when an entry was stored."""
     entry = make_entry("a", await marks(shelf, "/all:"))
-    old = make_entry("a", entry.marks, stored_at=entry.stored_at - 100)
+    old = aged(entry, 100)
     await shelf.write("a", old, 60)
 
     assert await shelf.older("/all:", seconds, limit=10) == found
+
+
+async def test_who_began_earlier_replaces_nothing(shelf: Shelf, make_entry: MakeEntry) -> None:
+    """An answer of a run that began before the one that is kept comes too late."""
+    newer = make_entry("a", recording=recording("a", run="run_2"))
+    older = make_entry("a", recording=recording("a", run="run_1"))
+
+    assert await shelf.write("a", newer, 60)
+    assert not await shelf.write("a", older, 60)
+
+    found = await read(shelf, "a")
+    assert found is not None
+    assert found.recording.run == "run_2"
+
+
+async def test_odd_names_and_lives_are_kept(shelf: Shelf, make_entry: MakeEntry) -> None:
+    """Any text is a name; a life shorter than a millisecond, or of a year, is none too odd."""
+    name = '/tag:"*?[x]\\ \n\u20ac'
+    await put(shelf, make_entry, "a", name)
+    await shelf.write("b", make_entry("b"), 1e-9)
+    await shelf.write("c", make_entry("c"), 31_536_000)
+
+    assert [about["key"] for about in await shelf.page(name, limit=9)] == ["a"]
+    assert await shelf.bump(name) == 1
+    assert await read(shelf, "c") is not None

@@ -6,11 +6,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+import redis
 
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
+from ..redisserver import RedisServer
 from ..wire import SSE, WsClient, follow, speaking, sse_events
 
 CALL = {"prompt": "Plan a shop."}
@@ -323,24 +325,49 @@ async def test_an_answer_asked_before_an_invalidation_is_not_kept(
     assert (await client.ask())["cached"] is False
 
 
-async def test_a_stale_answer_is_given_and_computed_anew(
+async def stale(client: Client, **body: Any) -> Any:
+    """The first stale answer to a request whose answers are fresh for a millisecond."""
+    while True:
+        answer = await client.ask(cache={"ttl_seconds": 0.001}, **body)
+        if answer["cached"] and client.service.parts.cache.counts["stale"]:
+            return answer
+
+
+async def test_a_stale_answer_is_given_while_it_is_computed_anew(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """Everyone gets the old answer at once, the model is asked once, then the new one is there."""
+    held = Held(Script(chunks=("answer",)))
+    held.go.set()
+    client = Client(await start_service(held, cache={"stale_seconds": 1000}), http)
+    await client.ask(model="held", cache={"ttl_seconds": 0.001})
+    held.go.clear()
+
+    answers = [await stale(client, model="held") for _ in range(5)]
+
+    assert {answer["text"] for answer in answers} == {"answer"}
+    assert len(held.calls) == 2
+    held.go.set()
+    while client.service.parts.registry.live:
+        await asyncio.sleep(0)
+    assert (await client.ask(model="held"))["cached"] is True
+
+
+async def test_a_model_that_is_down_is_not_asked_for_every_stale_answer(
     start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
-    """Beyond its time an answer is still given, once, while the model is asked again."""
-    service = await start_service(cache={"stale_seconds": 1000})
-    client = Client(service, http)
-    model.respond = lambda _call: Script(chunks=(f"answer {len(model.calls)}",))
-    short = {"ttl_seconds": 1e-9}
-    await client.ask(cache=short)
+    """After an attempt to compute anew there is a pause, and no fallback is paid for."""
+    broken = ScriptedModel(
+        "broken", Script(), Script(fault=Fault(at=0, error=ConnectionError("down")))
+    )
+    client = Client(await start_service(broken, cache={"stale_seconds": 1000}), http)
+    asked: dict[str, Any] = {"model": "broken", "fallback_models": ["scripted"]}
+    await client.ask(cache={"ttl_seconds": 0.001}, **asked)
+    for _ in range(20):
+        await stale(client, **asked)
 
-    stale = await client.ask(cache=short)
-
-    assert (stale["text"], stale["cached"]) == ("answer 0", True)
-    assert stale["cache"]["ttl_seconds"] <= 0
-    (again,) = [run for run in service.parts.registry.newest() if run.info.cache == "miss"][:1]
-    async for _ in again.subscribe().batches():
-        pass
-    assert (await client.ask())["text"] == "answer 1"
+    assert len(broken.calls) == 2
+    assert not model.calls
 
 
 async def test_a_policy_keeps_repeatable_answers_only(
@@ -399,7 +426,7 @@ async def test_a_replay_keeps_its_pace(client: Client, model: ScriptedModel, pac
         {"ttl_seconds": 0},
         {"tags": [""]},
         {"tags": ["x"] * 17},
-        {"pace": 0},
+        {"pace": 0.5},
         {"pace": "fast"},
         {"other": 1},
     ],
@@ -422,3 +449,151 @@ async def test_a_replay_can_be_resumed(client: Client, model: ScriptedModel) -> 
     for place, event in enumerate(whole):
         rest = await follow(client.http, client.service.url, run, event.id or "")
         assert [e.data for e in rest] == [e.data for e in whole[place + 1 :]]
+
+
+async def test_a_crowd_of_misses_is_kept(client: Client, model: ScriptedModel) -> None:
+    """Two hundred equal calls at once are one call, and the next one is a hit."""
+    model.scripts = [Script(chunks=words(30))]
+
+    answers = await asyncio.gather(*[client.ask() for _ in range(200)])
+
+    assert len(model.calls) == 1
+    assert len({answer["text"] for answer in answers}) == 1
+    assert (await client.ask())["cached"] is True
+
+
+async def test_a_refresh_under_way_holds_nobody_up(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """Who may use the old answer gets it; a second refresh shares the first one."""
+    held = Held(Script(chunks=("answer",)))
+    held.go.set()
+    client = Client(await start_service(held), http)
+    await client.ask(model="held")
+    held.go.clear()
+    again: dict[str, Any] = {"cache": {"mode": "refresh"}, "model": "held"}
+    refreshes = [asyncio.create_task(client.ask(**again)) for _ in range(2)]
+    while client.service.parts.registry.readers < 2:
+        await asyncio.sleep(0)
+
+    assert (await client.ask(model="held"))["cached"] is True
+
+    held.go.set()
+    await asyncio.gather(*refreshes)
+    assert len(held.calls) == 2
+
+
+async def test_an_older_call_does_not_overwrite_a_refreshed_answer(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """A slow call that ends after a refresh that began later leaves the refreshed answer."""
+    held = Held(Script(chunks=("old",)), Script(chunks=("new",)))
+    client = Client(await start_service(held), http)
+    slow = asyncio.create_task(client.ask(model="held"))
+    while not held.calls:
+        await asyncio.sleep(0)
+    holding, held.go = held.go, asyncio.Event()
+    held.go.set()
+    assert (await client.ask(model="held", cache={"mode": "refresh"}))["text"] == "new"
+    holding.set()
+    assert (await slow)["text"] == "old"
+
+    assert (await client.ask(model="held"))["text"] == "new"
+
+
+async def test_nobody_joins_a_call_from_before_an_invalidation(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """Who asks after it gets an answer that was asked for after it."""
+    held = Held(Script(chunks=("before",)), Script(chunks=("after",)))
+    client = Client(await start_service(held), http)
+    early = asyncio.create_task(client.ask(model="held"))
+    while not held.calls:
+        await asyncio.sleep(0)
+    await client.send("POST", "/v1/cache/invalidate", {"all": True})
+    late = asyncio.create_task(client.ask(model="held"))
+    while len(held.calls) < 2:
+        await asyncio.sleep(0)
+    held.go.set()
+
+    assert (await early)["text"] == "before"
+    assert (await late)["text"] == "after"
+    assert (await client.ask(model="held"))["text"] == "after"
+
+
+async def test_tags_of_hits_joins_and_refreshes_count(client: Client, model: ScriptedModel) -> None:
+    """An answer can be invalidated by every tag somebody has asked for it with."""
+    await client.ask(cache={"tags": ["a"]})
+    await client.ask(cache={"tags": ["b"]})
+    await client.ask(cache={"mode": "refresh"})
+
+    _, listed = await client.send("GET", "/v1/cache")
+
+    assert sorted(listed["entries"][0]["tags"]) == ["a", "b"]
+    assert await client.send("POST", "/v1/cache/invalidate", {"tag": "b"}) == (200, {"dropped": 1})
+    assert (await client.ask())["cached"] is False
+
+
+async def test_a_batch_passes_its_cache_control_on(client: Client, model: ScriptedModel) -> None:
+    """What a batch says of the cache holds for its requests that say nothing themselves."""
+    await client.ask()
+    requests = [{"input": CALL}, {"input": CALL | {"cache": {"mode": "bypass"}}}]
+    _, only = await client.send(
+        "POST", "/v1/batch", {"requests": [{"input": CALL}], "cache": {"mode": "only"}}
+    )
+    assert (only["completed"], len(model.calls)) == (1, 1)
+
+    await client.send("POST", "/v1/batch", {"requests": requests})
+    await client.send("POST", "/v1/batch", {"requests": requests})
+
+    assert len(model.calls) == 3
+
+
+async def test_a_repeated_key_of_a_hit_is_a_hit(client: Client, model: ScriptedModel) -> None:
+    """Header and body of a call that is asked again by its key agree on where it came from."""
+    await client.ask()
+    for _ in range(2):
+        headers = {"Idempotency-Key": "k"}
+        status, body = await client.send("POST", "/v1/generate", CALL, **headers)
+        assert (status, body["cache"]["status"]) == (200, "hit")
+        assert client.headers["Cache-Status"].startswith("llm-stream; hit")
+
+
+async def test_replays_outlive_a_flood_of_others(client: Client, model: ScriptedModel) -> None:
+    """A hit can still be read after a thousand further hits."""
+    model.scripts = [Script(chunks=words(300))]
+    await client.ask()
+    run = (await client.ask())["id"]
+    for _ in range(1000):
+        await client.ask()
+
+    assert len(await follow(client.http, client.service.url, run)) == 303
+
+
+async def test_an_odd_entry_in_redis_is_a_miss(
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+    redis_server: RedisServer,
+) -> None:
+    """Whatever stands under the key - cut, foreign, of another request - the model is asked."""
+    client = Client(await start_service(cache={"url": redis_server.url}), http)
+    key = (await client.ask())["cache"]["key"]
+    await client.ask(prompt="another")
+    await client.service.parts.cache.settled()
+    with redis.Redis(port=redis_server.port) as server:
+        place = f"llm-stream:cache:e:{key}"
+        good = server.get(place)
+        assert isinstance(good, bytes)
+        (other,) = set(server.keys("llm-stream:cache:e:*")) - {place.encode()}
+        for odd in (
+            good[:200],
+            good.replace(b'"usage":{', b'"usages":{'),
+            good.replace(b'"run.completed"', b'"run.failed"'),
+            b"1" * 5000,
+            server.get(other),
+        ):
+            server.set(place, odd)
+            status, answer = await client.send("POST", "/v1/generate", CALL)
+            assert (status, answer["cached"], answer["text"]) == (200, False, "Hello, world.")
+            await client.service.parts.cache.settled()

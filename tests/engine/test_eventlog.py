@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from llm_stream.engine.eventlog import EventLog, LogSealed, Subscription
+from llm_stream.engine.eventlog import EventLog, LogSealed
+from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import InvalidCursor, OutputTooLarge
 from llm_stream.events import RunFailed, TextDelta
 

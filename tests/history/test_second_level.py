@@ -11,6 +11,7 @@ from llm_stream.cache.shelf import MemoryShelf
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import Recording
 
+from ..cache.conftest import aged
 from .conftest import MARKS, ended
 
 
@@ -72,8 +73,10 @@ async def test_an_answer_goes_back_on_the_shelf(archive: Archive) -> None:
     third = await cache.find(spec, key)
 
     assert first.entry is not None
-    assert first.entry is second.entry is third.entry
-    assert first.entry.marks == {"/all:": 0, "/tag:x": 0}
+    assert second.entry is not None
+    assert third.entry is not None
+    assert first.entry.recording is second.entry.recording is third.entry.recording
+    assert first.entry.marks.items() >= {"/all:": 0, "/tag:x": 0}.items()
     assert archive.asked == 1
     assert (cache.counts["restored"], cache.counts["hits"], cache.counts["misses"]) == (1, 3, 0)
     assert await cache.invalidate("/tag:x") == 1
@@ -84,9 +87,7 @@ async def test_an_answer_goes_back_on_the_shelf(archive: Archive) -> None:
 async def test_what_is_too_old_is_a_miss(archive: Archive) -> None:
     """Fresh for 60 s, then stale where the cache allows it, then nothing."""
     spec, key = await archived(archive)
-    archive.entries[key] = replace(
-        archive.entries[key], stored_at=archive.entries[key].stored_at - 90
-    )
+    archive.entries[key] = aged(archive.entries[key], 90)
     strict, lenient = cache_with(archive), cache_with(archive, stale_seconds=60)
     hour = cache_with(archive, stale_seconds=20)
 

@@ -9,7 +9,8 @@ from llm_stream.config import TemplatesSection
 from llm_stream.recipes.prompts import TemplateFault
 from llm_stream.resources import resource
 from llm_stream.testing import ScriptedModel
-from llm_stream.web.app import create_app, make_local, template_folder
+from llm_stream.web.app import create_app
+from llm_stream.web.parts import make_local, template_folder
 from llm_stream.web.service import SERVICE
 
 from ..conftest import settings

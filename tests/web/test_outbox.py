@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from llm_stream.engine.eventlog import EventLog, Subscription
+from llm_stream.engine.eventlog import EventLog
+from llm_stream.engine.subscription import Subscription
 from llm_stream.web.outbox import MAX_REPLIES, TURN_BYTES, Outbox, Stream
 
 

@@ -2,11 +2,9 @@
 
 import pytest
 
-from llm_stream.errors import InvalidField, StreamError, TooManyRuns
+from llm_stream.errors import InvalidField, StreamError, TooManyRuns, concrete_errors
 from llm_stream.resources import resource
 from llm_stream.web.problems import TABLE, problem, problem_response
-
-from ..errortree import concrete_errors
 
 
 def code_of(cls: type[StreamError]) -> str:

@@ -1,0 +1,1 @@
+"""Logs of runs on Redis Streams, shared by replicas: owners append, followers read."""

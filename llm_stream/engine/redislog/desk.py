@@ -1,0 +1,62 @@
+"""What other replicas ask of this one, about its runs."""
+
+from llm_stream.engine.directory import released
+from llm_stream.engine.redislog.audience import Audience
+from llm_stream.engine.redislog.post import Message, Post
+from llm_stream.engine.redislog.tail import LogTail
+from llm_stream.engine.registry import RunRegistry
+from llm_stream.engine.runinfo import Client
+
+
+class Desk:
+    """Obeys messages.
+
+    Args:
+        registry: runs of this process.
+        audience: who follows them.
+        tail: what this process follows itself.
+    """
+
+    def __init__(self, registry: RunRegistry, audience: Audience, tail: LogTail) -> None:
+        self._registry = registry
+        self._audience = audience
+        self._tail = tail
+
+    def answer(self, post: Post) -> None:
+        """Take what comes by this post from now on."""
+        post.handlers = {
+            "ring": self._ring,
+            "follow": self._follow,
+            "leave": self._leave,
+            "release": self._release,
+            "join": self._join,
+            "forget": self._forget,
+        }
+
+    def _ring(self, message: Message) -> None:
+        self._tail.ring(message["ring"])
+
+    def _follow(self, message: Message) -> Message | None:
+        run = self._audience.follows(message["from"], message["runs"])
+        return {"last": run.log.cursor} if run else None
+
+    def _leave(self, message: Message) -> None:
+        self._audience.leaves(message["from"], message["run"])
+
+    def _release(self, message: Message) -> Message | None:
+        run = self._registry.get(message["run"])
+        return dict(released(run, message["claim"])) if run else None
+
+    def _join(self, message: Message) -> Message | None:
+        client = Client(message["claim"], message["abandon_seconds"], message.get("inner", False))
+        key = message.get("key")
+        run = self._registry.joinable(key, client) if key else self._registry.get(message["run"])
+        if run is None or run.ending:
+            return None
+        run.join(client)
+        self._audience.follows(message["from"], [run.id])
+        return {"run": run.id}
+
+    def _forget(self, message: Message) -> None:
+        if run := self._registry.get(message["run"]):
+            run.interest.forget(message["claim"])

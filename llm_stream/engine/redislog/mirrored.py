@@ -1,0 +1,49 @@
+"""One run on its way to Redis: how much of it is there, and what brings the rest."""
+
+from dataclasses import asdict, dataclass, field
+
+from llm_stream.engine.chapters import place_of
+from llm_stream.engine.redislog.link import Command
+from llm_stream.engine.redislog.records import Keys, Record, write_end, write_events, write_facts
+from llm_stream.engine.run import Run
+from llm_stream.events import Event
+
+
+@dataclass(slots=True, eq=False)
+class Mirrored:
+    """A run and how much of it is in Redis.
+
+    Attributes:
+        spec: how to run it again, if somebody wants to know.
+        index: of the first event that is not in Redis, as far as is known.
+        described: whether its facts are there.
+        unsure: whether Redis has to be looked at before anything is written.
+        events: what is being written.
+    """
+
+    run: Run
+    spec: bytes = b""
+    index: int = 0
+    described: bool = False
+    unsure: bool = False
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the run's last event is being written."""
+        return bool(self.events) and self.events[-1].is_terminal
+
+    def commands(self, keys: Keys, replica: str, retention_ms: int) -> list[Command]:
+        """What writes the events, the facts before the first, and the end after the last."""
+        run, events = self.run, self.events
+        commands = write_events(keys, run.id, events[:-1] if self.ends else events)
+        if not self.described and events:
+            epoch, statistics = place_of(events[0]).epoch, asdict(run.statistics())
+            facts = Record(run.info, replica, epoch, "running", statistics, self.spec)
+            commands += write_facts(keys, facts)
+        if self.ends:
+            commands += [
+                write_end(keys, run.id, events[-1], run.statistics(), retention_ms),
+                ("SREM", keys.working(replica), run.id),
+            ]
+        return commands

@@ -1,0 +1,225 @@
+"""This process as one of several replicas: it mirrors its runs and follows those of others."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from ulid import ULID
+
+from llm_stream.engine.redislog.audience import Audience
+from llm_stream.engine.redislog.desk import Desk
+from llm_stream.engine.redislog.elsewhere import RemoteRuns
+from llm_stream.engine.redislog.flights import RedisFlights
+from llm_stream.engine.redislog.link import Command, RedisLink
+from llm_stream.engine.redislog.mirror import LogMirror
+from llm_stream.engine.redislog.post import Post
+from llm_stream.engine.redislog.records import Keys, Record
+from llm_stream.engine.redislog.remote import HandedOver
+from llm_stream.engine.redislog.tail import LogTail
+from llm_stream.engine.redislog.takeover import Policy, Watch
+from llm_stream.engine.registry import RunRegistry
+from llm_stream.engine.run import Run
+from llm_stream.engine.runinfo import DescribeError, RunInfo
+from llm_stream.errors import LogUnavailable
+from llm_stream.events import Event
+
+Restart = Callable[[RunInfo, bytes, int, Sequence[Event]], object]
+"""Runs a run that was taken over again, behind the events it has."""
+
+log = logging.getLogger(__name__)
+
+
+class Replicas:
+    """Other replicas' runs for this one's clients, and this one's for theirs.
+
+    Args:
+        link: the way to Redis; closed by `close`.
+        prefix: of all keys.
+        registry: runs of this process.
+        retention_seconds: how long an ended run's log stays.
+        lost_seconds: after how long at most a replica that says nothing is lost.
+        policy: what becomes of a lost replica's runs.
+        describe_error: makes the problem object of `run.failed`.
+
+    Attributes:
+        id: of this replica, new with every start.
+        restart: what runs a lost run again, where that is the policy.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it stands between
+        self,
+        link: RedisLink,
+        prefix: str,
+        registry: RunRegistry,
+        *,
+        retention_seconds: float,
+        lost_seconds: float,
+        policy: Policy,
+        describe_error: DescribeError,
+    ) -> None:
+        self.id = f"r_{ULID()}".lower()
+        self.link = link
+        self.restart: Restart = lambda *_: None
+        self._keys = Keys(prefix)
+        self._registry = registry
+        self._alive_ms = int(lost_seconds * 500)
+        self._pulse_seconds = lost_seconds / 12
+        self._tasks: list[asyncio.Task[None]] = []
+        self._incarnation = ""
+        self._post = Post(link, self._keys, self.id)
+        self._audience = Audience(registry.get, time.monotonic)
+        self.tail = LogTail(link, self._keys)
+        self.remote = RemoteRuns(link, self._keys, self._post, self.tail)
+        self.mirror = LogMirror(
+            link,
+            self._keys,
+            self.id,
+            retention_ms=int(retention_seconds * 1000),
+            audience=self._audience.of,
+            superseded=self._hand_over,
+            at_end=lambda run: self.flights.ended(run.info.key),
+        )
+        self.flights = RedisFlights(
+            link,
+            self._keys,
+            self.id,
+            self._post,
+            open_run=self.remote.open,
+            keep_spec=self.mirror.keep_spec if policy == "restart" else None,
+        )
+        self.watch = Watch(
+            link,
+            self._keys,
+            self.id,
+            confirm_seconds=lost_seconds / 4,
+            policy=policy,
+            retention_ms=int(retention_seconds * 1000),
+            describe_error=describe_error,
+            followed=lambda: [run.known for run in self.tail.runs.values() if run.known],
+            on_taken=self._on_taken,
+        )
+        Desk(registry, self._audience, self.tail).answer(self._post)
+        registry.on_added = self.mirror.add
+
+    @property
+    def durable(self) -> bool:
+        """Whether Redis takes what runs say."""
+        return not (self.link.broken or self.mirror.refusing)
+
+    def describe(self) -> dict[str, object]:
+        """How sharing goes, for /health."""
+        return {
+            "id": self.id,
+            "redis": self.mirror.refusing or ("no answer" if self.link.broken else "ok"),
+            "runs_behind": self.mirror.behind,
+            "runs_followed": len(self.tail.runs),
+            "runs_taken_over": self.watch.taken,
+        }
+
+    def start(self) -> None:
+        """Begin to write, to follow and to listen; `close` ends it."""
+        parts = {
+            "mirror": self.mirror.work(),
+            "tail": self.tail.work(),
+            "post": self._post.deliver(),
+            "inbox": self._post.listen(),
+            "pulse": self._live(),
+            "watch": self._watch(),
+        }
+        for name, work in parts.items():
+            task = asyncio.create_task(work, name=f"replicas-{name}")
+            task.add_done_callback(_report)
+            self._tasks.append(task)
+
+    async def close(self) -> None:
+        """Write what is left, for two seconds at most, and take leave."""
+        await self.mirror.catch_up()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        farewell: list[Command] = [("DEL", self._keys.alive(self.id))]
+        if not self.mirror.behind:
+            # Else the others take over, and end, what could not be written to its end.
+            farewell += [
+                ("DEL", self._keys.working(self.id)),
+                ("SREM", self._keys.replicas, self.id),
+            ]
+        try:
+            await self.link.send(farewell)
+        except LogUnavailable:
+            log.info("redis.no_farewell")
+        await self.link.close()
+
+    async def _live(self) -> None:
+        """Renew what has to be renewed, until cancelled."""
+        while True:
+            try:
+                await self._renew()
+            except LogUnavailable as error:
+                # Where this one cannot renew, others cannot either, and are not lost.
+                self.watch.forget()
+                log.debug("redis.not_renewed: %s", error)
+            self._audience.expire()
+            await self._follow_owners()
+            await asyncio.sleep(self._pulse_seconds)
+
+    async def _watch(self) -> None:
+        """Look after the others, until cancelled; apart from `_live`, for burying takes long."""
+        while True:
+            await asyncio.sleep(self._pulse_seconds)
+            if self._registry.draining:
+                continue
+            try:
+                await self.watch.look()
+            except LogUnavailable as error:
+                self.watch.forget()
+                log.debug("redis.not_watched: %s", error)
+
+    async def _follow_owners(self) -> None:
+        """Tell each owner which of its runs have readers here; find out who the owner is now."""
+        following: dict[str, list[str]] = {}
+        for run in [*self.tail.runs.values()]:
+            if run.known is not None and run.known.epoch < run.log.last.epoch:
+                with suppress(LogUnavailable):
+                    await self.remote.look_again(run.id)
+            if run.known is not None and run.readers:
+                following.setdefault(run.known.replica, []).append(run.id)
+        for replica, runs in following.items():
+            self._post.tell(replica, "follow", runs=runs)
+
+    async def _renew(self) -> None:
+        _, newly = await self.link.ask(
+            [
+                ("SET", self._keys.alive(self.id), "1", "PX", self._alive_ms),
+                ("SADD", self._keys.replicas, self.id),
+            ]
+        )
+        # Not every provider lets its customers ask.
+        (server,) = await self.link.send([("INFO", "server")])
+        incarnation = str(server.get("run_id")) if isinstance(server, dict) else "?"
+        if self._incarnation and (newly or incarnation != self._incarnation):
+            # Another Redis, or one that has forgotten us: it may lack any of our runs.
+            self.mirror.check(self._registry.everything())
+            self.watch.forget()
+        self._incarnation = incarnation
+
+    def _hand_over(self, run: Run) -> None:
+        log.warning("run.superseded: %s", run.id)
+        run.hand_over()
+        self.tail.follow(HandedOver(run))
+
+    async def _on_taken(self, record: Record) -> None:
+        if not record.ended:
+            copy = self.remote.of(record)
+            await self.tail.fill(copy)
+            self.restart(record.info, record.spec, record.epoch, copy.events())
+        if run := self.remote.known.get(record.info.id):
+            run.known = record
+        self.tail.ring(record.info.id)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s crashed", task.get_name(), exc_info=error)

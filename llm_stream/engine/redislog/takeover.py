@@ -1,0 +1,162 @@
+"""Replicas that are gone: noticed by every other one, and each of their runs taken over by one.
+
+A replica is gone when its sign of life has expired and stays away while Redis answers. Redis'
+own clock judges the sign, and a jump of it, a stall or a restart without data make no replica lost:
+the living renew theirs before the wait is over.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+from typing import Final, Literal
+
+import orjson
+
+from llm_stream.engine.chapters import place_of
+from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.records import LIVE_MS, Keys, Record, events_of, read_last
+from llm_stream.engine.runinfo import DescribeError
+from llm_stream.errors import OwnerLost
+from llm_stream.events import Event, Payload
+
+Policy = Literal["fail", "restart"]
+"""What becomes of a lost replica's run: it fails, or is run again under its id."""
+
+_TAKE: Final = """
+local owner = redis.call('HGET', KEYS[2], 'replica')
+local state = redis.call('HGET', KEYS[2], 'state')
+if owner and (owner ~= ARGV[1] or (state ~= 'running' and state ~= 'queued')) then return 0 end
+redis.call('XADD', KEYS[1], ARGV[4], 't', ARGV[5], 'd', ARGV[6])
+redis.call('HSET', KEYS[2], 'replica', ARGV[2], 'epoch', ARGV[3], 'state', ARGV[7],
+  'info', ARGV[8], 'statistics', ARGV[9])
+redis.call('PEXPIRE', KEYS[1], ARGV[10])
+redis.call('PEXPIRE', KEYS[2], ARGV[11])
+return 1
+"""
+"""One taker wins: the second finds another owner. From here on Redis refuses the old epoch."""
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """Looks after the other replicas.
+
+    Args:
+        link: the way to Redis.
+        keys: names.
+        replica: this one.
+        confirm_seconds: how long a sign of life has to be missing.
+        policy: what becomes of a lost run.
+        retention_ms: how long the log of a run that ends here stays.
+        describe_error: makes the problem object of `run.failed`.
+        followed: runs of others that have readers here.
+        on_taken: told of each run that is this replica's now.
+        clock: monotonic seconds.
+
+    Attributes:
+        taken: runs taken over so far.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a takeover needs
+        self,
+        link: RedisLink,
+        keys: Keys,
+        replica: str,
+        *,
+        confirm_seconds: float,
+        policy: Policy,
+        retention_ms: int,
+        describe_error: DescribeError,
+        followed: Callable[[], Iterable[Record]],
+        on_taken: Callable[[Record], Awaitable[None]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._link = link
+        self._keys = keys
+        self._replica = replica
+        self._confirm_seconds = confirm_seconds
+        self._policy = policy
+        self._retention_ms = retention_ms
+        self._describe_error = describe_error
+        self._followed = followed
+        self._on_taken = on_taken
+        self._clock = clock
+        self._missing: dict[str, float] = {}
+        self.taken = 0
+
+    def forget(self) -> None:
+        """Redis was away or took no signs: who seems to be missing may live."""
+        self._missing.clear()
+
+    async def look(self) -> None:
+        """Look at every replica, and take over what the lost ones have left.
+
+        Raises:
+            LogUnavailable: Redis does not answer; nobody is lost by that.
+        """
+        (members,) = await self._link.ask([("SMEMBERS", self._keys.replicas)])
+        others = {name.decode() for name in members} | {run.replica for run in self._followed()}
+        others.discard(self._replica)
+        if not others:
+            return
+        names = sorted(others)
+        signs = await self._link.ask([("EXISTS", self._keys.alive(name)) for name in names])
+        now = self._clock()
+        missing = {name for name, sign in zip(names, signs, strict=True) if not sign}
+        self._missing = {name: self._missing.get(name, now) for name in missing}
+        for name, since in [*self._missing.items()]:
+            if now - since >= self._confirm_seconds:
+                await self._bury(name)
+                del self._missing[name]
+
+    async def _bury(self, lost: str) -> None:
+        (members,) = await self._link.ask([("SMEMBERS", self._keys.working(lost))])
+        followed = {run.info.id: run for run in self._followed() if run.replica == lost}
+        runs = {run.decode() for run in members} | set(followed)
+        log.warning("replica.lost: %s with %d runs", lost, len(runs))
+        for run in sorted(runs):
+            await self._take(run, lost, followed.get(run))
+        await self._link.ask(
+            [("DEL", self._keys.working(lost)), ("SREM", self._keys.replicas, lost)]
+        )
+
+    async def _take(self, run: str, lost: str, known: Record | None) -> None:
+        facts, log_key = self._keys.facts(run), self._keys.log(run)
+        reply, last = await self._link.ask([("HGETALL", facts), read_last(self._keys, run)])
+        record = Record.read(reply) or known
+        if record is None or record.ended or record.replica != lost:
+            return
+        newest = events_of(last)
+        epoch = max(record.epoch, place_of(newest[-1]).epoch if newest else 0) + 1
+        restart = self._policy == "restart" and record.spec and record.info.parent is None
+        event = self._last_word(record, epoch, restart=bool(restart))
+        taken = replace(
+            record, replica=self._replica, epoch=epoch, state="running" if restart else "failed"
+        )
+        if restart:
+            # Before it is ours: were this process to die in between, others would find it.
+            await self._link.ask([("SADD", self._keys.working(self._replica), run)])
+        (won,) = await self._link.ask(
+            [("EVAL", _TAKE, 2, log_key, facts, lost, self._replica, epoch,
+              event.position, event.type, event.data, taken.state,
+              orjson.dumps(taken.info._asdict()), orjson.dumps(taken.statistics),
+              LIVE_MS if restart else self._retention_ms, LIVE_MS + self._retention_ms)]
+        )  # fmt: skip
+        if won:
+            self.taken += 1
+            await self._on_taken(taken)
+
+    def _last_word(self, record: Record, epoch: int, *, restart: bool) -> Event:
+        info = record.info
+        payload: Payload = {"type": "run.restarted", "reason": "owner_lost"}
+        if not restart:
+            error = OwnerLost(
+                "The replica that worked on this run is gone. Send the request again.",
+                retry_after_ms=0,
+                run=info.id,
+            )
+            problem = self._describe_error(error, run=info.id, request=info.request)
+            payload = {"type": "run.failed", "error": problem}
+        t_ms = max(0, int((time.time() - info.created_at) * 1000))
+        return Event(epoch, 1, info.id, t_ms, payload)

@@ -1,0 +1,124 @@
+"""A reader's cursor in a log."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Self
+
+from llm_stream.engine.chapters import Place, place_of
+from llm_stream.engine.eventlog import READ_BYTES, EventLog, Gap
+from llm_stream.errors import LogUnavailable
+from llm_stream.events import Event
+
+
+class Subscription:
+    """One reader's cursor in one log.
+
+    Read either with `batches` or, where one task serves many, with `take`
+    and `EventLog.notify`; there, ask for `gap` before every `take`.
+
+    Args:
+        log: what is read.
+        index: of the first event to take.
+        on_close: called once, by `close`.
+        after: the cursor the reader gave.
+        skip: hand out only what is behind this place: the reader has been further in the log
+            than this copy of it.
+    """
+
+    __slots__ = ("_after", "_on_close", "_skip", "_told", "index", "log")
+
+    def __init__(
+        self,
+        log: EventLog,
+        index: int,
+        on_close: Callable[[], None] | None = None,
+        *,
+        after: str = "0",
+        skip: Place | None = None,
+    ) -> None:
+        self.log = log
+        self.index = index
+        self._on_close = on_close
+        self._after = after
+        self._skip = skip
+        self._told = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def behind(self) -> int:
+        """How many events are there to take."""
+        return len(self.log) - self.index
+
+    @property
+    def ended(self) -> bool:
+        """Whether the terminal event has been taken."""
+        return self.log.sealed and not self.behind
+
+    def take(self, *, limit: int = 1024, max_bytes: int = READ_BYTES) -> list[Event]:
+        """Events not yet taken, oldest first; empty when there are none. Never waits."""
+        found = self.log.slice(self.index, limit=limit, max_bytes=max_bytes)
+        self.index += len(found)
+        if self._skip is not None and found:
+            found = [event for event in found if place_of(event) > self._skip]
+            self._skip = None if found else self._skip
+        if found:
+            self._after = found[-1].position
+        return found
+
+    def gap(self) -> Gap | None:
+        """What the reader misses before the event it would take next; said once."""
+        if not self.log.holed or self.index == self._told:
+            return None
+        self._told = self.index
+        return self.log.gap_at(self.index, self._after)
+
+    async def wait(self) -> None:
+        """Return as soon as there is something to take, or at once if the log has ended.
+
+        Cancelling the wait leaves no trace.
+        """
+        # No await between this look and the registration, or an append could slip by.
+        if self.behind or self.log.sealed:
+            return
+        future = asyncio.get_running_loop().create_future()
+
+        def wake() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self.log.notify(wake)
+        try:
+            await future
+        except asyncio.CancelledError:
+            self.log.forget(wake)
+            raise
+
+    async def batches(self) -> AsyncGenerator[list[Event]]:
+        """Yield everything there is, then what comes, until the terminal event was yielded.
+
+        Raises:
+            LogUnavailable: events were lost, so that what follows is not the whole.
+        """
+        while not self.ended:
+            if gap := self.gap():
+                raise LogUnavailable(
+                    f"Events between {gap.after} and {gap.first} of this run were lost. "
+                    "Send the request again.",
+                    retry_after_ms=1000,
+                )
+            batch = self.take()
+            if batch:
+                yield batch
+            else:
+                await self.wait()
+
+    def close(self) -> None:
+        """Leave the log. Idempotent."""
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()

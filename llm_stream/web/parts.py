@@ -1,0 +1,139 @@
+"""Parts of the service, made as the settings say."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from llm_stream.cache.answers import AnswerCache
+from llm_stream.cache.redisshelf import RedisShelf
+from llm_stream.cache.savings import Price
+from llm_stream.cache.shelf import MemoryShelf, Shelf
+from llm_stream.config import Settings
+from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.replicas import Replicas
+from llm_stream.engine.registry import RunRegistry
+from llm_stream.history.history import History
+from llm_stream.metrics import Metrics
+from llm_stream.models.adapter import AnyModel
+from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.keys import Keyring, keys_path
+from llm_stream.models.local import LocalModel
+from llm_stream.models.plugins import load_plugins
+from llm_stream.models.syncbridge import SyncThreads
+from llm_stream.models.weights import weights_path
+from llm_stream.models.wires.providers import Providers
+from llm_stream.recipes.batch import Batch
+from llm_stream.recipes.breakdown import Breakdown
+from llm_stream.recipes.evaluate import Evaluate
+from llm_stream.recipes.generate import Generate
+from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.recipes.reason import Reason
+from llm_stream.recipes.recipe import Recipe
+from llm_stream.resources import resource
+from llm_stream.web.problems import problem
+from llm_stream.web.views import answer
+
+
+def make_recipes(catalog: ModelCatalog, prompts: PromptLibrary) -> dict[str, Recipe]:
+    """The table of use cases."""
+    recipes: list[Recipe] = [
+        Generate(catalog, prompts, problem),
+        Evaluate(prompts),
+        Breakdown(prompts),
+        Reason(prompts),
+        Batch(answer, problem),
+    ]
+    return {recipe.name: recipe for recipe in recipes}
+
+
+def make_providers(settings: Settings) -> Providers:
+    """The configured providers, with the keys of the environment and of llm's store."""
+    return Providers(settings.providers, Keyring(os.environ, keys_path()))
+
+
+def make_catalog(
+    settings: Settings,
+    threads: SyncThreads,
+    own_models: Iterable[AnyModel],
+    providers: Providers,
+) -> ModelCatalog:
+    """Load the configured plugins and resolve every name. Blocking; up to some seconds."""
+    return ModelCatalog(
+        providers.take_over(load_plugins(settings.models.plugins)),
+        threads,
+        default=settings.models.default,
+        aliases={**providers.aliases, **settings.models.aliases},
+        own_models=own_models,
+    )
+
+
+def make_local(settings: Settings) -> LocalModel | None:
+    """The embedded model as configured, None if it is switched off."""
+    local = settings.local
+    if not local.enabled:
+        return None
+    return LocalModel(
+        model_id=local.model_id,
+        weights=Path(local.weights) if local.weights else weights_path(),
+        context_tokens=local.context_tokens,
+        parallel=local.parallel,
+        threads=local.threads,
+    )
+
+
+def make_history(settings: Settings) -> History | None:
+    """The history as configured, None if it is switched off."""
+    history = settings.history
+    if not history.enabled:
+        return None
+    return History(
+        Path(history.path) if history.path else None,
+        days=history.retention_days,
+        max_bytes=history.max_bytes,
+        fresh_seconds=settings.cache.ttl_seconds,
+        stale_seconds=settings.cache.stale_seconds,
+    )
+
+
+def make_cache(settings: Settings, metrics: Metrics, history: History | None) -> AnswerCache:
+    """The cache as configured, the history behind it; nothing is connected before a request."""
+    cache = settings.cache
+    shelf: Shelf
+    if cache.url:
+        shelf = RedisShelf(
+            cache.url, prefix=cache.prefix, observe=metrics.cache_redis_seconds.observe
+        )
+    else:
+        shelf = MemoryShelf(max_entries=cache.max_entries, max_bytes=cache.max_bytes)
+    return AnswerCache(
+        shelf,
+        ttl_seconds=cache.ttl_seconds,
+        stale_seconds=cache.stale_seconds,
+        policy=cache.policy if cache.enabled else "none",
+        prices={
+            name: Price(price.input_per_million, price.output_per_million)
+            for name, price in settings.cache.prices.items()
+        },
+        second=history,
+    )
+
+
+def make_replicas(settings: Settings, registry: RunRegistry) -> Replicas | None:
+    """This process as one of several replicas, None without a Redis to meet in."""
+    redis = settings.redis
+    if not redis.url:
+        return None
+    return Replicas(
+        RedisLink(redis.url),
+        redis.prefix,
+        registry,
+        retention_seconds=settings.runs.retention_seconds,
+        lost_seconds=redis.owner_lost_seconds,
+        policy=redis.on_owner_lost,
+        describe_error=problem,
+    )
+
+
+def template_folder(settings: Settings) -> Path:
+    """The folder of templates: the configured one, or the one that ships."""
+    return Path(settings.templates.folder) if settings.templates.folder else resource("templates")

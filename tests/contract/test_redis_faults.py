@@ -1,0 +1,235 @@
+"""Fault 4: whatever becomes of Redis, streams here go on, and what it lacks is written again."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import redis
+
+from llm_stream.testing import Script, ScriptedModel, words
+from llm_stream.testing.service import RunningService
+
+from ..conftest import StartService
+from ..redisserver import RedisServer
+from ..wire import SSE, WsClient, follow, reached, sse_events, start_async
+
+CHUNKS = 150
+
+
+class HeldModel(ScriptedModel):
+    """Says 50 words, then waits for the test before it says the rest."""
+
+    def __init__(self) -> None:
+        super().__init__("held", Script(chunks=words(CHUNKS)))
+        self.go = asyncio.Event()
+
+    async def pause(self, seconds: float) -> None:
+        if self.calls[-1].said >= 50:
+            await self.go.wait()
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis; one that keeps its data if the test says so."""
+    server = RedisServer(tmp_path, persistent=getattr(request, "param", False))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+async def held(server: RedisServer, start_service: StartService) -> Any:
+    """Two services, and a model that waits in mid-answer."""
+    model = HeldModel()
+    return [await start_service(model, redis={"url": server.url}) for _ in range(2)], model
+
+
+async def shared(service: RunningService) -> None:
+    """Wait until Redis has all that the service's runs have said."""
+    replicas = service.parts.replicas
+    assert replicas is not None
+    while replicas.mirror.behind or not replicas.durable:
+        await asyncio.sleep(0.01)  # another process' doing is not an event here
+
+
+async def begin(http: aiohttp.ClientSession, service: RunningService) -> str:
+    """A run whose model waits after 50 words, all of them in Redis."""
+    run, _ = await start_async(
+        http, service.url, prompt="x", model="held", on_disconnect="continue"
+    )
+    await reached(service.parts.registry.find(run), 51)
+    await shared(service)
+    return run
+
+
+async def health(http: aiohttp.ClientSession, service: RunningService) -> Any:
+    """What /health says of runs."""
+    async with http.get(f"{service.url}/health") as response:
+        return (await response.json())["runs"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", [True, False], indirect=True, ids=["with data", "empty"])
+async def test_redis_is_killed_and_comes_back(
+    held: Any, server: RedisServer, http: aiohttp.ClientSession
+) -> None:
+    """Killed in mid-run and restarted: here nothing is noticed, elsewhere nothing is missing."""
+    (ours, theirs), model = held
+    run = await begin(http, ours)
+    there = asyncio.create_task(follow(http, theirs.url, run))
+    await asyncio.sleep(0)
+    while not theirs.parts.replicas.tail.runs:
+        await asyncio.sleep(0.01)
+    server.kill()
+    model.go.set()
+
+    here = await follow(http, ours.url, run)
+    assert len(here) == CHUNKS + 3
+    assert not there.done()
+    server.start()
+    async with asyncio.timeout(10):
+        assert await there == here
+    assert await follow(http, theirs.url, run) == here
+    await shared(ours)
+    assert (await health(http, ours))["durable"] is True
+
+
+@pytest.mark.slow
+async def test_redis_stalls(held: Any, server: RedisServer, http: aiohttp.ClientSession) -> None:
+    """While it answers nothing, streams go on, runs start, and /health says what is not durable."""
+    (ours, theirs), model = held
+    run = await begin(http, ours)
+    loop = asyncio.get_running_loop()
+    with server.frozen():
+        model.go.set()
+        here = await follow(http, ours.url, run)
+        began = loop.time()
+        async with http.post(f"{ours.url}/v1/generate", json={"prompt": "new"}) as response:
+            assert response.status == 200
+        assert loop.time() - began < 1
+        began = loop.time()
+        async with http.get(f"{ours.url}/livez") as response:
+            assert response.status == 200
+        assert loop.time() - began < 0.05
+        assert (await health(http, ours))["durable"] is False
+        async with http.get(f"{theirs.url}/v1/runs/{run}") as response:
+            assert (response.status, (await response.json())["code"]) == (503, "log_unavailable")
+    await shared(ours)
+    await shared(theirs)
+
+    assert await follow(http, theirs.url, run) == here
+
+
+@contextmanager
+def full(client: Any) -> Iterator[None]:
+    """It has no room for anything."""
+    client.config_set("maxmemory", 1)
+    yield
+    client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def read_only(client: Any) -> Iterator[None]:
+    """It has become a replica of nobody."""
+    client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    yield
+    client.execute_command("REPLICAOF", "NO", "ONE")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", [full, read_only])
+async def test_redis_takes_no_writes(
+    held: Any, server: RedisServer, http: aiohttp.ClientSession, state: Any
+) -> None:
+    """Full or read-only: streams go on, it is told, and when it takes writes again it gets all."""
+    (ours, theirs), model = held
+    run = await begin(http, ours)
+    with redis.Redis(port=server.port) as client, state(client):
+        model.go.set()
+        here = await follow(http, ours.url, run)
+        assert len(here) == CHUNKS + 3
+        while (await health(http, ours))["durable"]:
+            await asyncio.sleep(0.01)
+    await shared(ours)
+
+    assert await follow(http, theirs.url, run) == here
+
+
+@pytest.mark.slow
+async def test_lost_events_are_told(
+    held: Any, server: RedisServer, http: aiohttp.ClientSession
+) -> None:
+    """Behind events that are gone a reader gets `gap` with the first cursor left, and goes on."""
+    (ours, theirs), model = held
+    model.go.set()
+    run = await begin(http, ours)
+    everything = await follow(http, ours.url, run)
+    await shared(ours)
+    key = f"llm-stream:{{{run}}}:log"
+    with redis.Redis(port=server.port) as client:
+        client.xtrim(key, minid="1-40", approximate=False)
+        client.xdel(key, *(f"1-{seq}" for seq in range(60, 70)))
+
+    async with http.get(
+        f"{theirs.url}/v1/runs/{run}/events", params={"after": "1-5"}, headers=SSE
+    ) as response:
+        seen = [event async for event in sse_events(response)]
+
+    gaps = [event.payload for event in seen if event.event == "gap"]
+    assert gaps == [{"after": "1-5", "first": "1-40"}, {"after": "1-59", "first": "1-70"}]
+    assert seen[0].event == "gap"
+    events = [event for event in seen if event.event is None]
+    assert events == everything[39:59] + everything[69:]
+
+    async with http.get(
+        f"{theirs.url}/v1/runs/{run}/events", params={"after": "1-5", "limit": 1000}
+    ) as response:
+        page = await response.json()
+    assert page["gap"] == gaps[0]
+    assert [event["id"] for event in page["events"]] == [f"1-{seq}" for seq in range(40, 60)]
+    assert page["more"] is True
+    async with http.get(f"{theirs.url}/v1/runs/{run}") as response:
+        assert (await response.json())["incomplete"] is True
+
+    ws = await WsClient.connect(http, theirs.url)
+    await ws.ask(type="subscribe", id="1", streams=[{"stream": "a", "run": run, "after": "1-5"}])
+    assert await ws.end_of("a") == [event.data for event in events]
+    assert [frame for frame in ws.others if frame["type"] == "gap"] == [
+        {"type": "gap", "stream": "a", **gap} for gap in gaps
+    ]
+    await ws.ws.close()
+
+
+async def test_an_expired_run_is_gone_everywhere(
+    held: Any, server: RedisServer, http: aiohttp.ClientSession
+) -> None:
+    """When its log is no longer kept, the other replica says 410."""
+    (ours, theirs), model = held
+    model.go.set()
+    run = await begin(http, ours)
+    await follow(http, ours.url, run)
+    await shared(ours)
+    with redis.Redis(port=server.port) as client:
+        client.delete(f"llm-stream:{{{run}}}:log")
+
+    async with http.get(f"{theirs.url}/v1/runs/{run}/events", headers=SSE) as response:
+        assert (response.status, (await response.json())["code"]) == (410, "run_expired")
+
+
+async def test_without_redis_it_starts_and_serves(
+    tmp_path: Path, start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """A Redis that is not there when the service starts costs durability, nothing else."""
+    server = RedisServer(tmp_path)
+    service = await start_service(redis={"url": server.url})
+
+    async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}) as response:
+        assert response.status == 200
+    async with http.get(f"{service.url}/v1/runs/run_x") as response:
+        assert response.status == 503
+    assert (await health(http, service))["durable"] is False

@@ -1,0 +1,333 @@
+"""Two replicas and a Redis: whatever runs on one is read, resumed and ended on the other."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import redis
+
+from llm_stream.testing import Fault, Script, ScriptedModel, words
+
+from ..conftest import StartService
+from ..redisserver import RedisServer, free_port
+from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async
+
+
+@pytest.fixture
+async def pair(redis_server: RedisServer, start_service: StartService) -> Any:
+    """Two services that share a Redis."""
+    return [await start_service(redis={"url": redis_server.url}) for _ in range(2)]
+
+
+async def test_a_run_is_the_same_bytes_on_the_other_replica(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A reader on the replica that does not own the run gets what the owner's readers get."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=words(200), delay_seconds=0.001)]
+    run, _ = await start_async(http, ours.url, prompt="x", on_disconnect="continue")
+
+    here, there = await asyncio.gather(follow(http, ours.url, run), follow(http, theirs.url, run))
+    again = await follow(http, theirs.url, run)
+
+    assert len(here) == 203
+    assert here == there == again
+
+
+async def test_every_cursor_resumes_on_the_other_replica(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Behind each cursor of an ended run the rest follows exactly, on SSE and on the socket."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=words(30))]
+    run, _ = await start_async(http, ours.url, prompt="x")
+    everything = [event.data for event in await follow(http, ours.url, run)]
+    ws = await WsClient.connect(http, theirs.url)
+
+    for seq in range(1, len(everything) + 1):
+        after = f"1-{seq}"
+        rest = [event.data for event in await follow(http, theirs.url, run, after)]
+        assert rest == everything[seq:]
+        await ws.ask(type="subscribe", id=after,
+                     streams=[{"stream": after, "run": run, "after": after}])  # fmt: skip
+        assert await ws.end_of(after) == everything[seq:]
+    await ws.ws.close()
+
+
+async def test_a_reader_changes_replicas_in_mid_stream(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Cut after every few events and resumed on the other replica, the pieces join to the whole."""
+    model.scripts = [Script(chunks=words(150), delay_seconds=0.001)]
+    run, _ = await start_async(http, pair[0].url, prompt="x", on_disconnect="continue")
+    pieces, after, drops = [], "0", 0
+    while True:
+        async with http.get(
+            f"{pair[drops % 2].url}/v1/runs/{run}/events?after={after}", headers=SSE
+        ) as response:
+            if response.status == 204:
+                break
+            budget = 11
+            async for event in sse_events(response):
+                pieces.append(event.data)
+                after = event.id or after
+                budget -= 1
+                if not budget:
+                    response.close()
+                    drops += 1
+                    break
+
+    assert drops > 10
+    assert pieces == [event.data for event in await follow(http, pair[0].url, run)]
+
+
+async def test_cursors_that_were_never_issued_are_refused(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Of a live run and of an ended one: the owner knows how far it has come."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=("a", "b"), fault=Fault(at=2, stall=True))]
+    run, _ = await start_async(http, ours.url, prompt="x", on_disconnect="continue")
+    await reached(ours.parts.registry.find(run), 3)
+    for after in ("1-4", "2-1", "1-0", "x"):
+        async with http.get(
+            f"{theirs.url}/v1/runs/{run}/events?after={after}", headers=SSE
+        ) as response:
+            assert (response.status, (await response.json())["code"]) == (400, "invalid_cursor")
+
+
+async def test_cancel_reaches_the_owner(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A run that is cancelled on the other replica ends on both, and its upstream is closed."""
+    ours, theirs = pair
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    run, _ = await start_async(http, ours.url, prompt="x", on_disconnect="continue")
+    await reached(ours.parts.registry.find(run), 2)
+
+    async with http.post(f"{theirs.url}/v1/runs/{run}/cancel") as response:
+        assert await response.json() == {"run": run, "state": "cancelled", "shared": False}
+    events = await follow(http, theirs.url, run)
+
+    assert events[-1].payload["type"] == "run.cancelled"
+    assert model.calls[0].closed.is_set()
+
+
+async def test_unknown_runs_are_unknown_everywhere(pair: Any, http: aiohttp.ClientSession) -> None:
+    """A run that no replica has is a 404."""
+    async with http.get(f"{pair[0].url}/v1/runs/run_x") as response:
+        assert response.status == 404
+
+
+async def ask(http: aiohttp.ClientSession, url: str, **body: Any) -> Any:
+    """A plain JSON answer."""
+    async with http.post(f"{url}/v1/generate", json=body) as response:
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+
+async def test_equal_calls_on_two_replicas_are_one_call(pair: Any, model: ScriptedModel) -> None:
+    """200 equal requests at once, spread over both: one upstream call, one run, one text."""
+    model.scripts = [Script(chunks=words(50), delay_seconds=0.03)]
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as crowd:
+        answers = await asyncio.gather(
+            *(ask(crowd, pair[number % 2].url, prompt="same") for number in range(200))
+        )
+
+    assert len(model.calls) == 1
+    assert len({answer["id"] for answer in answers}) == 1
+    assert {answer["text"] for answer in answers} == {"".join(words(50))}
+
+
+async def test_joining_in_mid_answer_starts_from_its_beginning(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A request on the other replica reads the run from its first event, and says it joined."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=words(60), delay_seconds=0.005)]
+    run, _ = await start_async(http, ours.url, prompt="same")
+    await reached(ours.parts.registry.find(run), 30)
+    async with http.post(
+        f"{theirs.url}/v1/generate", json={"prompt": "same"}, headers=SSE
+    ) as response:
+        assert response.headers["X-Run-Id"] == run
+        assert "collapsed" in response.headers["Cache-Status"]
+        joined = [event async for event in sse_events(response) if event.event is None]
+
+    assert joined == await follow(http, ours.url, run)
+    assert joined[0].id == "1-1"
+    assert len(model.calls) == 1
+
+
+async def test_cancel_of_one_of_two_sharing_replicas_ends_nothing(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A shared run goes on until the last client gives it up, wherever that one is."""
+    ours, theirs = pair
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    claims = []
+    for service in (ours, theirs):
+        async with http.post(
+            f"{service.url}/v1/generate",
+            json={"prompt": "same"},
+            headers={"Prefer": "respond-async"},
+        ) as response:
+            claims.append((service.url, response.headers["X-Run-Claim"]))
+            run = response.headers["X-Run-Id"]
+    assert len(model.calls) == 1
+
+    told = []
+    for url, claim in claims:
+        async with http.post(f"{url}/v1/runs/{run}/cancel?claim={claim}") as response:
+            told.append((await response.json())["shared"])
+
+    assert told == [True, False]
+    assert (await follow(http, theirs.url, run))[-1].payload["type"] == "run.cancelled"
+
+
+async def test_an_ended_call_frees_its_lease(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """An equal call on the other replica, after the end of the first, is started there at once."""
+    ours, theirs = pair
+    first = await ask(http, ours.url, prompt="same", cache={"mode": "use"})
+    await asyncio.sleep(0)
+    second = await ask(http, theirs.url, prompt="same", cache={"mode": "use"})
+
+    assert first["id"] != second["id"]
+    assert len(model.calls) == 2
+    assert first["text"] == second["text"]
+
+
+async def test_lists_have_the_runs_of_all_replicas(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """GET /v1/runs says the same everywhere, newest first; a recipe's inner runs are left out."""
+    ours, theirs = pair
+    first = (await ask(http, ours.url, prompt="one"))["id"]
+    second = (await ask(http, theirs.url, prompt="two"))["id"]
+    lists = []
+    for service in pair:
+        await follow(http, service.url, first)  # what can be followed there is listed there
+        await follow(http, service.url, second)
+        async with http.get(f"{service.url}/v1/runs") as response:
+            body = await response.json()
+            lists.append([(run["id"], run["state"], run["cursor"]) for run in body["runs"]])
+
+    assert [run for run, _, _ in lists[0]] == [second, first]
+    assert {state for _, state, _ in lists[0]} == {"completed"}
+    assert lists[0] == lists[1]
+
+
+async def test_health_and_metrics_tell_about_sharing(
+    pair: Any, http: aiohttp.ClientSession
+) -> None:
+    """Runs are durable, the replica has an id, calls to Redis are measured."""
+    await ask(http, pair[0].url, prompt="one")
+    async with http.get(f"{pair[0].url}/health") as response:
+        body = await response.json()
+    async with http.get(f"{pair[0].url}/metrics") as response:
+        text = await response.text()
+    ws = await WsClient.connect(http, pair[0].url)
+
+    assert body["runs"]["durable"] is True
+    assert body["replica"]["redis"] == "ok"
+    assert ws.others[0]["limits"]["durable"] is True
+    assert "llm_stream_redis_up 1.0" in text
+    assert "llm_stream_redis_seconds_count" in text
+    await ws.ws.close()
+
+
+async def test_leaving_on_the_other_replica_abandons_the_run(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """The last reader's leaving decides, wherever it reads: the owner ends the run at once."""
+    ours, theirs = pair
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    async with http.post(f"{ours.url}/v1/generate", json={"prompt": "x"}, headers=SSE) as here:
+        run = here.headers["X-Run-Id"]
+        held = ours.parts.registry.find(run)
+        held.interest.patience_seconds = 0.0
+        async with http.get(f"{theirs.url}/v1/runs/{run}/events", headers=SSE) as there:
+            while held.readers < 2:
+                await asyncio.sleep(0.01)  # the other replica's word is under way
+            here.close()
+            while held.readers > 1:
+                await asyncio.sleep(0.01)
+            assert not held.ending
+            there.close()
+        await ended(held)
+
+    assert held.events()[-1].decode()["reason"] == "abandoned"
+    assert model.calls[0].closed.is_set()
+
+
+async def test_a_replay_is_followed_elsewhere(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """An answer out of one replica's cache can be read again on the other."""
+    ours, theirs = pair
+    await ask(http, ours.url, prompt="one")
+    again = await ask(http, ours.url, prompt="one")
+
+    assert again["cached"] is True
+    async with http.get(f"{theirs.url}/v1/runs/{again['id']}") as response:
+        # Nobody has seen an event of it yet.
+        assert response.status == 404
+    here = await follow(http, ours.url, again["id"])
+    assert await follow(http, theirs.url, again["id"]) == here
+    assert await follow(http, theirs.url, again["id"], here[1].id or "") == here[2:]
+
+
+async def test_pages_behind_a_cursor_are_the_same_elsewhere(
+    pair: Any, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """JSON pages and snapshots of another replica's live run say what its owner says."""
+    ours, theirs = pair
+    model.scripts = [Script(chunks=words(20), fault=Fault(at=20, stall=True))]
+    run, _ = await start_async(http, ours.url, prompt="x", on_disconnect="continue")
+    await reached(ours.parts.registry.find(run), 21)
+    said = []
+    for path in (f"/v1/runs/{run}/events?after=1-21", f"/v1/runs/{run}/events?after=0"):
+        for service in (theirs, ours):
+            async with http.get(service.url + path) as response:
+                assert response.status == 200
+                said.append(await response.json())
+
+    assert said[0] == said[1]
+    assert said[2] == said[3]
+    assert said[0]["events"] == []
+
+
+@pytest.mark.slow
+async def test_it_works_on_a_cluster(
+    tmp_path: Path, start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """A Redis in cluster mode, which refuses commands over several slots, serves all of this."""
+    server = RedisServer(tmp_path)
+    server.start("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    try:
+        with redis.Redis(port=server.port) as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
+                await asyncio.sleep(0.01)  # another process' doing is not an event here
+        ours, theirs = [await start_service(redis={"url": server.url}) for _ in range(2)]
+        model.scripts = [Script(chunks=words(100), delay_seconds=0.002)]
+        run, _ = await start_async(http, ours.url, prompt="x")
+        joined, _ = await start_async(http, theirs.url, prompt="x")
+        here, there = await asyncio.gather(
+            follow(http, ours.url, run), follow(http, theirs.url, run)
+        )
+        async with http.get(f"{theirs.url}/v1/runs") as response:
+            listed = [line["id"] for line in (await response.json())["runs"]]
+
+        assert joined == run
+        assert here == there
+        assert listed == [run]
+        assert ours.parts.replicas is not None
+        assert ours.parts.replicas.durable
+    finally:
+        server.kill()

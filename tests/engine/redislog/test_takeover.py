@@ -1,0 +1,116 @@
+"""Who is lost, who is not, and who takes over."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from llm_stream.engine.chapters import NOWHERE
+from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.records import (
+    Keys,
+    Record,
+    events_of,
+    read_events,
+    write_events,
+    write_facts,
+)
+from llm_stream.engine.redislog.takeover import Watch
+from llm_stream.engine.runinfo import RunInfo
+from llm_stream.events import Event
+
+from ...redisserver import RedisServer
+from ..conftest import Clock, describe
+
+KEYS = Keys("test")
+INFO = RunInfo(id="run_1", recipe="generate", model="m", key="k")
+
+
+@pytest.fixture
+async def link(redis_server: RedisServer) -> Any:
+    """A way to a real Redis, in which `r_dead` works on a run of one event."""
+    link = RedisLink(redis_server.url)
+    first = Event(1, 1, INFO.id, 0, INFO.started())
+    record = Record(INFO, "r_dead", 1, "running", {}, b"")
+    await link.ask([*write_events(KEYS, INFO.id, [first]), *write_facts(KEYS, record)])
+    await link.ask([("SADD", KEYS.replicas, "r_dead")])
+    yield link
+    await link.close()
+
+
+def watch(link: RedisLink, name: str, clock: Clock, taken: list[Any]) -> Watch:
+    """A replica's eye on the others; it waits 5 seconds before it believes."""
+
+    async def on_taken(record: Record) -> None:
+        taken.append((name, record))
+
+    return Watch(
+        link, KEYS, name, confirm_seconds=5, policy="fail", retention_ms=60_000,
+        describe_error=describe, followed=list, on_taken=on_taken, clock=clock,
+    )  # fmt: skip
+
+
+async def log_of(link: RedisLink) -> list[Event]:
+    """What Redis has of the run."""
+    (reply,) = await link.ask([read_events(KEYS, INFO.id, NOWHERE)])
+    return events_of(reply)
+
+
+async def test_one_of_many_takers_wins(link: RedisLink, clock: Clock) -> None:
+    """Ten replicas that see the same loss at once write one end."""
+    taken: list[Any] = []
+    eyes = [watch(link, f"r_{number}", clock, taken) for number in range(10)]
+    await asyncio.gather(*(eye.look() for eye in eyes))
+    assert taken == []
+    clock.now += 5
+    await asyncio.gather(*(eye.look() for eye in eyes))
+
+    assert len(taken) == 1
+    assert [event.position for event in await log_of(link)] == ["1-1", "2-1"]
+    assert (await log_of(link))[-1].decode()["error"]["code"] == "owner_lost"
+    assert sum(eye.taken for eye in eyes) == 1
+
+
+async def test_the_old_owner_is_refused(link: RedisLink, clock: Clock) -> None:
+    """After a takeover Redis takes no event of the old epoch."""
+    eye = watch(link, "r_1", clock, [])
+    await eye.look()
+    clock.now += 5
+    await eye.look()
+    late = Event(1, 2, INFO.id, 0, {"type": "text.delta", "text": "x"})
+    (reply,) = await link.send(write_events(KEYS, INFO.id, [late]))
+
+    assert "equal or smaller" in str(reply)
+
+
+@pytest.mark.parametrize("how", ["renewed", "redis was away"])
+async def test_who_comes_back_in_time_is_not_lost(link: RedisLink, clock: Clock, how: str) -> None:
+    """A sign of life that was lost - a clock jumped, Redis restarted - and renewed loses no run."""
+    taken: list[Any] = []
+    eye = watch(link, "r_1", clock, taken)
+    await eye.look()
+    clock.now += 4
+    if how == "renewed":
+        await link.ask([("SET", KEYS.alive("r_dead"), "1", "PX", 60_000)])
+        await eye.look()
+        await link.ask([("DEL", KEYS.alive("r_dead"))])
+    else:
+        eye.forget()
+    clock.now += 4
+    await eye.look()
+
+    assert taken == []
+    assert len(await log_of(link)) == 1
+
+
+async def test_ended_runs_are_left_alone(link: RedisLink, clock: Clock) -> None:
+    """A lost replica's run that has its end gets no other one."""
+    await link.ask([("HSET", KEYS.facts(INFO.id), "state", "completed")])
+    eye = watch(link, "r_1", clock, [])
+    await eye.look()
+    clock.now += 5
+    await eye.look()
+
+    assert len(await log_of(link)) == 1
+    (known,) = await link.ask([("SMEMBERS", KEYS.replicas)])
+    assert known == set()

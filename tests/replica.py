@@ -1,0 +1,88 @@
+"""A replica as a process of its own: a service with a scripted model, for tests that kill it."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llm_stream.testing import Script, ScriptedModel, words
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Replica:
+    """Where it listens, and the process."""
+
+    url: str
+    process: subprocess.Popen[str]
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It does nothing, and all its connections stay open."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def replicas(
+    folder: Path,
+    *,
+    count: int = 2,
+    chunks: int = 10,
+    delay_seconds: float = 0.01,
+    **sections: dict[str, Any],
+) -> Iterator[list[Replica]]:
+    """Start some; their model says so many words, so many seconds apart. Killed on leaving."""
+    script = {"chunks": chunks, "delay_seconds": delay_seconds}
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "replica.log").open("a"))
+        processes = []
+        for _ in range(count):
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.replica", json.dumps([script, sections])],
+                    cwd=ROOT, env=dict(os.environ) | {"PYTHONPATH": str(ROOT)},
+                    stdout=subprocess.PIPE, stderr=log, text=True,
+                )
+            )  # fmt: skip
+            stack.callback(process.kill)
+            processes.append(process)
+        started = []
+        for process in processes:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url, (folder / "replica.log").read_text()[-2000:]
+            started.append(Replica(url, process))
+        yield started
+
+
+def main() -> None:
+    """Serve until told to stop; the address is the first line of standard output."""
+    from llm_stream.web import server  # noqa: PLC0415 - pytest has no need of it
+
+    from .conftest import settings  # noqa: PLC0415 - same
+
+    script, sections = json.loads(sys.argv[1])
+    said = Script(chunks=words(script["chunks"]), delay_seconds=script["delay_seconds"])
+    chosen = settings(**{"server": {"port": 0}, **sections})
+
+    def announce(url: str, _app: object) -> None:
+        sys.stdout.write(url + "\n")
+        sys.stdout.flush()
+
+    sys.exit(asyncio.run(server.run(chosen, announce, [ScriptedModel("scripted", said)])))
+
+
+if __name__ == "__main__":
+    main()
