@@ -52,13 +52,18 @@ async def connect(mocks: MockProviders) -> tuple[asyncio.StreamReader, asyncio.S
     return await asyncio.open_connection("127.0.0.1", mocks.port)
 
 
+def post(path: str, body: Any, headers: dict[str, str]) -> bytes:
+    """A request; the connection is closed after its reply. Bytes are sent as they are."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    sent = {"host": "x", "connection": "close", "content-length": str(len(content))} | headers
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
 def chat_request(model: str, **fields: Any) -> bytes:
-    """A request for a streamed chat completion; the connection is closed after its reply."""
-    body = json.dumps({"model": model, "messages": HELLO, "stream": True} | fields).encode()
-    return (
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-abcdefgijkl\r\n"
-        b"connection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
-    )
+    """A request for a streamed chat completion."""
+    body = {"model": model, "messages": HELLO, "stream": True} | fields
+    return post("/v1/chat/completions", body, {"authorization": "Bearer sk-abcdefgijkl"})
 
 
 async def exchange(mocks: MockProviders, request: bytes) -> Arrived:

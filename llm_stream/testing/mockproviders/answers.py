@@ -31,7 +31,7 @@ class Asked:
             answer, because the last turn already brings a tool's result.
         schema: JSON Schema that the text has to meet.
         with_usage: whether a stream is to report tokens.
-        method: what Google's wires call after the colon; "sse" or "array" say how it streams.
+        method: which of several ways to ask and be answered the wire was called by.
     """
 
     model: str

@@ -69,7 +69,7 @@ class OpenAIChat(OpenAIWire):
             )
         return plain(completion(asked, answer, fault), headers=reply_headers(asked))
 
-    def error_chunk(self, asked: Asked, status: int) -> bytes:
+    def error_chunk(self, asked: Asked, status: int, *, first: bool) -> bytes:
         """An `error` where a chunk is expected; nothing follows."""
         message = "The server had an error while it processed your request."
         return event({"error": described(message, status or 500, None, None)})

@@ -36,11 +36,11 @@ class OpenAIWire(Wire):
         if "invalid" in call.bearer:
             raise Refusal(401, f"Incorrect API key provided: {call.bearer[:3]}***.")
 
-    def error(self, refusal: Refusal, asked: Asked | None = None) -> Reply:
+    def error(self, refusal: Refusal, call: Call) -> Reply:
         """`{"error": {message, type, param, code}}`."""
         code = None if refusal.code == "none" else refusal.code or CODES.get(refusal.status)
         body = {"error": described(refusal.message, refusal.status, code, refusal.param or None)}
-        return plain(body, refusal.status, reply_headers(asked))
+        return plain(body, refusal.status, {"x-request-id": call.request_id})
 
     def models(self, names: Sequence[str]) -> Reply:
         """`{"object": "list", "data": [...]}`."""
@@ -48,7 +48,7 @@ class OpenAIWire(Wire):
             {"id": name, "object": "model", "created": CREATED, "owned_by": "mock"}
             for name in names
         ]
-        return plain({"object": "list", "data": data}, headers=reply_headers(None))
+        return plain({"object": "list", "data": data})
 
 
 def described(message: str, status: int, code: str | None, param: str | None) -> dict[str, Any]:
@@ -57,11 +57,10 @@ def described(message: str, status: int, code: str | None, param: str | None) ->
     return {"message": message, "type": kind, "param": param, "code": code}
 
 
-def reply_headers(asked: Asked | None) -> Mapping[str, str]:
+def reply_headers(asked: Asked) -> Mapping[str, str]:
     """What OpenAI sends beside every body."""
-    asked = asked or Asked(model="")
     return {
-        "x-request-id": opaque_id("req_", asked, 32),
+        "x-request-id": opaque_id("req_", asked),
         "openai-version": "2020-10-01",
         "openai-processing-ms": "12",
         "x-ratelimit-limit-requests": "10000",

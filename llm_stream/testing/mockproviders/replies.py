@@ -37,7 +37,7 @@ def encoded(value: Any) -> bytes:
 
 
 def event(value: Any, name: str = "") -> bytes:
-    """One SSE event, named or not."""
+    """One SSE event, named or not; a string is sent as it is."""
     data = value if isinstance(value, str) else encoded(value).decode()
     return f"{f'event: {name}' + chr(10) if name else ''}data: {data}\n\n".encode()
 
@@ -61,11 +61,11 @@ def distorted(reply: Reply, fault: MockFault, error_chunk: bytes) -> Reply:
     if fault.malformed_at is not None and chunks:
         at = min(fault.malformed_at, len(chunks) - 1)
         chunks[at] = broken_off(chunks[at])
-    if reply.streams and reply.content_type == SSE:
+    if reply.content_type.startswith("text/event-stream"):
         if fault.comments:
             chunks = [b": keep-alive\n\n" + chunk for chunk in chunks]
         if fault.crlf:
-            chunks = [chunk.replace(b"\n", b"\r\n") for chunk in chunks]
+            chunks = [chunk.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for chunk in chunks]
     content_type = reply.content_type
     if fault.html:
         chunks, content_type = [GATEWAY_PAGE.format(status=reply.status).encode()], "text/html"

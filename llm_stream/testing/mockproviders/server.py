@@ -5,12 +5,14 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
 from llm_stream.testing.mockproviders.answers import Asked, MockAnswer, seeded_answer
+from llm_stream.testing.mockproviders.anthropic import AnthropicMessages
 from llm_stream.testing.mockproviders.connection import ClientLeft, Connection, LeavingReader
 from llm_stream.testing.mockproviders.delivery import deliver
 from llm_stream.testing.mockproviders.faults import NO_FAULT, MockFault, fault_in_line
@@ -20,12 +22,17 @@ from llm_stream.testing.mockproviders.modelnames import (
     behaviour_of,
 )
 from llm_stream.testing.mockproviders.openaichat import OpenAIChat
+from llm_stream.testing.mockproviders.openairesponses import OpenAIResponses
 from llm_stream.testing.mockproviders.record import Milestones, MockRequest
 from llm_stream.testing.mockproviders.replies import Reply, distorted, plain
 from llm_stream.testing.mockproviders.script import MockScript
 from llm_stream.testing.mockproviders.wire import Call, Refusal, Wire
 
-WIRES: Final[tuple[Wire, ...]] = (OpenAIChat(),)
+WIRES: Final[tuple[Wire, ...]] = (
+    OpenAIChat(),
+    OpenAIResponses(),
+    AnthropicMessages(),
+)
 PREFIX: Final = re.compile(r"/(openai|anthropic|gemini|palm)(?=/)")
 ANY_MODEL: Final = "*"
 
@@ -173,24 +180,26 @@ class MockProviders:
         return plain({"error": {"message": f"No mocked wire has {request.path}"}}, 404)
 
     def _answer(self, wire: Wire, call: Call, request: MockRequest) -> Reply:
-        asked: Asked | None = None
         try:
             wire.admit(call)
             if call.method == "GET":
                 return self._sound(wire.models(["mock", *sorted({*self.scripts} - {ANY_MODEL})]))
             request.body = parsed(request.content)
-            asked = wire.read(Call(call.method, call.path, call.query, call.headers, request.body))
+            call = replace(call, body=request.body)
+            asked = read(wire, call)
             request.model = asked.model
             fault, answer = self._behaviour(wire, asked)
         except Refusal as refusal:
-            return self._sound(wire.error(refusal, asked))
+            return self._sound(wire.error(refusal, call))
         request.fault = fault
         if fault.status:
             message = f"The mock was asked for status {fault.status}."
-            reply = wire.error(Refusal(fault.status, message), asked)
+            reply = wire.error(Refusal(fault.status, message), call)
         else:
             reply = wire.reply(asked, answer, fault)
-        return distorted(reply, fault, wire.error_chunk(asked, fault.error_status))
+        return distorted(
+            reply, fault, wire.error_chunk(asked, fault.error_status, first=fault.error_at == 0)
+        )
 
     @staticmethod
     def _sound(reply: Reply) -> Reply:
@@ -210,6 +219,21 @@ class MockProviders:
         if script.answers:
             return fault, script.answers[min(number, len(script.answers) - 1)]
         return fault, seeded_answer(asked, named.shape, self.seed)
+
+
+def read(wire: Wire, call: Call) -> Asked:
+    """What is asked for; see `Wire.read`.
+
+    Raises:
+        Refusal: the provider would not take such a body.
+    """
+    try:
+        asked = wire.read(call)
+    except (AttributeError, TypeError, KeyError, IndexError) as error:
+        raise Refusal(400, "The body of the request does not have the right shape.") from error
+    if not isinstance(asked.model, str):
+        raise Refusal(400, "The model is not a string.")
+    return asked
 
 
 def parsed(content: bytes) -> object:

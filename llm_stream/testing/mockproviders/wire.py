@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from llm_stream.testing.mockproviders.answers import Asked, MockAnswer
+from llm_stream.testing.mockproviders.answers import Asked, MockAnswer, opaque_id
 from llm_stream.testing.mockproviders.faults import MockFault
 from llm_stream.testing.mockproviders.replies import Reply
 
@@ -40,6 +40,11 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any = None
+
+    @property
+    def request_id(self) -> str:
+        """An id of the request, the same for equal ones."""
+        return opaque_id("req_", Asked(model=self.path, prompt=str(self.body)))
 
     @property
     def bearer(self) -> str:
@@ -78,11 +83,11 @@ class Wire(ABC):
         """The answer in the provider's shape; of the fault, only what is absent is obeyed."""
 
     @abstractmethod
-    def error(self, refusal: Refusal, asked: Asked | None = None) -> Reply:
+    def error(self, refusal: Refusal, call: Call) -> Reply:
         """An error in the provider's shape."""
 
     @abstractmethod
-    def error_chunk(self, asked: Asked, status: int) -> bytes:
+    def error_chunk(self, asked: Asked, status: int, *, first: bool) -> bytes:
         """How a stream tells of an error; status 0 = of the usual kind."""
 
     @abstractmethod
@@ -114,7 +119,7 @@ def texts(content: Any) -> Iterator[str]:
         for part in content:
             yield from texts(part)
     elif isinstance(content, dict):
-        for key in ("text", "content", "parts", "output", "messages", "context", "prompt"):
+        for key in ("context", "text", "content", "parts", "output", "messages"):
             yield from texts(content.get(key))
 
 
