@@ -16,6 +16,7 @@ from llm_stream.testing.mockproviders.anthropic import AnthropicMessages
 from llm_stream.testing.mockproviders.connection import ClientLeft, Connection, LeavingReader
 from llm_stream.testing.mockproviders.delivery import deliver
 from llm_stream.testing.mockproviders.faults import NO_FAULT, MockFault, fault_in_line
+from llm_stream.testing.mockproviders.gemini import Gemini
 from llm_stream.testing.mockproviders.modelnames import (
     NamedBehaviour,
     UnknownWord,
@@ -23,6 +24,7 @@ from llm_stream.testing.mockproviders.modelnames import (
 )
 from llm_stream.testing.mockproviders.openaichat import OpenAIChat
 from llm_stream.testing.mockproviders.openairesponses import OpenAIResponses
+from llm_stream.testing.mockproviders.palm import Palm
 from llm_stream.testing.mockproviders.record import Milestones, MockRequest
 from llm_stream.testing.mockproviders.replies import Reply, distorted, plain
 from llm_stream.testing.mockproviders.script import MockScript
@@ -32,6 +34,8 @@ WIRES: Final[tuple[Wire, ...]] = (
     OpenAIChat(),
     OpenAIResponses(),
     AnthropicMessages(),
+    Gemini(),
+    Palm(),
 )
 PREFIX: Final = re.compile(r"/(openai|anthropic|gemini|palm)(?=/)")
 ANY_MODEL: Final = "*"
