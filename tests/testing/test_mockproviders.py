@@ -130,3 +130,35 @@ async def test_keys_are_not_recorded(mocks: MockProviders) -> None:
     await exchange(mocks, chat_request("mock"))
 
     assert mocks.requests[-1].headers["authorization"] == "Bearer ***ijkl"
+
+
+async def test_an_address_that_refuses(mocks: MockProviders) -> None:
+    """Beside the mocks there is a port where nobody listens."""
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", int(mocks.refused_url.rpartition(":")[2]))
+
+
+async def test_connections_are_kept_and_counted(mocks: MockProviders) -> None:
+    """A client that keeps its connection needs one for all its requests, well or refused."""
+    reader, writer = await connect(mocks)
+    request = chat_request("mock-429-1").replace(b"connection: close", b"x: y")
+    for _ in range(3):
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b"content-length" in head:
+            await reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]))
+        else:
+            await reader.readuntil(b"\r\n0\r\n\r\n")
+    writer.close()
+
+    assert [record.connection for record in mocks.requests] == [1, 1, 1]
+    assert mocks.connections == 1
+
+
+async def test_forgetting_begins_anew(mocks: MockProviders) -> None:
+    """After `forget` the first request is the first again."""
+    first = await exchange(mocks, chat_request("mock-500-1"))
+    mocks.forget()
+    second = await exchange(mocks, chat_request("mock-500-1"))
+
+    assert (first.status, second.status, len(mocks.requests)) == (500, 500, 1)

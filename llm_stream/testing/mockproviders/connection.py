@@ -166,6 +166,10 @@ class Connection:
         """End the connection after what was written (FIN)."""
         self._writer.close()
 
+    def abort(self) -> None:
+        """End the connection, whatever is still to be written."""
+        self._writer.transport.abort()
+
     def reset(self) -> None:
         """End the connection with an RST; what the kernel has taken over may still arrive."""
         sock = self._writer.get_extra_info("socket")

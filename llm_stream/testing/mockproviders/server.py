@@ -1,44 +1,21 @@
 """The mock providers' server: connections in, requests recorded, each answered as it asked."""
 
 import asyncio
-import re
 import socket
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
 
-import orjson
-
-from llm_stream.testing.mockproviders.answers import Asked, MockAnswer, seeded_answer
-from llm_stream.testing.mockproviders.anthropic import AnthropicMessages
 from llm_stream.testing.mockproviders.connection import ClientLeft, Connection, LeavingReader
 from llm_stream.testing.mockproviders.delivery import deliver
-from llm_stream.testing.mockproviders.faults import NO_FAULT, MockFault, fault_in_line
-from llm_stream.testing.mockproviders.gemini import Gemini
-from llm_stream.testing.mockproviders.modelnames import (
-    NamedBehaviour,
-    UnknownWord,
-    behaviour_of,
-)
-from llm_stream.testing.mockproviders.openaichat import OpenAIChat
-from llm_stream.testing.mockproviders.openairesponses import OpenAIResponses
-from llm_stream.testing.mockproviders.palm import Palm
+from llm_stream.testing.mockproviders.dispatch import Dispatcher
+from llm_stream.testing.mockproviders.faults import NO_FAULT
+from llm_stream.testing.mockproviders.inspection import forgotten, records
 from llm_stream.testing.mockproviders.record import Milestones, MockRequest
-from llm_stream.testing.mockproviders.replies import Reply, distorted, plain
+from llm_stream.testing.mockproviders.replies import Reply
 from llm_stream.testing.mockproviders.script import MockScript
-from llm_stream.testing.mockproviders.wire import Call, Refusal, Wire
 
-WIRES: Final[tuple[Wire, ...]] = (
-    OpenAIChat(),
-    OpenAIResponses(),
-    AnthropicMessages(),
-    Gemini(),
-    Palm(),
-)
-PREFIX: Final = re.compile(r"/(openai|anthropic|gemini|palm)(?=/)")
-ANY_MODEL: Final = "*"
+KEPT: Final = 100_000
+"""Records that are kept; a server that runs for days forgets older ones."""
 
 
 class MockProviders:
@@ -55,13 +32,13 @@ class MockProviders:
 
     def __init__(self, scripts: Mapping[str, MockScript] | None = None, seed: int = 0) -> None:
         self.scripts = dict(scripts or {})
-        self.seed = seed
         self.requests: list[MockRequest] = []
         self.connections = 0
         self.port = 0
-        self._asked: Counter[tuple[str, str]] = Counter()
+        self._dispatcher = Dispatcher(self.scripts, seed)
         self._milestones = Milestones()
         self._server: asyncio.Server | None = None
+        self._refusing: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -89,6 +66,11 @@ class MockProviders:
         """What stood for `https://generativelanguage.googleapis.com` with PaLM."""
         return f"{self.url}/palm"
 
+    @property
+    def refused_url(self) -> str:
+        """Where every connection is refused: the port is taken, and nobody listens."""
+        return f"http://127.0.0.1:{self._refusing.getsockname()[1] if self._refusing else 0}"
+
     async def start(self, port: int = 0) -> None:
         """Listen on the loopback address, 0 = on any free port.
 
@@ -97,6 +79,9 @@ class MockProviders:
         """
         bound = socket.create_server(("127.0.0.1", port), backlog=1024)
         self.port = bound.getsockname()[1]
+        if self._refusing is None:
+            self._refusing = socket.socket()
+            self._refusing.bind(("127.0.0.1", 0))
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._protocol, sock=bound)
 
@@ -114,6 +99,8 @@ class MockProviders:
 
     async def close(self) -> None:
         """Listen no more and break all connections."""
+        if self._refusing is not None:
+            self._refusing.close()
         await self.refuse()
         for task in self._tasks:
             task.cancel()
@@ -126,7 +113,7 @@ class MockProviders:
     def forget(self) -> None:
         """Begin anew: no requests were seen, faults that hold a few times are due again."""
         self.requests.clear()
-        self._asked.clear()
+        self._dispatcher.forget()
         self.connections = 0
 
     def _protocol(self) -> asyncio.StreamReaderProtocol:
@@ -145,21 +132,36 @@ class MockProviders:
         try:
             while arrived := await connection.next_request():
                 request, headers = arrived
+                if request.path.startswith("/mock/"):
+                    await deliver(
+                        connection, request, self._told(request), NO_FAULT, keep_alive=False
+                    )
+                    break
                 self.requests.append(request)
+                del self.requests[:-KEPT]
                 self._milestones.happened()
                 if not await self._serve(connection, request, headers):
                     break
         except ClientLeft:
-            pass
-        finally:
             connection.close()
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+        else:
+            connection.close()
+
+    def _told(self, request: MockRequest) -> Reply:
+        if request.method != "POST":
+            return records(self.requests, self.connections)
+        self.forget()
+        return forgotten()
 
     async def _serve(
         self, connection: Connection, request: MockRequest, headers: Mapping[str, str]
     ) -> bool:
         loop = asyncio.get_running_loop()
         try:
-            reply = self._reply(request, headers)
+            reply = self._dispatcher.reply(request, headers)
             request.status, request.reply = reply.status, b"".join(reply.chunks)
             keep = headers.get("connection", "").lower() != "close"
             return await deliver(connection, request, reply, request.fault, keep_alive=keep)
@@ -170,83 +172,3 @@ class MockProviders:
         finally:
             request.ended_at = loop.time()
             self._milestones.happened()
-
-    def _reply(self, request: MockRequest, headers: Mapping[str, str]) -> Reply:
-        address = urlsplit(headers[":path"])
-        prefix = PREFIX.match(address.path)
-        path = address.path[prefix.end() :] if prefix else address.path
-        query = dict(parse_qsl(address.query))
-        call = Call(request.method, path, query, headers, None)
-        for wire in WIRES:
-            if (prefix is None or wire.name.startswith(prefix[1])) and wire.takes(call):
-                request.provider = wire.name
-                return self._answer(wire, call, request)
-        return plain({"error": {"message": f"No mocked wire has {request.path}"}}, 404)
-
-    def _answer(self, wire: Wire, call: Call, request: MockRequest) -> Reply:
-        try:
-            wire.admit(call)
-            if call.method == "GET":
-                return self._sound(wire.models(["mock", *sorted({*self.scripts} - {ANY_MODEL})]))
-            request.body = parsed(request.content)
-            call = replace(call, body=request.body)
-            asked = read(wire, call)
-            request.model = asked.model
-            fault, answer = self._behaviour(wire, asked)
-        except Refusal as refusal:
-            return self._sound(wire.error(refusal, call))
-        request.fault = fault
-        if fault.status:
-            message = f"The mock was asked for status {fault.status}."
-            reply = wire.error(Refusal(fault.status, message), call)
-        else:
-            reply = wire.reply(asked, answer, fault)
-        return distorted(
-            reply, fault, wire.error_chunk(asked, fault.error_status, first=fault.error_at == 0)
-        )
-
-    @staticmethod
-    def _sound(reply: Reply) -> Reply:
-        return distorted(reply, NO_FAULT, b"")
-
-    def _behaviour(self, wire: Wire, asked: Asked) -> tuple[MockFault, MockAnswer]:
-        number = self._asked[wire.name, asked.model]
-        self._asked[wire.name, asked.model] += 1
-        script = self.scripts.get(asked.model) or self.scripts.get(ANY_MODEL) or MockScript()
-        try:
-            named = behaviour_of(asked.model)
-        except UnknownWord as error:
-            if not script.faults:
-                raise Refusal(404, f"The model does not exist: {error}.") from error
-            named = NamedBehaviour()
-        fault = fault_in_line(script.faults or named.faults, number)
-        if script.answers:
-            return fault, script.answers[min(number, len(script.answers) - 1)]
-        return fault, seeded_answer(asked, named.shape, self.seed)
-
-
-def read(wire: Wire, call: Call) -> Asked:
-    """What is asked for; see `Wire.read`.
-
-    Raises:
-        Refusal: the provider would not take such a body.
-    """
-    try:
-        asked = wire.read(call)
-    except (AttributeError, TypeError, KeyError, IndexError) as error:
-        raise Refusal(400, "The body of the request does not have the right shape.") from error
-    if not isinstance(asked.model, str):
-        raise Refusal(400, "The model is not a string.")
-    return asked
-
-
-def parsed(content: bytes) -> object:
-    """A body that is JSON.
-
-    Raises:
-        Refusal: it is none.
-    """
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise Refusal(400, "The body of the request could not be read as JSON.") from error
