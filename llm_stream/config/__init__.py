@@ -4,6 +4,7 @@ Read once, by the command line; everything below `web/` is handed its section or
 """
 
 from llm_stream.config.loading import ConfigError, load
+from llm_stream.config.providers import ProviderSection
 from llm_stream.config.resilience import BreakerSection, RetriesSection, TimeoutsSection
 from llm_stream.config.sections import (
     DirectorSection,
@@ -29,6 +30,7 @@ __all__ = [
     "LocalSection",
     "LoggingSection",
     "ModelsSection",
+    "ProviderSection",
     "RedisSection",
     "RetriesSection",
     "RunsSection",

@@ -22,7 +22,7 @@ from llm_stream.errors import (
 MAX_UPSTREAM_CHARS: Final = 300
 """How much of a foreign error text is shown."""
 
-MIN_SECRET_CHARS: Final = 6
+MIN_SECRET_CHARS: Final = 8
 """Shorter values are no secrets: taking them out would mangle every other word."""
 
 _SECRET: Final = re.compile(

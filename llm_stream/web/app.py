@@ -32,6 +32,7 @@ from llm_stream.web.parts import (
     make_catalog,
     make_history,
     make_local,
+    make_providers,
     make_recipes,
     make_replicas,
     template_folder,
@@ -60,7 +61,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     local = await asyncio.to_thread(make_local, settings)
     threads = SyncThreads(settings.models.sync_threads)
     own = [*([local] if local else []), *own_models]
-    catalog = await asyncio.to_thread(make_catalog, settings, threads, own)
+    providers = await asyncio.to_thread(make_providers, settings)
+    catalog = await asyncio.to_thread(make_catalog, settings, threads, own, providers)
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
     metrics = Metrics()
@@ -125,6 +127,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     pages.add_routes(app)
 
     app.cleanup_ctx.append(lambda _app: lifetime(service, local, threads))
+    # Contexts are left before: no run asks a provider any more.
+    app.on_cleanup.append(lambda _app: providers.close())
     return app
 
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from llm_stream.engine.endings import concrete_errors
-from llm_stream.errors import InvalidField, StreamError, TooManyRuns
+from llm_stream.errors import InvalidField, StreamError, TooManyRuns, concrete_errors
 from llm_stream.resources import resource
 from llm_stream.web.problems import TABLE, problem, problem_response
 
@@ -47,6 +46,18 @@ def test_optional_fields_appear_when_they_are_known() -> None:
     assert response.status == 429
     assert response.headers["Retry-After"] == "2"
     assert response.content_type == "application/problem+json"
+
+
+def test_a_providers_status_and_request_are_told() -> None:
+    """Who asks the provider what was wrong needs its own id of the request."""
+    error = InvalidField("x")
+    error.status, error.upstream_request = 529, "req_7"
+
+    body = problem(error)
+
+    assert (body["status"], body["upstream_status"], body["upstream_request"]) == (
+        400, 529, "req_7",
+    )  # fmt: skip
 
 
 def test_a_run_known_to_the_caller_is_named() -> None:
