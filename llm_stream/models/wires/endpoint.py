@@ -8,6 +8,7 @@ import orjson
 
 from llm_stream.errors import MissingKey
 from llm_stream.models.keys import REST_SECONDS, FoundKey, Keyring
+from llm_stream.models.timers import connect_limit
 from llm_stream.models.wires.transport import Outgoing, Transport, Upstream
 
 EVENT_STREAM = "text/event-stream"
@@ -112,11 +113,12 @@ class Endpoint:
     def _send(
         self, path: str, headers: Mapping[str, str], body: bytes | None, accept: str, model_id: str
     ) -> AbstractAsyncContextManager[Upstream]:
+        limits = [self._address.connect_seconds, connect_limit()]
         request = Outgoing(
             f"{self._base}{path}",
             {**self._address.headers, **headers},
             body,
             accept,
-            self._address.connect_seconds,
+            min(limit for limit in limits if limit is not None),
         )
         return self._transport.send(request, model_id)
