@@ -27,6 +27,11 @@ class Places:
         return len(self._line)
 
     @property
+    def idle(self) -> bool:
+        """Whether nobody has a place or waits for one, and nothing holds them back."""
+        return not self.busy and not self._line and self._reset is None
+
+    @property
     def ahead(self) -> int:
         """Which place in line a new call would get, from 1; 0: it need not wait."""
         return 0 if self._is_free() and not self._line else len(self._line) + 1

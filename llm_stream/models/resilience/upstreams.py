@@ -2,9 +2,9 @@
 
 import random
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from llm_stream.config import ModelsSection
 from llm_stream.errors import ModelResting, StreamError
@@ -15,6 +15,10 @@ from llm_stream.models.resilience.places import Admission, Places
 from llm_stream.models.resilience.policy import RetryPolicy, verdict
 from llm_stream.models.resilience.upstream import Upstream
 from llm_stream.models.timers import Timeouts
+
+MAX_MODELS: Final = 256
+"""How many models are remembered, and shown by name; where any name can be a model's, a caller
+could make up more than there is memory."""
 
 Mending = Literal["spliced", "diverged", "restarted", "lost"]
 
@@ -41,7 +45,8 @@ class Upstreams:
     ) -> None:
         self._models = models
         self._clock = clock
-        self._known: dict[str, Upstream] = {}
+        self._known: OrderedDict[str, Upstream] = OrderedDict()
+        self._named: set[str] = set()
         self._providers: dict[str, Places] = {}
         retries = models.retries
         self.draw = draw
@@ -55,11 +60,28 @@ class Upstreams:
         self.mended: Counter[Mending] = Counter()
 
     def of(self, model_id: str) -> Upstream:
-        """The one of this id, which has to be the catalog's: what is made here stays."""
+        """The one of this id; the last `MAX_MODELS` are kept, and all that are being called."""
         found = self._known.get(model_id)
         if found is None:
             self._known[model_id] = found = self._make(model_id)
+            if len(self._known) > MAX_MODELS:
+                self._forget_one(found)
+        else:
+            self._known.move_to_end(model_id)
         return found
+
+    def _forget_one(self, newest: Upstream) -> None:
+        """Of those that nobody calls, the one that was asked for longest ago."""
+        for each in self._known.values():
+            if each.places.idle and each is not newest:
+                del self._known[each.model_id]
+                return
+
+    def count(self, model_id: str, code: str) -> None:
+        """One more call of a model that has ended so; beyond `MAX_MODELS` they are "other"."""
+        if len(self._named) < MAX_MODELS:
+            self._named.add(model_id)
+        self.attempts[model_id if model_id in self._named else "other", code] += 1
 
     def _make(self, model_id: str) -> Upstream:
         models = self._models
@@ -121,7 +143,7 @@ class Route:
 
     def answered(self) -> None:
         """The call was answered to its end."""
-        self._upstreams.attempts[self.model, "ok"] += 1
+        self._upstreams.count(self.model, "ok")
 
     def failed(self, error: StreamError, *, better: bool = False) -> None:
         """The call has failed with `error`, which explains the failure better than those before.
@@ -130,7 +152,7 @@ class Route:
         not meant for it explains less. One of a model that was really asked is always better
         than one of a model that was left alone.
         """
-        self._upstreams.attempts[self.model, error.code] += 1
+        self._upstreams.count(self.model, error.code)
         if better or self.cause is None or isinstance(self.cause, ModelResting):
             self.cause = error
 
