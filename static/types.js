@@ -8,6 +8,7 @@
  * @property {string} type `text.delta`, `run.completed`, ...; unknown types are to be ignored.
  * @property {string} [text]
  * @property {Problem} [error]
+ * @property {{model: string, delay_ms: number} | null} [next] of `attempt.failed`: who is asked next; null if nobody.
  *
  * @typedef {object} Problem why something failed (RFC 9457, with fields of our own).
  * @property {string} title

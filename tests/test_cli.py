@@ -52,11 +52,11 @@ def test_help_explains_every_command() -> None:
     result = invoke("--help")
 
     assert result.exit_code == 0
-    for name in ("serve", "pull", "models", "check", "cache"):
+    for name in ("serve", "pull", "models", "check", "cache", "mock-providers"):
         assert re.search(rf"^  {name} +[A-Z].*[^.]\.$", result.output, re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", ["serve", "pull", "models", "check", "cache"])
+@pytest.mark.parametrize("command", ["serve", "pull", "models", "check", "cache", "mock-providers"])
 def test_help_of_a_command(command: str) -> None:
     """Each command explains itself and its options."""
     result = invoke(command, "--help")

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from llm_stream.config import ConfigError, ServerSection, Settings, TimeoutsSection, load
+from llm_stream.config import (
+    ConfigError,
+    ProviderSection,
+    ServerSection,
+    Settings,
+    TimeoutsSection,
+    load,
+)
 from llm_stream.config.settings import is_loopback
 from llm_stream.resources import resource
 
@@ -164,6 +171,42 @@ def test_timers_of_a_model_inherit(write: Any) -> None:
     )
 
 
+def test_providers_are_added_key_by_key(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new provider keeps the four; a key of one of them, from wherever, keeps its other keys."""
+    monkeypatch.setenv("LLM_STREAM__PROVIDERS__ANTHROPIC__BASE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("LLM_STREAM__PROVIDERS__GEMINI__PATTERNS", '["gem*"]')
+
+    providers = load(
+        write(
+            '[providers.ollama]\nbase_url = "http://127.0.0.1:2/v1"\nmodels = ["llama3.2"]\n'
+            '[providers.openai]\ntransport = "plugin"\n'
+        )
+    ).providers
+
+    assert set(providers) == {"openai", "anthropic", "gemini", "palm", "ollama"}
+    assert providers["ollama"].kind == "openai"
+    assert (providers["openai"].transport, providers["openai"].kind) == (
+        "plugin", "openai_responses",
+    )  # fmt: skip
+    assert providers["anthropic"].api_key_env == ("ANTHROPIC_API_KEY",)
+    assert providers["anthropic"].base_url == "http://127.0.0.1:1"
+    assert providers["gemini"].patterns == ("gem*",)
+
+
+def test_a_provider_has_to_be_somewhere(write: Any) -> None:
+    """One without an address is told as a whole: only all sources together can tell."""
+    with pytest.raises(ConfigError, match=r"^providers\.x\.base_url: is missing"):
+        load(write('[providers.x]\nmodels = ["a"]\n'))
+
+
+@pytest.mark.parametrize("key", list(ProviderSection.model_fields))
+def test_every_key_of_a_provider_is_documented(key: str) -> None:
+    """docs/providers.md has each in the very words of the code."""
+    text = resource("docs").joinpath("providers.md").read_text()
+
+    assert f"| `{key}` | {ProviderSection.model_fields[key].description} |" in text
+
+
 FAULTY_FILES = [
     ("[server]\nprot = 1", "server.prot: there is no such key; did you mean port?"),
     (
@@ -189,6 +232,14 @@ FAULTY_FILES = [
     ("[models.aliases]\nfast = 1", "models.aliases.fast: should be a valid string, got 1"),
     ("[models]\naliases = 1", "models.aliases: should be"),
     ("[models.per_model_timeouts.m]\nidle_seconds = 0", "models.per_model_timeouts.m.idle_seconds"),
+    (
+        '[providers.x]\nbse_url = "a"',
+        "providers.x.bse_url: there is no such key; did you mean base",
+    ),
+    ('[providers.x]\nbase_url = "ftp://h"', "providers.x.base_url: should match"),
+    ('[providers.x]\nbase_url = "http://h/?a=b"', "providers.x.base_url: should match"),
+    ('[providers.x]\nkind = "x"', "providers.x.kind: should be 'openai', 'openai_responses', "),
+    ('[providers.X]\nkind = "openai"', "providers.X: should match"),
 ]
 
 

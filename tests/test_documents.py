@@ -9,6 +9,8 @@ import pytest
 
 from llm_stream.config import LocalSection, ModelsSection, Settings
 from llm_stream.resources import resource
+from llm_stream.testing.mockproviders import load_script
+from llm_stream.testing.mockproviders.modelnames import KNOWN
 from llm_stream.testing.service import running_service
 
 from .documents import examples, outline, run, shape
@@ -35,12 +37,32 @@ async def test_the_examples_run(
 
 
 @pytest.mark.slow
-def test_the_example_with_scripted_models_runs(tmp_path: Path) -> None:
-    """docs/testing.md's program prints what it says."""
-    (example,) = examples(resource("docs").joinpath("testing.md").read_text().replace(
-        "It prints:\n\n", ""))  # fmt: skip
+@pytest.mark.parametrize("number", [0, 1], ids=["scripted-models", "mock-providers"])
+def test_the_examples_for_tests_run(tmp_path: Path, number: int) -> None:
+    """docs/testing.md's programs print what it says."""
+    text = resource("docs").joinpath("testing.md").read_text()
+    recorded = examples(text.replace("It prints:\n\n", ""))
+    example = recorded[number]
 
     assert run(example, "http://127.0.0.1:1", tmp_path).endswith(example.output)
+    assert len(recorded) == 2
+
+
+def test_the_script_in_the_document_can_be_used(tmp_path: Path) -> None:
+    """docs/testing.md's script for mock providers is read without a fault."""
+    text = resource("docs").joinpath("testing.md").read_text()
+    path = tmp_path / "script.yaml"
+    path.write_text(text.partition("```yaml\n")[2].partition("```")[0])
+
+    assert set(load_script(path).models) == {"gpt-4o", "*"}
+
+
+@pytest.mark.parametrize("word", sorted(KNOWN))
+def test_every_word_of_a_model_name_is_explained(word: str) -> None:
+    """docs/testing.md names each word that a mock's model name can have."""
+    text = resource("docs").joinpath("testing.md").read_text()
+
+    assert re.search(rf"`{word}(-\d+)?`", text)
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

@@ -51,6 +51,24 @@ async def test_runs_tokens_and_latencies_are_counted(
     assert found["llm_stream_http_request_seconds_count", ("method", "POST"), path] == 2
 
 
+async def test_attempts_and_breakers_are_shown_by_model(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Every call by its code, and whether a model is being left alone."""
+    service = await start_service(
+        models={"retries": {"initial_seconds": 0}, "breaker": {"failures": 3}}
+    )
+    model.scripts = [Script(fault=Fault(error=ConnectionError("x")))]
+    async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}):
+        pass
+    found = await scrape(http, service)
+    label = ("model", "scripted")
+
+    assert found["llm_stream_attempts_total", ("code", "upstream_failed"), label] == 3
+    assert found["llm_stream_breaker", label] == 2
+    assert found["llm_stream_retries_left", label] == 18
+
+
 async def test_gauges_show_what_is_now(
     start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:

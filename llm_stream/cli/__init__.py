@@ -1,4 +1,4 @@
-"""The command line: `llm-stream serve`, `pull`, `models`, `check`, `cache`."""
+"""The command line: `llm-stream serve`, `pull`, `models`, `check`, `cache`, `mock-providers`."""
 
 from llm_stream.cli.commands import main
 

@@ -15,7 +15,7 @@ from llm_stream.models.llamacpp import LIBRARY
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import require_weights, weights_path
 from llm_stream.recipes.prompts import PromptLibrary, TemplateFault
-from llm_stream.web.parts import make_catalog, make_local, template_folder
+from llm_stream.web.parts import make_catalog, make_local, make_providers, template_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ class Checkup:
         """Load plugins and templates. Takes up to some seconds; no model is called."""
         local = make_local(settings)
         prompts, faults = PromptLibrary.inspect(template_folder(settings))
-        catalog = make_catalog(settings, SyncThreads(1), [local] if local else [])
+        own = [local] if local else []
+        catalog = make_catalog(settings, SyncThreads(1), own, make_providers(settings))
         return cls(settings, catalog, prompts, tuple(faults))
 
     def model_faults(self) -> Iterator[str]:
@@ -49,9 +50,10 @@ class Checkup:
             for name in (model_id, *others):
                 if not self._knows(name):
                     yield f"models.fallbacks.{model_id}: there is no model {name!r}"
-        for model_id in models.per_model_timeouts:
-            if not self._knows(model_id):
-                yield f"models.per_model_timeouts.{model_id}: there is no model {model_id!r}"
+        for key in ("per_model_timeouts", "concurrent_calls"):
+            for model_id in getattr(models, key):
+                if not self._knows(model_id):
+                    yield f"models.{key}.{model_id}: there is no model {model_id!r}"
         for template in self.prompts:
             if template.model is not None and not self._knows(template.model):
                 yield f"template {template.ref.name}: there is no model {template.model!r}"

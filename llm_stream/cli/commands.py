@@ -9,6 +9,8 @@ import click
 
 from llm_stream.cli.cachecommands import cache
 from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
+from llm_stream.cli.keycommands import keys
+from llm_stream.cli.mocks import mock_providers
 
 if TYPE_CHECKING:
     from llm_stream.cli.checkup import Checkup
@@ -25,12 +27,14 @@ def main() -> None:
       llm-stream serve    serve on http://127.0.0.1:8080
 
     Every setting may stand in a TOML file (--config) or in the environment, as
-    LLM_STREAM__SECTION__KEY: LLM_STREAM__SERVER__PORT=9000. Keys of providers are llm's: set
-    OPENAI_API_KEY, say, or `llm keys set openai`.
+    LLM_STREAM__SECTION__KEY: LLM_STREAM__SERVER__PORT=9000. Keys of providers are not
+    settings: set OPENAI_API_KEY, say, or use `llm-stream keys set openai`.
     """
 
 
 main.add_command(cache)
+main.add_command(keys)
+main.add_command(mock_providers)
 
 
 @main.command()

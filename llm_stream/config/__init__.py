@@ -4,6 +4,8 @@ Read once, by the command line; everything below `web/` is handed its section or
 """
 
 from llm_stream.config.loading import ConfigError, load
+from llm_stream.config.providers import ProviderSection
+from llm_stream.config.resilience import BreakerSection, RetriesSection, TimeoutsSection
 from llm_stream.config.sections import (
     DirectorSection,
     LimitsSection,
@@ -14,12 +16,12 @@ from llm_stream.config.sections import (
     ServerSection,
     TelemetrySection,
     TemplatesSection,
-    TimeoutsSection,
 )
 from llm_stream.config.settings import Settings
 from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
 
 __all__ = [
+    "BreakerSection",
     "CacheSection",
     "ConfigError",
     "DirectorSection",
@@ -28,7 +30,9 @@ __all__ = [
     "LocalSection",
     "LoggingSection",
     "ModelsSection",
+    "ProviderSection",
     "RedisSection",
+    "RetriesSection",
     "RunsSection",
     "ServerSection",
     "Settings",

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from os import environ
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from llm_stream.config.sections import Section
+from llm_stream.config.section import Section
 from llm_stream.config.settings import Sections, Settings
 
 PREFIX: Final = "LLM_STREAM__"
@@ -55,7 +55,7 @@ def load(path: Path | None = None, overrides: Mapping[str, Mapping[str, Any]] = 
     ]
     if faults:
         raise ConfigError(faults)
-    merged: Layer = Settings().model_dump(include={"models": {"aliases"}})
+    merged: Layer = Settings().model_dump(include={"models": {"aliases"}, "providers": True})
     for layer in (file, env, overrides):
         merged = _merge(merged, layer)
     try:
@@ -137,6 +137,8 @@ def _known(path: list[str]) -> str:
     section: type[BaseModel] = Sections
     for name in path[:-1]:
         inner = section.model_fields[name].annotation if name in section.model_fields else None
+        # A table of named sections, as [providers.<name>]: its values are meant.
+        inner = next(reversed(get_args(inner)), None) if get_origin(inner) is dict else inner
         if isinstance(inner, type) and issubclass(inner, Section):
             section = inner
     close = get_close_matches(path[-1], section.model_fields, n=1)

@@ -6,23 +6,13 @@ to be judged is in `config/settings`.
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+from llm_stream.config.resilience import BreakerSection, RetriesSection, TimeoutsSection
+from llm_stream.config.section import Name, Section
+
+Calls = Annotated[int, Field(ge=1)]
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen; a key that is not there is refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ServerSection(Section):
@@ -118,16 +108,6 @@ class LimitsSection(Section):
     schema_bytes: int = Field(default=65_536, ge=1, description="Largest JSON Schema of a request.")
 
 
-class TimeoutsSection(Section):
-    """Timers of one model call."""
-
-    first_token_seconds: float = Field(
-        default=60.0, gt=0, description="From the call to the first output."
-    )
-    idle_seconds: float = Field(default=60.0, gt=0, description="From one output to the next.")
-    total_seconds: float = Field(default=600.0, gt=0, description="The whole call.")
-
-
 def _tiers() -> dict[str, str]:
     return dict.fromkeys(("fast", "balanced", "powerful"), "smollm2")
 
@@ -155,8 +135,19 @@ class ModelsSection(Section):
     )
     fallbacks: dict[Name, tuple[Name, ...]] = Field(
         default_factory=dict,
-        description="Models to try in order when one fails before its first output, by model id.",
+        description="Models to ask in order when one fails, by model id.",
     )
+    concurrent_calls: dict[Name, Calls] = Field(
+        default_factory=dict,
+        description="Calls of one model at the same time, by model id; further ones wait.",
+    )
+    provider_concurrent_calls: dict[Name, Calls] = Field(
+        default_factory=dict,
+        description="Calls of all models of one provider at the same time, by its name: `owned_by`"
+        " in GET /v1/models.",
+    )
+    retries: RetriesSection = RetriesSection()
+    breaker: BreakerSection = BreakerSection()
     timeouts: TimeoutsSection = TimeoutsSection()
     per_model_timeouts: dict[Name, TimeoutsSection] = Field(
         default_factory=dict,

@@ -3,9 +3,11 @@
 from ipaddress import ip_address
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from llm_stream.config.providers import ProviderName, ProviderSection, built_in_providers
+from llm_stream.config.section import Section
 from llm_stream.config.sections import (
     DirectorSection,
     LimitsSection,
@@ -13,7 +15,6 @@ from llm_stream.config.sections import (
     LoggingSection,
     ModelsSection,
     RunsSection,
-    Section,
     ServerSection,
     TelemetrySection,
     TemplatesSection,
@@ -28,6 +29,12 @@ class Sections(Section):
     runs: RunsSection = RunsSection()
     limits: LimitsSection = LimitsSection()
     models: ModelsSection = ModelsSection()
+    providers: dict[ProviderName, ProviderSection] = Field(
+        default_factory=built_in_providers,
+        description="Where models are asked. What is set here is added to openai, anthropic, gemini"
+        " and palm, key by key; docs/providers.md lists the keys. Keys of providers never stand in"
+        " this file.",
+    )
     local: LocalSection = LocalSection()
     templates: TemplatesSection = TemplatesSection()
     cache: CacheSection = CacheSection()
@@ -40,6 +47,17 @@ class Sections(Section):
 
 class Settings(Sections):
     """The whole configuration, frozen, with the checks that need more than one section."""
+
+    @model_validator(mode="after")
+    def _refuse_nowhere(self) -> Self:
+        for name, provider in self.providers.items():
+            if not provider.base_url and not provider.successor:
+                raise PydanticCustomError(
+                    "provider_nowhere",
+                    'providers.{name}.base_url: is missing; "http://127.0.0.1:11434/v1", say.',
+                    {"name": name},
+                )
+        return self
 
     @model_validator(mode="after")
     def _refuse_strangers(self) -> Self:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from llm_stream.config.sections import Name, Section
+from llm_stream.config.section import Name, Section
 
 
 class PriceSection(Section):

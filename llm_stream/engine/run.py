@@ -156,7 +156,7 @@ class Run:
             self._seal({"type": "run.failed", "error": problem})
         else:
             self.state = "completed"
-            self.substituted |= self._tally.attempts > 1
+            self.substituted |= self._tally.model not in {None, self.info.model}
             self._seal(self._tally.completed(task.result()))
 
     def _seal_cancelled(self) -> None:

@@ -12,17 +12,19 @@ class Tally:
     """Running figures of one run; times in milliseconds since its creation.
 
     `chunks` counts `text.delta` events of the answer (without `step`), `text_chars` its code
-    points. A restart clears text and usage stays: the tokens were spent.
+    points. A restart clears text and usage stays: the tokens were spent. `model` is the one that a
+    failed call gave way to, None while the one that was asked is at work.
     """
 
     __slots__ = ("_hash", "_input", "_output", "attempts", "chunks", "first_token_ms",
-                 "queued_ms", "text_chars", "total_ms")  # fmt: skip
+                 "model", "queued_ms", "text_chars", "total_ms")  # fmt: skip
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._input: int | None = None
         self._output: int | None = None
         self.attempts = 1
+        self.model: str | None = None
         self.chunks = 0
         self.text_chars = 0
         self.queued_ms = 0
@@ -53,8 +55,10 @@ class Tally:
         elif payload["type"] == "usage":
             self._input = _plus(self._input, payload["input_tokens"])
             self._output = _plus(self._output, payload["output_tokens"])
-        elif kind == "attempt.failed":
-            self.attempts += 1
+        elif payload["type"] == "attempt.failed":
+            if following := payload["next"]:
+                self.attempts += 1
+                self.model = following["model"]
         elif kind == "run.restarted":
             self._hash = hashlib.sha256()
             self.chunks = self.text_chars = 0

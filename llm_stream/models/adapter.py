@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 import llm
 import orjson
 
-from llm_stream.errors import InvalidOutput, StreamError, UpstreamFailed
+from llm_stream.errors import InvalidOutput, MissingKey, StreamError, UpstreamFailed
 from llm_stream.models.chunks import Chunk, ModelCall, Reasoning, ToolCall
 from llm_stream.models.faults import from_model, from_refused_call
 from llm_stream.models.finish import AnyResponse, finish_of
@@ -60,7 +60,7 @@ class ModelAdapter:
             return False
         try:
             return not self._model.get_key()
-        except llm.NeedsKeyException:
+        except (llm.NeedsKeyException, MissingKey):
             return True
 
     @property
@@ -71,8 +71,9 @@ class ModelAdapter:
 
     @property
     def provider(self) -> str:
-        """Name of the package the model's class comes from."""
-        return type(self._model).__module__.partition(".")[0]
+        """Whose model it is: the provider of a wire, else the package the class comes from."""
+        named = getattr(self._model, "provider", None)
+        return str(named or type(self._model).__module__.partition(".")[0])
 
     def check(self, call: ModelCall) -> None:
         """Say now whether the model would refuse the call, before a run exists. Sends nothing.

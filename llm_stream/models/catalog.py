@@ -1,19 +1,24 @@
 """Which models and aliases exist. Built once at start, in a thread; never per request."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from llm_stream.errors import UnknownModel
 from llm_stream.models.adapter import AnyModel, ModelAdapter
 from llm_stream.models.plugins import Loaded, PluginFault
 from llm_stream.models.syncbridge import SyncThreads
 
+MAX_ON_DEMAND: Final = 128
+"""How many models are kept that nobody registered; any name a caller makes up may be one."""
+
 
 class ModelCatalog:
     """Adapters by id, and names that stand for them.
 
     Args:
-        loaded: what the plugins registered.
+        loaded: what the plugins registered; of models made on demand the last
+            `MAX_ON_DEMAND` are kept.
         threads: where sync models run.
         default: id or alias that answers when a request names none.
         aliases: names of the configuration (`fast`, ...) and what they stand for; they win
@@ -30,6 +35,9 @@ class ModelCatalog:
         aliases: Mapping[str, str],
         own_models: Iterable[AnyModel] = (),
     ) -> None:
+        self._threads = threads
+        self._on_demand = loaded.on_demand
+        self._demanded: OrderedDict[str, ModelAdapter] = OrderedDict()
         self.faults: list[PluginFault] = list(loaded.faults)
         self._adapters: dict[str, ModelAdapter] = {}
         self._names: dict[str, str] = {}
@@ -45,7 +53,7 @@ class ModelCatalog:
         self.aliases: dict[str, str] = {}
         self.broken_aliases: dict[str, str] = {}
         for alias, target in {**aliases, "default": default}.items():
-            resolved = self._names.get(target) or self._names.get(aliases.get(target, ""))
+            resolved = self._target(target) or self._target(aliases.get(target, ""))
             if resolved is None:
                 self.broken_aliases[alias] = target
             else:
@@ -64,6 +72,8 @@ class ModelCatalog:
             UnknownModel: there is none (the caller's doing).
         """
         model_id = self._names.get("default" if name is None else name)
+        if model_id is None and (demanded := self._demand(name or "")) is not None:
+            return demanded
         if model_id is None:
             raise UnknownModel(
                 "The service has no default model; set models.default."
@@ -72,6 +82,30 @@ class ModelCatalog:
                 field=field,
             )
         return self._adapters[model_id]
+
+    def _target(self, name: str) -> str | None:
+        """The id an alias stands for; a model made for it stays."""
+        model_id = self._names.get(name)
+        if model_id is None and (demanded := self._demand(name)) is not None:
+            self._adapters.setdefault(demanded.id, demanded)
+            self._names.setdefault(demanded.id, demanded.id)
+            return demanded.id
+        return model_id
+
+    def _demand(self, name: str) -> ModelAdapter | None:
+        found = self._on_demand(name)
+        if isinstance(found, str):
+            return self._adapters.get(found)
+        if found is None:
+            return None
+        if found.model_id in self._adapters:
+            return self._adapters[found.model_id]
+        adapter = self._demanded.get(found.model_id) or ModelAdapter(found, self._threads)
+        self._demanded[adapter.id] = adapter
+        self._demanded.move_to_end(adapter.id)
+        if len(self._demanded) > MAX_ON_DEMAND:
+            self._demanded.popitem(last=False)
+        return adapter
 
     def aliases_of(self, model_id: str) -> list[str]:
         """Every other name of a model, sorted."""

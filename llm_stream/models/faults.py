@@ -22,6 +22,9 @@ from llm_stream.errors import (
 MAX_UPSTREAM_CHARS: Final = 300
 """How much of a foreign error text is shown."""
 
+MIN_SECRET_CHARS: Final = 8
+"""Shorter values are no secrets: taking them out would mangle every other word."""
+
 _SECRET: Final = re.compile(
     r"""(?ix)
     bearer \s+ \S+
@@ -35,13 +38,24 @@ _SECRET: Final = re.compile(
 )
 
 
+_KNOWN: Final[set[str]] = set()
+
+
+def never_show(secret: str) -> None:
+    """From now on `scrub` takes this value out of every text, whatever it looks like."""
+    if len(secret) >= MIN_SECRET_CHARS:
+        _KNOWN.add(secret)
+
+
 def clean(text: str) -> str:
     """Text that JSON can say: what is not Unicode becomes a question mark."""
     return text.encode("utf-8", "replace").decode()
 
 
 def scrub(text: str) -> str:
-    """Foreign text made safe to show: on one line, cut, without anything shaped like a key."""
+    """Foreign text made safe to show: on one line, cut, without known keys or their like."""
+    for secret in _KNOWN:
+        text = text.replace(secret, "[redacted]")
     return _SECRET.sub("[redacted]", " ".join(clean(text).split()))[:MAX_UPSTREAM_CHARS]
 
 

@@ -6,7 +6,7 @@ one that fails to register takes every model with it (llm 0.36). Runs in a threa
 
 import importlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -35,12 +35,21 @@ class Registered:
     plugin: str
 
 
+def _nothing(_name: str) -> None:
+    return None
+
+
 @dataclass(slots=True)
 class Loaded:
-    """What `load_plugins` found."""
+    """What `load_plugins` found.
+
+    `on_demand` is asked for names that nobody registered: it makes a model, gives the id of a
+    registered one, or None.
+    """
 
     models: list[Registered] = field(default_factory=list)
     faults: list[PluginFault] = field(default_factory=list)
+    on_demand: Callable[[str], Any] = _nothing
 
 
 def load_plugins(names: Sequence[str] | None) -> Loaded:

@@ -15,6 +15,10 @@ from llm_stream.models.chunks import Message, ModelCall
 from llm_stream.models.timers import Timeouts
 from llm_stream.naming import ulid
 
+MidstreamPolicy = Literal["error", "splice", "restart"]
+"""What follows when an answer breaks off that readers have a part of: the run fails; another call
+repeats that part and goes on; readers discard it and get a new answer."""
+
 CacheMode = Literal["use", "refresh", "bypass", "only"]
 
 FINGERPRINT_VERSION: Final = 1
@@ -53,10 +57,18 @@ class CacheControl:
 class RunSpec:
     """What is to be run. Names are resolved, templates rendered, options checked.
 
+    <<<<<<< HEAD
+    `model` and `fallback_models` are ids of the catalog. `owner` is the scope in which equal
+    runs may be shared. `input` is what recipes other than generate work on, as validated JSON;
+    `sample` tells apart calls that are meant to differ though all else is equal.
+    `timeouts` are those the request asks for; the others are each model's own.
+    `on_midstream_failure` None means: as `midstream` says.
+    =======
     `model` and `fallback_models` are ids of the catalog, `model_version` is what else tells the
     model's answers from those of another one of that id (`ModelAdapter.version`). `owner` is the
     scope in which equal runs may be shared. `input` is what recipes other than generate work on,
     as validated JSON; `sample` tells apart calls that are meant to differ though all else is equal.
+    >>>>>>> main
     `abandon_seconds` is how long the run goes on without a reader, None =
     for ever. `parent` is the run whose recipe asks for this one.
     """
@@ -72,6 +84,7 @@ class RunSpec:
     cache: CacheControl = field(default_factory=CacheControl)
     timeouts: Timeouts = field(default_factory=Timeouts)
     fallback_models: tuple[str, ...] = ()
+    on_midstream_failure: MidstreamPolicy | None = None
     abandon_seconds: float | None = None
     tags: tuple[str, ...] = ()
     owner: str = ""
@@ -101,6 +114,11 @@ class RunSpec:
     def repeatable(self) -> bool:
         """Whether the same call is meant to be answered the same: temperature 0, or a seed."""
         return self.options.get("temperature") == 0 or self.options.get("seed") is not None
+
+    @property
+    def midstream(self) -> MidstreamPolicy:
+        """What follows when an answer breaks off: as asked, else a splice if it can succeed."""
+        return self.on_midstream_failure or ("splice" if self.repeatable else "error")
 
     def fingerprint(self, also: str = "") -> str:
         """64 hexadecimal digits: equal for requests with the same answer, across processes.

@@ -17,6 +17,8 @@ from llm_stream.logs import RunLog
 from llm_stream.metrics import Metrics
 from llm_stream.models.adapter import AnyModel
 from llm_stream.models.local import LocalModel
+from llm_stream.models.resilience.figures import UpstreamFigures
+from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.resources import resource
@@ -30,6 +32,7 @@ from llm_stream.web.parts import (
     make_catalog,
     make_history,
     make_local,
+    make_providers,
     make_recipes,
     make_replicas,
     template_folder,
@@ -58,7 +61,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     local = await asyncio.to_thread(make_local, settings)
     threads = SyncThreads(settings.models.sync_threads)
     own = [*([local] if local else []), *own_models]
-    catalog = await asyncio.to_thread(make_catalog, settings, threads, own)
+    providers = await asyncio.to_thread(make_providers, settings)
+    catalog = await asyncio.to_thread(make_catalog, settings, threads, own, providers)
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
     metrics = Metrics()
@@ -67,6 +71,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         retention_bytes=settings.runs.retention_bytes,
         observers=(metrics, RunLog()),
     )
+    upstreams = Upstreams(settings.models)
     history = make_history(settings)
     cache = make_cache(settings, metrics, history)
     replicas = make_replicas(settings, registry)
@@ -80,7 +85,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         cache=cache,
         history=history,
         launcher=Launcher(
-            make_recipes(catalog, prompts),
+            make_recipes(catalog, prompts, upstreams),
             registry,
             cache,
             Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service"),
@@ -103,6 +108,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         replicas.restart = service.launcher.restart
         watch_replicas(metrics.registry, replicas)
     metrics.watch_cache(cache)
+    metrics.registry.register(UpstreamFigures(upstreams))
     metrics.watch(registry, lambda: len(service.sockets))
     if history is not None:
         metrics.registry.register(HistoryFigures(history.facts))
@@ -121,6 +127,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     pages.add_routes(app)
 
     app.cleanup_ctx.append(lambda _app: lifetime(service, local, threads))
+    # Contexts are left before: no run asks a provider any more.
+    app.on_cleanup.append(lambda _app: providers.close())
     return app
 
 

@@ -52,11 +52,14 @@ class CacheBody(Body):
 
 
 class TimeoutsBody(Body):
-    """Limits of the model call in seconds; absent ones come from the configuration."""
+    """Limits of the model call; absent ones come from the configuration."""
 
+    connect_seconds: Seconds | None = None
     first_token_seconds: Seconds | None = None
     idle_seconds: Seconds | None = None
     total_seconds: Seconds | None = None
+    min_tokens_per_second: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    slow_window_seconds: Seconds | None = None
 
 
 class CommonBody(Body):
@@ -68,6 +71,7 @@ class CommonBody(Body):
     cache: CacheBody = CacheBody()
     timeouts: TimeoutsBody = TimeoutsBody()
     fallback_models: Annotated[list[Name], Field(max_length=10)] = []
+    on_midstream_failure: Literal["error", "splice", "restart"] | None = None
     on_disconnect: Literal["continue", "cancel"] | None = None
     tags: Annotated[list[Name], Field(max_length=32)] = []
 

@@ -14,7 +14,6 @@ from llm_stream.errors import (
     MissingField,
     PayloadTooLarge,
 )
-from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Attachment, Message, ModelCall
 from llm_stream.models.timers import Timeouts
@@ -106,11 +105,12 @@ class Intake:
                 # Who waits for the whole has nothing of a pace.
                 pace="instant" if caller.waits else body.cache.pace,
             ),
-            timeouts=self._timeouts(body, adapter),
+            timeouts=Timeouts(**body.timeouts.model_dump()),
             fallback_models=tuple(
                 self._catalog.find(name, field=f"fallback_models.{place}").id
                 for place, name in enumerate(fallbacks)
             ),
+            on_midstream_failure=body.on_midstream_failure,
             abandon_seconds=self.patience(caller, body.on_disconnect),
             tags=tuple(body.tags),
             owner=caller.owner,
@@ -220,15 +220,6 @@ class Intake:
             )
         check_schema(schema)
         return schema
-
-    def _timeouts(self, body: CommonBody, adapter: ModelAdapter) -> Timeouts:
-        limits = self._models.per_model_timeouts.get(adapter.id, self._models.timeouts)
-        asked = body.timeouts
-        return Timeouts(
-            asked.first_token_seconds or limits.first_token_seconds,
-            asked.idle_seconds or limits.idle_seconds,
-            asked.total_seconds or limits.total_seconds,
-        )
 
     def patience(
         self, caller: Caller, on_disconnect: Literal["continue", "cancel"] | None = None

@@ -1,5 +1,6 @@
 """Parts of the service, made as the settings say."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,10 +16,14 @@ from llm_stream.history.history import History
 from llm_stream.metrics import Metrics
 from llm_stream.models.adapter import AnyModel
 from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.keys import Keyring, keys_path
 from llm_stream.models.local import LocalModel
 from llm_stream.models.plugins import load_plugins
+from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import weights_path
+from llm_stream.models.wires.providers import Providers
+from llm_stream.recipes.attempts import Attempts
 from llm_stream.recipes.batch import Batch
 from llm_stream.recipes.breakdown import Breakdown
 from llm_stream.recipes.evaluate import Evaluate
@@ -31,10 +36,12 @@ from llm_stream.web.problems import problem
 from llm_stream.web.views import answer
 
 
-def make_recipes(catalog: ModelCatalog, prompts: PromptLibrary) -> dict[str, Recipe]:
+def make_recipes(
+    catalog: ModelCatalog, prompts: PromptLibrary, upstreams: Upstreams
+) -> dict[str, Recipe]:
     """The table of use cases."""
     recipes: list[Recipe] = [
-        Generate(catalog, prompts, problem),
+        Generate(prompts, Attempts(catalog, upstreams, problem)),
         Evaluate(prompts),
         Breakdown(prompts),
         Reason(prompts),
@@ -43,15 +50,23 @@ def make_recipes(catalog: ModelCatalog, prompts: PromptLibrary) -> dict[str, Rec
     return {recipe.name: recipe for recipe in recipes}
 
 
+def make_providers(settings: Settings) -> Providers:
+    """The configured providers, with the keys of the environment and of llm's store."""
+    return Providers(settings.providers, Keyring(os.environ, keys_path()))
+
+
 def make_catalog(
-    settings: Settings, threads: SyncThreads, own_models: Iterable[AnyModel]
+    settings: Settings,
+    threads: SyncThreads,
+    own_models: Iterable[AnyModel],
+    providers: Providers,
 ) -> ModelCatalog:
     """Load the configured plugins and resolve every name. Blocking; up to some seconds."""
     return ModelCatalog(
-        load_plugins(settings.models.plugins),
+        providers.take_over(load_plugins(settings.models.plugins)),
         threads,
         default=settings.models.default,
-        aliases=settings.models.aliases,
+        aliases={**providers.aliases, **settings.models.aliases},
         own_models=own_models,
     )
 

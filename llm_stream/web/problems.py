@@ -47,10 +47,13 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.OriginRefused: Row(403, 4403, "The origin is not allowed"),
     errors.UpstreamFailed: Row(502, 4500, "The model failed"),
     errors.UpstreamRejected: Row(502, 4500, "The model refused the call"),
+    errors.RateLimited: Row(429, 4500, "The provider's rate limit is reached"),
+    errors.ContentRefused: Row(502, 4500, "The provider refused the content"),
     errors.MissingKey: Row(503, 4500, "No key for this model"),
     errors.InvalidOutput: Row(502, 4500, "The model's answer is invalid"),
     errors.UpstreamTimedOut: Row(504, 4500, "The model took too long"),
     errors.ModelUnavailable: Row(503, 4503, "The model is not available"),
+    errors.ModelResting: Row(503, 4503, "The model is left alone for a moment"),
     errors.TooManyRuns: Row(429, 4429, "Too many runs at once"),
     errors.TooManyStreams: Row(429, 4429, "Too many streams on this socket"),
     errors.Draining: Row(503, 4512, "The service is shutting down"),
@@ -93,6 +96,10 @@ def problem(error: StreamError, *, run: str | None = None, request: str = "") ->
         body["retry_after_ms"] = error.retry_after_ms
     if error.field is not None:
         body["field"] = error.field
+    if error.status is not None:
+        body["upstream_status"] = error.status
+    if error.upstream_request is not None:
+        body["upstream_request"] = error.upstream_request
     if concerned := error.run or run:
         body["run"] = concerned
     body["request"] = request

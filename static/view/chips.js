@@ -41,7 +41,7 @@ export function chips(run) {
     const times = resumed.length > 1 ? ` (${resumed.length} times)` : "";
     add(`resumed at ${resumed[resumed.length - 1].after}${times}`, "good", "The connection was lost and came back; nothing is missing");
   }
-  const attempts = run.terminal?.attempts ?? run.failures.length + 1;
+  const attempts = run.terminal?.attempts ?? run.failures.filter(({ next }) => next).length + 1;
   if (attempts > 1) add(`${attempts} attempts`, "warn", "Calls of a model until one answered");
   if (run.restarts) add("restarted", "warn", "The answer began anew; what came before was discarded");
   troubles(run, add);

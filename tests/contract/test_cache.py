@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 import redis
 
+from llm_stream.errors import UpstreamRejected
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
@@ -173,11 +174,23 @@ async def test_an_answer_of_a_fallback_is_not_kept(
     start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
     """The model that was asked is asked again the next time."""
-    broken = ScriptedModel("broken", Script(fault=Fault(at=0, error=ConnectionError("x"))))
+    broken = ScriptedModel("broken", Script(fault=Fault(error=UpstreamRejected("400"))))
     client = Client(await start_service(broken), http)
     for calls in (1, 2):
         body = await client.ask(model="broken", fallback_models=["scripted"])
         assert (body["cached"], len(broken.calls)) == (False, calls)
+
+
+async def test_an_answer_of_a_second_attempt_is_kept(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Asked again, the same model has answered: nothing was substituted."""
+    model.scripts = [Script(fault=Fault(error=ConnectionError("x"))), Script()]
+    client = Client(await start_service(models={"retries": {"initial_seconds": 0}}), http)
+    first, second = await client.ask(), await client.ask()
+
+    assert (first["attempts"], first["cached"]) == (2, False)
+    assert (second["cached"], second["text"], len(model.calls)) == (True, first["text"], 2)
 
 
 class Held(ScriptedModel):

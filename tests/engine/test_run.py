@@ -70,7 +70,9 @@ async def test_usage_is_summed_and_attempts_counted(make_run: Any) -> None:
         for tokens in (3, None, 4):
             yield {"type": "usage", "model": "m", "input_tokens": tokens, "output_tokens": None,
                    "details": {}, "estimated": False}  # fmt: skip
-        yield {"type": "attempt.failed", "attempt": 1, "model": "m", "error": {}, "next": None}
+        following = {"model": "m", "delay_ms": 5}
+        yield {"type": "attempt.failed", "attempt": 1, "model": "m", "error": {},
+               "next": following}  # fmt: skip
         yield Outcome("stop")
 
     run = make_run()

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from llm_stream.errors import UpstreamRejected
 from llm_stream.history.turns import Finished
 from llm_stream.testing import Fault, Script, ScriptedModel
 from llm_stream.testing.service import RunningService
@@ -95,7 +96,7 @@ async def test_endings_are_told_apart(
     model.scripts = [
         Script(),
         Script(chunks=("half ", "an ", "answer"), fault=fail),
-        Script(fault=Fault(at=0, error=ValueError("broken"))),
+        Script(fault=Fault(at=0, error=UpstreamRejected("broken"))),
         Script(chunks=("some ", "text"), fault=Fault(at=2, stall=True)),
     ]
     for prompt in ("whole", "partial", "failed"):
@@ -121,13 +122,13 @@ async def test_endings_are_told_apart(
     assert found == {
         "whole": ("completed", None, 0),
         "partial": ("failed", "upstream_failed", 1),
-        "failed": ("failed", "upstream_failed", 0),
+        "failed": ("failed", "upstream_rejected", 0),
         "cancelled": ("cancelled", "requested", 1),
     }
     assert logged["partial"]["response"] == "half an "
     assert logged["partial"]["conversation_name"] == "[failed] partial"
     assert logged["failed"]["response"] == ""
-    assert logged["failed"]["response_json"]["llm_stream"]["error"] == "upstream_failed"
+    assert logged["failed"]["response_json"]["llm_stream"]["error"] == "upstream_rejected"
     assert logged["cancelled"]["response"] == "some text"
     assert logged["cancelled"]["response_json"]["llm_stream"]["status"] == "cancelled"
 

@@ -12,7 +12,7 @@ from llm_stream.errors import (
     UpstreamFailed,
     UpstreamRejected,
 )
-from llm_stream.models.faults import from_model, from_refused_call, scrub
+from llm_stream.models.faults import from_model, from_refused_call, never_show, scrub
 
 
 class ApiError(Exception):
@@ -49,6 +49,14 @@ def test_a_refusal_before_sending_is_the_callers() -> None:
     """What a model refuses as a value is `unsupported_by_model`."""
     assert isinstance(from_refused_call(ValueError("no schema"), "m"), UnsupportedByModel)
     assert isinstance(from_refused_call(RuntimeError("x"), "m"), UpstreamFailed)
+
+
+def test_a_known_secret_is_not_shown() -> None:
+    """A value that is known goes, whatever it looks like; a short one would mangle words."""
+    never_show("open sesame")
+    never_show("the")
+
+    assert scrub("say open sesame to the door") == "say [redacted] to the door"
 
 
 @pytest.mark.parametrize(

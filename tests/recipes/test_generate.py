@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
+from llm_stream.config import ModelsSection, RetriesSection
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import InvalidOutput, UpstreamFailed, UpstreamTimedOut
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Message
 from llm_stream.models.plugins import Loaded
+from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.timers import Timeouts
 from llm_stream.recipes.ask import Inner
+from llm_stream.recipes.attempts import Attempts
 from llm_stream.recipes.generate import Generate
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.spec import RunSpec
@@ -35,12 +38,19 @@ def spec(**changes: Any) -> Any:
     return RunSpec(recipe="generate", model="a", messages=(Message("user", "hi"),), **changes)
 
 
+def generate(catalog: ModelCatalog) -> Generate:
+    """The recipe, asking each model once."""
+    upstreams = Upstreams(ModelsSection(retries=RetriesSection(attempts=1)))
+    return Generate(
+        PromptLibrary.load(resource("templates")),
+        Attempts(catalog, upstreams, lambda error, **_: {"code": error.code}),
+    )
+
+
 async def run(spec: Any, *models: Any, into: list[Any] | None = None) -> list[Any]:
     """All payloads of the recipe."""
     catalog = ModelCatalog(Loaded(), SyncThreads(1), default="a", aliases={}, own_models=models)
-    recipe = Generate(
-        catalog, PromptLibrary.load(resource("templates")), lambda error, **_: {"code": error.code}
-    )
+    recipe = generate(catalog)
     seen: list[Any] = [] if into is None else into
     async with aclosing(recipe.run(spec, never)) as payloads:
         async for payload in payloads:
@@ -95,9 +105,9 @@ async def test_no_fallback_after_visible_output() -> None:
     assert other.calls == []
 
 
-async def test_the_last_failure_is_the_runs() -> None:
-    """When every model has failed, the last error stands."""
-    with pytest.raises(UpstreamFailed, match="^b: "):
+async def test_the_first_failure_is_the_runs() -> None:
+    """When every model has failed, the run says what the model that was asked said."""
+    with pytest.raises(UpstreamFailed, match="^a: "):
         await run(
             spec(fallback_models=("b",)),
             ScriptedModel("a", Script(fault=Fault(error=DOWN))),
@@ -120,8 +130,7 @@ async def test_waiting_for_a_thread_is_not_the_models_silence() -> None:
     model = ScriptedSyncModel("a", Script(chunks=("x",)))
     catalog = ModelCatalog(Loaded(), SyncThreads(1), default="a", aliases={}, own_models=[model])
     adapter = catalog.find("a")
-    library = PromptLibrary.load(resource("templates"))
-    recipe = Generate(catalog, library, lambda error, **_: {"code": error.code})
+    recipe = generate(catalog)
     asked = spec(timeouts=Timeouts(first_token_seconds=0.05))
     async with adapter.turn():
         chunks = recipe.run(asked, never)

@@ -56,6 +56,7 @@ def test_what_changes_the_answer_changes_the_fingerprint(change: Any) -> None:
         {"cache": CacheControl(mode="refresh", tags=("a",), ttl_seconds=5)},
         {"timeouts": Timeouts(1, 1, 1)},
         {"fallback_models": ("x",)},
+        {"on_midstream_failure": "restart"},
         {"abandon_seconds": 3},
         {"tags": ("a",)},
         {"parent": "run_1"},

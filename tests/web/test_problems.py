@@ -48,6 +48,18 @@ def test_optional_fields_appear_when_they_are_known() -> None:
     assert response.content_type == "application/problem+json"
 
 
+def test_a_providers_status_and_request_are_told() -> None:
+    """Who asks the provider what was wrong needs its own id of the request."""
+    error = InvalidField("x")
+    error.status, error.upstream_request = 529, "req_7"
+
+    body = problem(error)
+
+    assert (body["status"], body["upstream_status"], body["upstream_request"]) == (
+        400, 529, "req_7",
+    )  # fmt: skip
+
+
 def test_a_run_known_to_the_caller_is_named() -> None:
     """`run` comes from the error, else from whoever describes it."""
     assert problem(InvalidField("x"), run="run_2")["run"] == "run_2"

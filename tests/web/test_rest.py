@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from llm_stream.errors import UpstreamRejected
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
@@ -589,7 +590,7 @@ async def test_the_model_that_answered_is_named(
     start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
     """After a fallback the answer names the fallback and counts both attempts."""
-    model.scripts = [Script(fault=Fault(error=ConnectionError("down")))]
+    model.scripts = [Script(fault=Fault(error=UpstreamRejected("400")))]
     service = await start_service(ScriptedModel("other"))
     _, _, body = await post(http, service, {"prompt": "x", "fallback_models": ["other"]})
 

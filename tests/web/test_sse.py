@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from llm_stream.errors import UpstreamRejected
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
@@ -37,12 +38,12 @@ async def test_a_failure_before_anything_was_sent_has_a_status(
     service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
     """A model that fails in its first step is a problem with a status, not a 200."""
-    model.scripts = [Script(fault=Fault(error=ConnectionError("refused")))]
+    model.scripts = [Script(fault=Fault(error=UpstreamRejected("400")))]
     async with http.post(
         f"{service.url}/v1/generate", json={"prompt": "x"}, headers=SSE
     ) as response:
         assert response.status == 502
-        assert (await response.json())["code"] == "upstream_failed"
+        assert (await response.json())["code"] == "upstream_rejected"
 
 
 async def test_a_failure_in_mid_stream_is_the_last_event(

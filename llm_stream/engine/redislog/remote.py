@@ -77,7 +77,10 @@ class RemoteRun(Run):
         super().feed(events)
         if self.done and not was_done:
             ending = self.log.newest.decode()
-            self.substituted = ending.get("attempts", 1) > 1
+            tried = [
+                event.decode()["next"] for event in self.events() if event.type == "attempt.failed"
+            ]
+            self.substituted = any(each and each["model"] != self.info.model for each in tried)
             if "error" in ending:
                 self.error = told_error(ending["error"])
 

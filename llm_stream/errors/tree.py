@@ -1,0 +1,64 @@
+"""The root of the error tree, and the three kinds of doers."""
+
+from typing import ClassVar
+
+
+class StreamError(Exception):
+    """Base of every error with a stable code and a message that is safe to show.
+
+    Args:
+        detail: one or two sentences for the caller: what is wrong and what to do.
+            Never holds keys, prompts, tracebacks or unscrubbed upstream text.
+        field: path of the request field at fault (`options.temperature`), if one is.
+        retry_after_ms: milliseconds after which trying again makes sense, if known.
+        run: id of the run concerned, if there is one.
+
+    Class attributes: `code`, stable and part of the protocol; `retryable`, whether the
+    same request may succeed later. `status` and `upstream_request` are the HTTP status and the
+    request id of a provider, where it answered with one.
+    """
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+    status: int | None = None
+    upstream_request: str | None = None
+
+    def __init_subclass__(cls, *, code: str | None = None, retryable: bool = False) -> None:
+        super().__init_subclass__()
+        if code is not None:
+            cls.code = code
+            cls.retryable = retryable
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        retry_after_ms: int | None = None,
+        run: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.retry_after_ms = retry_after_ms
+        self.run = run
+
+
+class CallerError(StreamError):
+    """The caller's doing: the same request will fail again."""
+
+
+class UpstreamError(StreamError):
+    """The model's or its provider's doing."""
+
+
+class ServiceError(StreamError):
+    """This service's doing: overload, drain, a limit of ours or a bug."""
+
+
+def concrete_errors() -> frozenset[type[StreamError]]:
+    """Every error class that is raised, i.e. the leaves of the tree."""
+    every: list[type[StreamError]] = [StreamError]
+    for cls in every:
+        every += cls.__subclasses__()
+    return frozenset(cls for cls in every if not cls.__subclasses__())

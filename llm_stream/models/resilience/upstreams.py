@@ -1,0 +1,170 @@
+"""Every model's `Upstream`, and the routes that answers take over them."""
+
+import random
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Literal
+
+from llm_stream.config import ModelsSection
+from llm_stream.errors import ModelResting, StreamError
+from llm_stream.events import NextAttempt
+from llm_stream.models.resilience.breaker import Breaker
+from llm_stream.models.resilience.budget import RetryBudget
+from llm_stream.models.resilience.places import Admission, Places
+from llm_stream.models.resilience.policy import RetryPolicy, verdict
+from llm_stream.models.resilience.upstream import Upstream
+from llm_stream.models.timers import Timeouts
+
+MAX_MODELS: Final = 256
+"""How many models are remembered, and shown by name; where any name can be a model's, a caller
+could make up more than there is memory."""
+
+Mending = Literal["spliced", "diverged", "restarted", "lost"]
+
+
+class Upstreams:
+    """What all runs of the service know together about its models.
+
+    Args:
+        models: retries, breaker and timers as configured.
+        clock: monotonic seconds.
+        draw: gives a number from 0 to 1, for the jitter.
+
+    Attributes:
+        attempts: calls by (model, error code); "ok" for those that answered.
+        mended: what became of answers that broke off in the middle.
+    """
+
+    def __init__(
+        self,
+        models: ModelsSection,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._models = models
+        self._clock = clock
+        self._known: OrderedDict[str, Upstream] = OrderedDict()
+        self._named: set[str] = set()
+        self._providers: dict[str, Places] = {}
+        retries = models.retries
+        self.draw = draw
+        self.policy = RetryPolicy(
+            attempts=retries.attempts,
+            initial_seconds=retries.initial_seconds,
+            max_seconds=retries.max_seconds,
+            max_retry_after_seconds=retries.max_retry_after_seconds,
+        )
+        self.attempts: Counter[tuple[str, str]] = Counter()
+        self.mended: Counter[Mending] = Counter()
+
+    def of(self, model_id: str) -> Upstream:
+        """The one of this id; the last `MAX_MODELS` are kept, and all that are being called."""
+        found = self._known.get(model_id)
+        if found is None:
+            self._known[model_id] = found = self._make(model_id)
+            if len(self._known) > MAX_MODELS:
+                self._forget_one(found)
+        else:
+            self._known.move_to_end(model_id)
+        return found
+
+    def _forget_one(self, newest: Upstream) -> None:
+        """Of those that nobody calls, the one that was asked for longest ago."""
+        for each in self._known.values():
+            if each.places.idle and each is not newest:
+                del self._known[each.model_id]
+                return
+
+    def count(self, model_id: str, code: str) -> None:
+        """One more call of a model that has ended so; beyond `MAX_MODELS` they are "other"."""
+        if len(self._named) < MAX_MODELS:
+            self._named.add(model_id)
+        self.attempts[model_id if model_id in self._named else "other", code] += 1
+
+    def _make(self, model_id: str) -> Upstream:
+        models = self._models
+        timers = models.per_model_timeouts.get(model_id, models.timeouts)
+        return Upstream(
+            model_id,
+            RetryBudget(models.retries.budget, models.retries.budget_share),
+            Breaker(models.breaker.failures, models.breaker.open_seconds, self._clock),
+            Timeouts(**timers.model_dump()),
+            Places(models.concurrent_calls.get(model_id), models.retries.max_retry_after_seconds),
+        )
+
+    def admission(self, model_id: str, provider: str) -> Admission:
+        """The places one call of this model needs: its own, and one of its provider."""
+        own = self.of(model_id).places
+        limit = self._models.provider_concurrent_calls.get(provider)
+        if limit is None:
+            return Admission(own)
+        if provider not in self._providers:
+            self._providers[provider] = Places(limit)
+        return Admission(own, self._providers[provider])
+
+    def note_limits(self, model_id: str, remaining: int, reset_seconds: float) -> None:
+        """What a provider said of a model's limit (`x-ratelimit-*`): see `Places.note`.
+
+        For wires to call, in the loop, with an id of the catalog.
+        """
+        self.of(model_id).places.note(remaining, reset_seconds)
+
+    def __iter__(self) -> Iterator[Upstream]:
+        return iter(self._known.values())
+
+    def route(self, models: Sequence[str]) -> "Route":
+        """The way of one answer over these models, the first of which is asked first."""
+        return Route(self, models)
+
+
+class Route:
+    """Which model one answer is asked of, and which next.
+
+    Attributes:
+        model: the one to ask now.
+        attempt: number of the call to make now, from 1.
+        cause: what a run should say of its failure; None before the first.
+    """
+
+    def __init__(self, upstreams: Upstreams, models: Sequence[str]) -> None:
+        self._upstreams = upstreams
+        self._later = list(models[1:])
+        self._failures = 0
+        self.model = models[0]
+        self.attempt = 1
+        self.cause: StreamError | None = None
+
+    @property
+    def upstream(self) -> Upstream:
+        """What is known of the model to ask now."""
+        return self._upstreams.of(self.model)
+
+    def answered(self) -> None:
+        """The call was answered to its end."""
+        self._upstreams.count(self.model, "ok")
+
+    def failed(self, error: StreamError, *, better: bool = False) -> None:
+        """The call has failed with `error`, which explains the failure better than those before.
+
+        Otherwise the first one stays the cause: what a later model says of a question that was
+        not meant for it explains less. One of a model that was really asked is always better
+        than one of a model that was left alone.
+        """
+        self._upstreams.count(self.model, error.code)
+        if better or self.cause is None or isinstance(self.cause, ModelResting):
+            self.cause = error
+
+    def following(self, error: StreamError) -> NextAttempt | None:
+        """Whom to ask after the call has failed with `error`, and when; None: nobody."""
+        if verdict(error) == "end":
+            return None
+        self._failures += 1
+        delay = self._upstreams.policy.delay_seconds(self._failures, error, self._upstreams.draw)
+        if delay is None or not self.upstream.budget.take():
+            if not self._later:
+                return None
+            self.model, delay, self._failures = self._later.pop(0), 0.0, 0
+        self.attempt += 1
+        return {"model": self.model, "delay_ms": round(delay * 1000)}

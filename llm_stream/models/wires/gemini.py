@@ -1,0 +1,193 @@
+"""Gemini's generateContent.
+
+Source: Gemini API reference, "Generating content", with Server-Sent Events (`alt=sse`).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import llm
+import orjson
+from llm.parts import StreamEvent
+
+from llm_stream.errors import UpstreamFailed
+from llm_stream.models.wires.answer import NOTHING, Answer, nonzero, text_of
+from llm_stream.models.wires.credentials import google
+from llm_stream.models.wires.model import WireModel
+from llm_stream.models.wires.options import given
+from llm_stream.models.wires.refusals import error_event
+from llm_stream.models.wires.schemas import for_gemini
+from llm_stream.models.wires.turns import (
+    Turn,
+    base64_of,
+    function_tools,
+    split,
+    turns_of,
+    type_of,
+)
+
+REFUSALS: Final = frozenset(
+    {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"}
+)
+WHOLE: Final = frozenset({"STOP", "MAX_TOKENS"})
+
+HARMS: Final = ("DANGEROUS_CONTENT", "SEXUALLY_EXPLICIT", "HATE_SPEECH", "HARASSMENT")
+CONFIG: Final = {
+    "temperature": "temperature",
+    "max_output_tokens": "maxOutputTokens",
+    "top_p": "topP",
+    "top_k": "topK",
+}
+TYPES: Final = {"audio/mpeg": "audio/mp3", "application/ogg": "audio/ogg"}
+"""What Gemini calls types by another name."""
+
+
+class GeminiAnswer(Answer):
+    """Reads `GenerateContentResponse` objects, of which each continues the last."""
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(model_id)
+        self._calls = 0
+
+    def take(self, event: Any) -> Sequence[StreamEvent]:
+        """One object. Nothing but the end of the body tells that the last one has come."""
+        if event.get("error"):
+            raise error_event(event["error"], self.model_id)
+        found: Sequence[StreamEvent] = NOTHING
+        if candidates := event.get("candidates"):
+            candidate = candidates[0]
+            parts = (candidate.get("content") or {}).get("parts") or ()
+            found = [e for part in parts for e in self._part(part)]
+            if reason := candidate.get("finishReason"):
+                self._finish(event, text_of(reason))
+        elif blocked := (event.get("promptFeedback") or {}).get("blockReason"):
+            self.refused.append(text_of(blocked))
+        if usage := event.get("usageMetadata"):
+            self._count(usage)
+        return found
+
+    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
+        """The answer in one piece has the shape of an event."""
+        return self.take(body)
+
+    def _part(self, part: dict[str, Any]) -> Sequence[StreamEvent]:
+        if text := part.get("text"):
+            kind = "reasoning" if part.get("thought") else "text"
+            return (StreamEvent(type=kind, chunk=text_of(text)),)
+        if call := part.get("functionCall"):
+            call_id = call.get("id") or f"call_{self._calls}"
+            self._calls += 1
+            arguments = orjson.dumps(call.get("args") or {}).decode()
+            return (
+                self.tool_called(call_id, text_of(call["name"])),
+                self.tool_arguments(call_id, arguments),
+            )
+        return NOTHING
+
+    def _finish(self, event: dict[str, Any], reason: str) -> None:
+        if reason in REFUSALS:
+            self.refused.append(reason)
+        elif reason not in WHOLE:
+            raise UpstreamFailed(f"{self.model_id}: the provider ended with {reason[:100]}")
+        self.finish_reason = reason
+        self.model, self.answer_id = event.get("modelVersion"), event.get("responseId")
+
+    def _count(self, usage: dict[str, Any]) -> None:
+        """Counts are cumulative; thoughts are output, results of tools are input."""
+        if (prompt := usage.get("promptTokenCount")) is not None:
+            self.input_tokens = prompt + usage.get("toolUsePromptTokenCount", 0)
+            self.output_tokens = usage.get("candidatesTokenCount", 0) + usage.get(
+                "thoughtsTokenCount", 0
+            )
+        said = {"promptTokenCount", "totalTokenCount"}
+        self.details = nonzero({k: v for k, v in usage.items() if k not in said})
+
+
+class GeminiModel(WireModel):
+    """A model behind `:streamGenerateContent`.
+
+    Args:
+        *args: see `WireModel`.
+        thinks: whether thoughts can be asked for.
+        **more: see `WireModel`.
+    """
+
+    def __init__(self, *args: Any, thinks: bool, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._thinks = thinks
+
+    def path(self, *, stream: bool) -> str:
+        """The model's name is quoted: it can come from a request."""
+        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return f"/v1beta/models/{quote(self.upstream_name, safe='')}:{method}"
+
+    def headers(self, key: str | None, body: dict[str, Any]) -> dict[str, str]:
+        """The key in Google's own header."""
+        return google(key)
+
+    def answer(self, prompt: llm.Prompt) -> Answer:
+        """See `WireModel`."""
+        return GeminiAnswer(self.model_id)
+
+    def request(self, prompt: llm.Prompt, *, stream: bool) -> dict[str, Any]:
+        """See `WireModel`."""
+        system, turns = split(turns_of(prompt))
+        body: dict[str, Any] = {
+            "contents": [
+                {"role": "model" if turn.role == "assistant" else "user", "parts": parts}
+                for turn in turns
+                if (parts := self._parts(turn))
+            ],
+            # As llm-gemini does: whether an answer is acceptable is for the caller to say.
+            "safetySettings": [
+                {"category": f"HARM_CATEGORY_{harm}", "threshold": "BLOCK_NONE"} for harm in HARMS
+            ],
+        }
+        if system:
+            body["systemInstruction"] = {"parts": [{"text": system}]}
+        if config := self._config(prompt, given(prompt.options)):
+            body["generationConfig"] = config
+        if prompt.tools:
+            tools = [
+                {
+                    "name": tool.name,
+                    "description": tool.description or "",
+                    "parameters": for_gemini(tool.input_schema, self.model_id),
+                }
+                for tool in function_tools(prompt, self.model_id)
+            ]
+            body["tools"] = [{"functionDeclarations": tools}]
+        return body
+
+    def _config(self, prompt: llm.Prompt, options: dict[str, Any]) -> dict[str, Any]:
+        found = {theirs: options[ours] for ours, theirs in CONFIG.items() if ours in options}
+        thinking: dict[str, Any] = {"includeThoughts": True} if self._thinks else {}
+        if "thinking_budget" in options:
+            thinking["thinkingBudget"] = options["thinking_budget"]
+        if "thinking_level" in options:
+            thinking["thinkingLevel"] = options["thinking_level"]
+        if thinking:
+            found["thinkingConfig"] = thinking
+        if "media_resolution" in options:
+            found["mediaResolution"] = f"MEDIA_RESOLUTION_{options['media_resolution'].upper()}"
+        if options.get("json_object") or prompt.schema:
+            found["responseMimeType"] = "application/json"
+        if prompt.schema:
+            found["responseSchema"] = for_gemini(prompt.schema, self.model_id)
+        return found
+
+    def _parts(self, turn: Turn) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = [{"text": text} for text in turn.texts]
+        for each in turn.attachments:
+            kind = type_of(each)
+            data = base64_of(each, self.model_id)
+            parts.append({"inlineData": {"mimeType": TYPES.get(kind, kind), "data": data}})
+        parts += [
+            {"functionCall": {"name": call.name, "args": call.arguments}} for call in turn.calls
+        ]
+        parts += [
+            {"functionResponse": {"name": result.name, "response": {"output": result.output}}}
+            for result in turn.results
+        ]
+        return parts

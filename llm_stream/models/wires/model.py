@@ -1,0 +1,203 @@
+"""The `llm` model behind every wire: sends one request, reads one answer, closes what it opened."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import llm
+import orjson
+from llm.parts import StreamEvent
+
+from llm_stream.errors import StreamError, UpstreamFailed
+from llm_stream.models.wires.answer import Answer
+from llm_stream.models.wires.endpoint import Endpoint
+from llm_stream.models.wires.sse import MAX_LINE_BYTES, LineTooLong, SseParser
+from llm_stream.models.wires.transport import Upstream
+
+SETTLE_SECONDS: Final = 1.0
+"""How long counts or an end may follow the finish reason. An answer that has it is whole."""
+
+NOT_WITH_THIS_KEY: Final = frozenset({401, 403, 429})
+"""Statuses with which another key of the same provider may fare better."""
+
+NOT_THEIR_FORMAT: Final = (LookupError, TypeError, ValueError, AttributeError)
+"""What reading an event raises that is not what its provider documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a model can do.
+
+    `options` is the class of its options. Answers come in events if it `can_stream`, else in one
+    piece. `supports_schema` says that the provider keeps to a JSON Schema.
+    """
+
+    options: type[llm.Options]
+    attachment_types: frozenset[str] = frozenset()
+    can_stream: bool = True
+    supports_schema: bool = True
+    supports_tools: bool = True
+
+
+class WireModel(llm.AsyncKeyModel):
+    """One model of one provider. A provider's wire derives from it.
+
+    `execute` raises only our own errors. Closing its generator, or cancelling who awaits it,
+    closes the connection, whether the answer has begun or not.
+
+    Args:
+        model_id: the name of the catalog.
+        upstream_name: the provider's name for it.
+        endpoint: where it is sent.
+        abilities: what it can do.
+    """
+
+    can_stream = True
+    max_line_bytes: ClassVar[int] = MAX_LINE_BYTES
+
+    def __init__(
+        self, model_id: str, upstream_name: str, endpoint: Endpoint, abilities: Abilities
+    ) -> None:
+        self.model_id = model_id
+        self.upstream_name = upstream_name
+        self.endpoint = endpoint
+        self.provider = endpoint.provider
+        # llm's own way to vary them by model.
+        self.Options = abilities.options  # type: ignore[assignment]
+        self.attachment_types = set(abilities.attachment_types)
+        self.can_stream = abilities.can_stream
+        self.supports_schema = abilities.supports_schema
+        self.supports_tools = abilities.supports_tools
+
+    def __str__(self) -> str:
+        return f"{self.provider}: {self.model_id}"
+
+    def get_key(self, explicit_key: str | None = None) -> str | None:
+        """The key to send; the provider's unless the program that asks brings its own.
+
+        Unlike llm's own, it never takes a key for the name of another one.
+
+        Raises:
+            MissingKey: there is none and the provider needs one (the operator's doing).
+        """
+        return explicit_key or self.endpoint.key.value()
+
+    def path(self, *, stream: bool) -> str:
+        """Where requests go, below the base URL."""
+        raise NotImplementedError
+
+    def headers(self, key: str | None, body: dict[str, Any]) -> dict[str, str]:
+        """Headers that carry the key, and what else the body makes necessary."""
+        raise NotImplementedError
+
+    def request(self, prompt: llm.Prompt, *, stream: bool) -> dict[str, Any]:
+        """The JSON body.
+
+        Raises:
+            UnsupportedByModel: the provider has no way to say this (caller's doing).
+        """
+        raise NotImplementedError
+
+    def answer(self, prompt: llm.Prompt) -> Answer:
+        """A reader for the answer to this prompt."""
+        raise NotImplementedError
+
+    async def execute(
+        self,
+        prompt: llm.Prompt,
+        stream: bool,  # noqa: FBT001 - llm's signature
+        response: llm.AsyncResponse,
+        conversation: llm.AsyncConversation | None = None,
+        key: str | None = None,
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """See `llm.AsyncKeyModel`.
+
+        Raises:
+            StreamError: no key, a refusal, a broken or faulty answer; see docs/providers.md.
+        """
+        body = self.request(prompt, stream=stream)
+        answer = self.answer(prompt)
+        async with self._sent(key, body, stream=stream) as upstream:
+            if stream:
+                parser = SseParser(self.max_line_bytes)
+                while block := await _next_block(upstream, answer):
+                    for data in self._events(parser, block):
+                        for event in self._read(answer, data):
+                            yield event
+            else:
+                said = decode(await upstream.body(), self.model_id)
+                for event in self._checked(answer.take_whole, said):
+                    yield event
+            # A refusal or a cut is told by conclude; an answer that has ended keeps its line.
+            upstream.whole = answer.finish_reason is not None
+        answer.conclude(response)
+
+    @asynccontextmanager
+    async def _sent(
+        self, key: str | None, body: dict[str, Any], *, stream: bool
+    ) -> AsyncIterator[Upstream]:
+        try:
+            async with self.endpoint.post(
+                self.path(stream=stream),
+                self.headers(key, body),
+                body,
+                stream=stream,
+                model_id=self.model_id,
+            ) as upstream:
+                yield upstream
+        except StreamError as error:
+            if error.status in NOT_WITH_THIS_KEY:
+                self.endpoint.key.refused(key, error.retry_after_ms)
+            raise
+
+    def _events(self, parser: SseParser, block: bytes) -> list[bytes]:
+        try:
+            return parser.feed(block)
+        except LineTooLong as error:
+            raise UpstreamFailed(f"{self.model_id}: the provider sent an endless line") from error
+
+    def _read(self, answer: Answer, data: bytes) -> Sequence[StreamEvent]:
+        if data == b"[DONE]":
+            # No end mark by itself: it also follows answers that were cut.
+            answer.closed = True
+            return ()
+        if answer.closed:
+            return ()
+        return self._checked(answer.take, decode(data, self.model_id))
+
+    def _checked(self, take: Any, said: Any) -> Sequence[StreamEvent]:
+        try:
+            events: Sequence[StreamEvent] = take(said)
+        except NOT_THEIR_FORMAT as error:
+            raise UpstreamFailed(
+                f"{self.model_id}: the provider sent what is not in its format"
+                f" ({type(error).__name__})"
+            ) from error
+        return events
+
+
+async def _next_block(upstream: Upstream, answer: Answer) -> bytes:
+    """The next block; empty when nothing more is to come: the body has ended, or the answer."""
+    if answer.closed:
+        return b""
+    if answer.finish_reason is None:
+        return await upstream.read()
+    try:
+        async with asyncio.timeout(SETTLE_SECONDS):
+            return await upstream.read()
+    except (TimeoutError, UpstreamFailed):
+        return b""
+
+
+def decode(data: bytes, model_id: str) -> Any:
+    """JSON of a provider.
+
+    Raises:
+        UpstreamFailed: it is none (the upstream's doing).
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamFailed(f"{model_id}: the provider sent what is not JSON") from error

@@ -1,0 +1,188 @@
+"""One question, asked until a model has answered it or nobody is left to ask."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+
+from llm_stream.engine.endings import forget_frames
+from llm_stream.engine.runinfo import DescribeError
+from llm_stream.errors import ContentRefused, StreamError
+from llm_stream.events import NextAttempt, Payload, Usage
+from llm_stream.models.adapter import ModelAdapter
+from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning, ToolCall
+from llm_stream.models.resilience.upstreams import Route, Upstreams
+from llm_stream.models.timers import Watch
+from llm_stream.recipes.answer import Answer
+from llm_stream.recipes.spec import RunSpec
+
+Question = Callable[[ModelAdapter], ModelCall]
+"""What a model is asked: models that can do less are asked otherwise."""
+
+
+class Attempts:
+    """Calls models one after the other, as `Upstreams` says.
+
+    Args:
+        catalog: where the models are.
+        upstreams: what is known of them.
+        describe_error: makes the problem object of `attempt.failed`.
+        sleep: waits so many seconds between two calls; a cancellation ends it at once.
+    """
+
+    def __init__(
+        self,
+        catalog: ModelCatalog,
+        upstreams: Upstreams,
+        describe_error: DescribeError,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._catalog = catalog
+        self._upstreams = upstreams
+        self._describe_error = describe_error
+        self._sleep = sleep
+
+    def route(self, spec: RunSpec) -> Route:
+        """The way of one run: its model, then its fallbacks."""
+        return self._upstreams.route((spec.model, *spec.fallback_models))
+
+    async def ask(
+        self, spec: RunSpec, route: Route, question: Question, answer: Answer
+    ) -> AsyncGenerator[Payload]:
+        """Yield what the model says, and `attempt.failed` for each call that failed.
+
+        A lonely failure is none: `run.failed` says it all. While it waits for the next call it
+        holds neither a thread nor a connection. After the first output the spec's `midstream`
+        says what follows a failure.
+
+        Raises:
+            StreamError: nobody is left to ask, or must be asked. The first failure, but for a
+                refusal before any output, which ends everything.
+        """
+        while True:
+            try:
+                async with aclosing(self._call(spec, route, question, answer)) as payloads:
+                    async for payload in payloads:
+                        yield payload
+            except StreamError as error:
+                failure, attempt, model = error, route.attempt, route.model
+            else:
+                route.answered()
+                return
+            following = self._following(spec, route, answer, failure)
+            if following is not None or attempt > 1:
+                yield {
+                    "type": "attempt.failed",
+                    "attempt": attempt,
+                    "model": model,
+                    "error": self._describe_error(failure, run=None, request=spec.request),
+                    "next": following,
+                }
+            if following is None:
+                raise route.cause or failure
+            if answer.visible and spec.midstream == "restart":
+                self._upstreams.mended["restarted"] += 1
+                yield {"type": "run.restarted", "reason": failure.code}
+                answer.begin_anew()
+            elif answer.visible:
+                answer.continue_after_text()
+            # They would keep the failed call alive as long as the error is kept.
+            forget_frames(failure)
+            if following["delay_ms"]:
+                await self._sleep(following["delay_ms"] / 1000)
+
+    def _following(
+        self, spec: RunSpec, route: Route, answer: Answer, error: StreamError
+    ) -> NextAttempt | None:
+        """Whom to ask next; None: nobody, the run fails with the route's cause."""
+        if not answer.visible:
+            route.failed(error, better=isinstance(error, ContentRefused))
+            return route.following(error)
+        route.failed(error)
+        if answer.splice is not None and answer.splice.diverged:
+            self._upstreams.mended["diverged"] += 1
+            return None
+        can_go_on = spec.midstream == "restart" or (
+            spec.midstream == "splice" and not answer.called_tools
+        )
+        following = route.following(error) if can_go_on else None
+        if following is None:
+            self._upstreams.mended["lost"] += 1
+        return following
+
+    async def _call(
+        self, spec: RunSpec, route: Route, question: Question, answer: Answer
+    ) -> AsyncGenerator[Payload]:
+        adapter, upstream = self._catalog.find(route.model), route.upstream
+        upstream.check()
+        call, timeouts = question(adapter), spec.timeouts.over(upstream.patience)
+        keep = answer.text.append if answer.keep_text else None
+        splice = answer.splice
+        begun = False
+        admission = self._upstreams.admission(adapter.id, adapter.provider)
+        if position := max(admission.ahead, adapter.ahead):
+            yield {"type": "run.queued", "position": position}
+        async with admission, adapter.turn() as turn:
+            with upstream.attempt(timeouts) as attempt:
+                async with (
+                    Watch(timeouts, adapter.id) as watch,
+                    aclosing(adapter.stream(call, turn)) as chunks,
+                ):
+                    speed = watch.speed
+                    async for chunk in chunks:
+                        watch.touch()
+                        if speed is not None:
+                            speed.count(chunk)
+                        if not begun:
+                            begun = True
+                            attempt.has_begun()
+                            _first(route, answer, chunk)
+                        if splice is not None:
+                            new = splice.new_of(chunk)
+                            if splice.caught_up:
+                                splice = None
+                                self._upstreams.mended["spliced"] += 1
+                            if new is None:
+                                continue
+                            chunk = new  # noqa: PLW2901 - the rest of the piece takes its place
+                        if isinstance(chunk, str):
+                            if keep is not None:
+                                keep(chunk)
+                            yield {"type": "text.delta", "text": chunk}
+                        elif isinstance(chunk, Finish):
+                            answer.finish = chunk
+                        else:
+                            answer.called_tools |= isinstance(chunk, ToolCall)
+                            yield _payload(chunk)
+        yield _usage(adapter.id, answer.ending)
+
+
+def _first(route: Route, answer: Answer, chunk: Chunk) -> None:
+    """The first chunk of a call: from now on readers have something, if it is no mere end."""
+    if not answer.visible and not isinstance(chunk, Finish):
+        answer.visible = True
+        # What breaks off now is worse than what failed unseen before.
+        route.cause = None
+
+
+def _payload(chunk: Chunk) -> Payload:
+    if isinstance(chunk, Reasoning):
+        return {"type": "reasoning.delta", "text": chunk.text}
+    assert not isinstance(chunk, (str, Finish))  # noqa: S101 - narrows the type, see the caller
+    return {
+        "type": "tool.called",
+        "tool_call_id": chunk.tool_call_id,
+        "name": chunk.name,
+        "arguments": chunk.arguments,
+    }
+
+
+def _usage(model_id: str, finish: Finish) -> Usage:
+    return {
+        "type": "usage",
+        "model": finish.model or model_id,
+        "input_tokens": finish.input_tokens,
+        "output_tokens": finish.output_tokens,
+        "details": finish.details,
+        "estimated": False,
+    }

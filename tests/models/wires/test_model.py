@@ -1,0 +1,263 @@
+"""What every wire owes: the truth about an answer's end, and a connection that is closed."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+import pytest
+
+from llm_stream.errors import (
+    MissingKey,
+    StreamError,
+    UpstreamFailed,
+    UpstreamRejected,
+)
+from llm_stream.models.chunks import Finish
+
+from .conftest import KEY, MakeAdapter, ask, call
+from .fakeserver import FakeProvider, Reply, json_reply
+from .samples import PALM, SAMPLES, Sample, sse
+
+KINDS = sorted(SAMPLES)
+ALL_KINDS = [*KINDS, "palm"]
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: Any) -> str:
+    """Each wire that streams."""
+    return str(request.param)
+
+
+@pytest.fixture
+def sample(kind: str) -> Sample:
+    """Its answer."""
+    return SAMPLES[kind]
+
+
+async def test_an_answer_comes_with_its_end(
+    kind: str, sample: Sample, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """Text, the provider's own finish reason, the model that answered and its counts."""
+    provider.answer(Reply(sample.blocks))
+
+    *text, finish = await ask(wire(kind))
+
+    assert text == ["Héllo,", " wörld."]
+    assert isinstance(finish, Finish)
+    assert (finish.finish_reason, finish.model) == (sample.finish_reason, sample.model)
+    assert (finish.input_tokens, finish.output_tokens) == (9, 4)
+    assert provider.last.target == sample.path
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+async def test_blocks_may_be_split_anywhere(
+    size: int, kind: str, sample: Sample, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """Neither lines nor characters have to arrive in one block; CRLF and comments are fine."""
+    body = b": hello\r\n\r\n" + sample.body.replace(b"\n", b"\r\n")
+    provider.answer(Reply([body[n : n + size] for n in range(0, len(body), size)]))
+
+    chunks = await ask(wire(kind))
+
+    assert "".join(chunk for chunk in chunks if isinstance(chunk, str)) == "Héllo, wörld."
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("end", ["eof", "cut", "reset"])
+async def test_a_cut_answer_never_looks_whole(
+    end: Any, kind: str, sample: Sample, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """Cut after any byte, it is whole from its finish reason on and a failure before."""
+    adapter = wire(kind)
+    offsets = range(0, len(sample.body), 1 if end == "eof" else 13)
+
+    for offset in offsets:
+        provider.answer(Reply([sample.body[:offset]] if offset else [], end=end))
+        try:
+            await ask(adapter)
+        except UpstreamFailed:
+            # A reset may overtake what was sent before it.
+            assert offset < sample.whole_from or end == "reset"
+        else:
+            assert offset >= sample.whole_from
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(),
+        Reply([b"\n\n"]),
+        Reply(sse(b"{]")),
+        Reply(sse(b"[]")),
+        Reply(sse(b"null")),
+        Reply(sse(b'"text"')),
+        Reply(sse(b"{}")),
+        Reply(sse(b"[DONE]")),
+        Reply(sse(b'{"choices":[{"delta":{"content":7}}],"type":"x","candidates":7}')),
+        Reply(sse(b"\xff\xfe")),
+        Reply([b"data: " + b"x" * 1_000_000] * 10),
+        json_reply({"answer": "whole"}),
+        Reply([b"<html>"], content_type="text/html"),
+    ],
+)
+async def test_what_is_no_answer_is_a_failure(
+    reply: Reply, kind: str, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """Empty bodies, bad lines, other shapes, endless lines and other types are the upstream's."""
+    provider.answer(reply)
+
+    with pytest.raises(UpstreamFailed):
+        await ask(wire(kind))
+
+
+async def test_an_error_in_mid_answer_is_one(
+    kind: str, sample: Sample, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """An error event after text fails the answer, and what came before has been given out."""
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    provider.answer(Reply([*sample.blocks[: sample.whole - 1], *sse(error)]))
+
+    with pytest.raises(UpstreamFailed, match="529: Overloaded") as caught:
+        await ask(wire(kind))
+
+    assert caught.value.status == 529
+
+
+async def test_an_answer_that_is_whole_ends_promptly(
+    kind: str, sample: Sample, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """A provider that never ends the body does not hold the answer up for long."""
+    blocks = [block for block in sample.blocks if b"[DONE]" not in block]
+    provider.answer(Reply(blocks, end="hold"))
+
+    async with asyncio.timeout(5):
+        *_, finish = await ask(wire(kind))
+
+    assert isinstance(finish, Finish)
+    assert finish.output_tokens == 4
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("silent", [True, False])
+async def test_cancelling_closes_the_connection(
+    silent: bool, kind: str, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """Before the head of the answer and in the middle of it, within a second."""
+    blocks = [b'{"candidates":'] if kind == "palm" else SAMPLES[kind].blocks[:1]
+    content_type = "application/json" if kind == "palm" else "text/event-stream"
+    provider.answer(Reply(blocks, end="hold", silent=silent, content_type=content_type))
+    asking = asyncio.create_task(ask(wire(kind)))
+    await provider.begun.wait()
+
+    asking.cancel()
+    async with asyncio.timeout(1):
+        await provider.gone.wait()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_leaving_between_chunks_closes_the_connection(
+    kind: str, sample: Sample, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """A reader that stops reading and closes the stream ends the call upstream."""
+    provider.answer(Reply(sample.blocks[: sample.whole - 1], end="hold"))
+
+    async with aclosing(wire(kind).stream(call(), None)) as chunks:
+        await anext(chunks)
+
+    async with asyncio.timeout(1):
+        await provider.gone.wait()
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+async def test_connections_are_used_again(
+    kind: str, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """Ten questions in a row cost one connection."""
+    provider.answer(json_reply(PALM) if kind == "palm" else Reply(SAMPLES[kind].blocks))
+    adapter = wire(kind)
+
+    for _ in range(10):
+        await ask(adapter)
+
+    assert provider.connections == 1
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+async def test_a_missing_key_is_told_before_anything_is_sent(
+    kind: str, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """No key, no request; the message says what to do."""
+    adapter = wire(kind, api_key_env=("OTHER_KEY",))
+
+    with pytest.raises(MissingKey, match="Set OTHER_KEY, or use 'llm-stream keys set p'"):
+        await ask(adapter)
+
+    assert adapter.lacks_key
+    assert provider.connections == 0
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+async def test_the_key_stands_in_a_header_only(
+    kind: str, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """In exactly one header, never in a URL or body."""
+    provider.answer(json_reply(PALM) if kind == "palm" else Reply(SAMPLES[kind].blocks))
+
+    await ask(wire(kind))
+
+    request = provider.last
+    assert sum(KEY in value for value in request.headers.values()) == 1
+    assert KEY.encode() not in orjson.dumps([request.target, request.body])
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+async def test_no_key_is_sent_to_a_provider_that_needs_none(
+    kind: str, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """A server without keys gets no made-up one."""
+    provider.answer(json_reply(PALM) if kind == "palm" else Reply(SAMPLES[kind].blocks))
+
+    await ask(wire(kind, api_key_env=()))
+
+    assert not {"authorization", "x-api-key", "x-goog-api-key"} & set(provider.last.headers)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+async def test_a_redirect_is_not_followed(
+    kind: str, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """A provider that points elsewhere gets no second request, least of all there."""
+    provider.answer(Reply(status=307, headers={"Location": "http://127.0.0.1:9/elsewhere"}))
+
+    with pytest.raises(UpstreamRejected, match="redirects") as caught:
+        await ask(wire(kind))
+
+    assert caught.value.status == 307
+    assert len(provider.requests) == 1
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+async def test_a_refusal_never_shows_a_key(
+    kind: str, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """A provider that repeats the key it was sent is cut and scrubbed, with its request id."""
+    error = {"error": {"message": f"Bad key {KEY}. " + "x" * 1000, "type": "authentication_error"}}
+    provider.answer(json_reply(error, status=401, headers={"request-id": "req_7"}))
+
+    with pytest.raises(StreamError) as caught:
+        await ask(wire(kind))
+
+    assert "[redacted]" in caught.value.detail
+    assert KEY not in caught.value.detail
+    assert len(caught.value.detail) < 400
+    assert (caught.value.status, caught.value.upstream_request) == (401, "req_7")
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+async def test_nobody_listening_is_a_failure(kind: str, wire: MakeAdapter) -> None:
+    """A refused connection may pass; it is the upstream's."""
+    with pytest.raises(UpstreamFailed, match="no answer from the provider"):
+        await ask(wire(kind, base_url="http://127.0.0.1:1"))

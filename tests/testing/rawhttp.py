@@ -1,0 +1,81 @@
+"""HTTP over a bare socket: every byte that arrives, and how the connection ended."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from llm_stream.testing.mockproviders import MockProviders
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """What a client got, as it came: `reads` are the pieces; `end` is "fin" or "rst"."""
+
+    data: bytes
+    end: str
+
+    @property
+    def head(self) -> dict[str, str]:
+        """The headers."""
+        lines = self.data.partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+        return {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return int(self.data.split(b" ", 2)[1])
+
+    @property
+    def raw_body(self) -> bytes:
+        """The body, with HTTP's own chunked coding."""
+        return self.data.partition(b"\r\n\r\n")[2]
+
+    @property
+    def body(self) -> bytes:
+        """The body as far as it came, without the chunked coding."""
+        if self.head.get("transfer-encoding") != "chunked":
+            return self.raw_body
+        body, rest = b"", self.raw_body
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            length = int(size, 16)
+            body += rest[:length]
+            rest = rest[length + 2 :]
+        return body
+
+
+async def connect(mocks: MockProviders) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A bare connection."""
+    return await asyncio.open_connection("127.0.0.1", mocks.port)
+
+
+def post(path: str, body: Any, headers: dict[str, str]) -> bytes:
+    """A request; the connection is closed after its reply. Bytes are sent as they are."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    sent = {"host": "x", "connection": "close", "content-length": str(len(content))} | headers
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def chat_request(model: str, **fields: Any) -> bytes:
+    """A request for a streamed chat completion."""
+    body = {"model": model, "messages": HELLO, "stream": True} | fields
+    return post("/v1/chat/completions", body, {"authorization": "Bearer sk-abcdefgijkl"})
+
+
+async def exchange(mocks: MockProviders, request: bytes) -> Arrived:
+    """Send that and read until the connection ends."""
+    reader, writer = await connect(mocks)
+    writer.write(request)
+    data = bytearray()
+    end = "fin"
+    try:
+        while piece := await reader.read(65_536):
+            data += piece
+    except ConnectionResetError:
+        end = "rst"
+    writer.close()
+    return Arrived(bytes(data), end)
