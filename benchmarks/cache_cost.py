@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 import aiohttp
 
 from llm_stream import logs
-from llm_stream.config import CacheSection, LocalSection, ModelsSection, Settings
+from llm_stream.config import CacheSection, HistorySection, LocalSection, ModelsSection, Settings
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService, running_service
 
@@ -123,6 +123,7 @@ async def main() -> None:
     logs.configure(arguments.log_level, "json")
     model = ScriptedModel("scripted")
     settings = Settings(
+        history=HistorySection(enabled=False),
         models=ModelsSection(plugins=(), default="scripted", aliases={}),
         local=LocalSection(enabled=False),
         cache=CacheSection(url=arguments.redis),

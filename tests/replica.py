@@ -69,10 +69,13 @@ def replicas(
 
 def main() -> None:
     """Serve until told to stop; the address is the first line of standard output."""
-    from llm_stream.web import server  # noqa: PLC0415 - pytest has no need of it
+    from llm_stream import logs  # noqa: PLC0415 - pytest has no need of them
+    from llm_stream.web import server  # noqa: PLC0415
 
     from .conftest import settings  # noqa: PLC0415 - same
 
+    # On standard error: nobody reads on from standard output, which would fill and block.
+    logs.configure("info", "json")
     script, sections = json.loads(sys.argv[1])
     said = Script(chunks=words(script["chunks"]), delay_seconds=script["delay_seconds"])
     chosen = settings(**{"server": {"port": 0}, **sections})

@@ -93,7 +93,8 @@ class AnswerCache:
         names = names_of(spec)
         try:
             entry, marks = await self.shelf.read(key, names)
-            entry = await self._valid_pending(key) or entry
+            if self._writes.get(key) is not None:
+                entry = await self._valid_pending(key) or entry
             if entry is None and spec.cache.mode != "refresh":
                 entry = await self._restore(key)
         except CacheUnavailable as error:
@@ -105,8 +106,8 @@ class AnswerCache:
             # What it replaces can be invalidated by its own names; so can what replaces it.
             return Lookup(marks={**entry.marks, **marks})
         age = entry.age_seconds
-        if new := {name: mark for name, mark in marks.items() if name not in entry.marks}:
-            entry = replace(entry, marks={**entry.marks, **new})
+        if not marks.keys() <= entry.marks.keys():
+            entry = replace(entry, marks={**marks, **entry.marks})
             self._writes.put(key, entry, entry.fresh_seconds + self._stale_seconds - age)
         stale = bool(self._stale_seconds) and age > entry.fresh_seconds
         self.counts["stale" if stale else "hits"] += 1

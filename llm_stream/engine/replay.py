@@ -16,7 +16,7 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
 from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
-from llm_stream.events import Event, Payload
+from llm_stream.events import Event, Payload, stamps_of
 
 Pace = Literal["instant", "recorded"] | float
 """How a replay streams: at once, as it once came, or so many pieces of text a second."""
@@ -61,8 +61,15 @@ class ReplayLog(EventLog):
         """See `EventLog.slice`."""
         found: list[Event] = []
         size = 0
-        for index in range(start, min(start + limit, len(self))):
-            event = self._event(index)
+        # A replay is told hundreds of thousands of events a second: no call that can be spared.
+        again, stamps, last = Event.again, stamps_of(self._run), len(self) - 1
+        kinds, bodies = self._recording.kinds, self._recording.bodies
+        for index in range(start, min(start + limit, last + 1)):
+            event = (
+                again(index + 1, stamps, kinds[index - 1], bodies[index - 1])
+                if 0 < index < last
+                else self._event(index)
+            )
             size += len(event.data)
             if size > max_bytes and found:
                 break
@@ -70,14 +77,10 @@ class ReplayLog(EventLog):
         return found
 
     def _event(self, index: int) -> Event:
-        recording, run = self._recording, self._run
-        if index == 0:
-            return Event(1, 1, run, 0, self._info.started())
-        if index > len(recording.bodies):
-            return Event(1, index + 1, run, 0, cast("Payload", recording.fold.terminal))
-        return Event.again(
-            index + 1, run, 0, recording.kinds[index - 1], recording.bodies[index - 1]
-        )
+        """The first event or the last one: those that differ from replay to replay."""
+        terminal = cast("Payload", self._recording.fold.terminal)
+        payload = terminal if index else self._info.started()
+        return Event(1, index + 1, self._run, 0, payload)
 
 
 class Replay(Run):
