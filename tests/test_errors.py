@@ -2,13 +2,13 @@
 
 import pytest
 
+from llm_stream.engine.endings import concrete_errors
 from llm_stream.errors import (
     CallerError,
     InvalidField,
     ServiceError,
     StreamError,
     UpstreamError,
-    concrete_errors,
 )
 
 

@@ -1,4 +1,4 @@
-"""The last things about a run: an error that can always be told, and no leftovers."""
+"""The last things about a run: every error there is, one for all cases, and no leftovers."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -43,3 +43,11 @@ def forget_frames(error: BaseException | None) -> None:
             seen.add(id(known))
             known.__traceback__ = None
             waiting += [known.__cause__, known.__context__]
+
+
+def concrete_errors() -> frozenset[type[StreamError]]:
+    """Every error class that is raised, i.e. the leaves of the tree."""
+    every: list[type[StreamError]] = [StreamError]
+    for cls in every:
+        every += cls.__subclasses__()
+    return frozenset(cls for cls in every if not cls.__subclasses__())

@@ -2,7 +2,8 @@
 
 import pytest
 
-from llm_stream.errors import InvalidField, StreamError, TooManyRuns, concrete_errors
+from llm_stream.engine.endings import concrete_errors
+from llm_stream.errors import InvalidField, StreamError, TooManyRuns
 from llm_stream.resources import resource
 from llm_stream.web.problems import TABLE, problem, problem_response
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from llm_stream.engine.chapters import NOWHERE, Chapters, Place, parse_cursor
+from llm_stream.engine.endings import concrete_errors
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.interest import Interest
 from llm_stream.engine.redislog.records import Record
@@ -12,7 +13,7 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import CancelReason, Client, RunStatistics
 from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
-from llm_stream.errors import InternalError, InvalidCursor, StreamError, concrete_errors
+from llm_stream.errors import InternalError, InvalidCursor, StreamError
 from llm_stream.events import Event
 
 
