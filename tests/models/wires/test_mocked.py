@@ -1,8 +1,10 @@
 """Every wire against every fault of the mock providers, which know nothing of the wires."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -253,3 +255,49 @@ async def test_nobody_there(kind: str, mocks: MockProviders, providers: Provider
         await ask(model(providers, kind))
 
     assert caught.value.code == "upstream_failed"
+
+
+RUINS = (
+    MockFault(status=500), MockFault(cut_at=60), MockFault(cut_at=60, how="rst"),
+    MockFault(error_at=2), MockFault(malformed_at=1), MockFault(empty=True), MockFault(),
+    MockFault(stall_at=3),
+)  # fmt: skip
+
+
+async def ruined(mocks: MockProviders, adapter: ModelAdapter, fault: MockFault) -> None:
+    """Ask and fail; a call that stalls is cancelled."""
+    faulty(mocks, fault)
+    asking = asyncio.create_task(ask(adapter))
+    if fault.stall_at is not None:
+        await mocks.until(lambda m: bool(m.requests) and m.requests[-1].chunks == 3)
+        asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    mocks.requests.clear()
+
+
+def kept() -> tuple[int, int]:
+    """How many tasks and open files there are."""
+    gc.collect()
+    return len(asyncio.all_tasks()), len(list(Path("/dev/fd").iterdir()))
+
+
+@pytest.mark.slow
+async def test_nothing_is_left_of_a_thousand_faulty_calls(
+    mocks: MockProviders, providers: Providers
+) -> None:
+    """No task, no open file and no warning more than after the first few."""
+    adapters = [model(providers, kind) for kind in STREAMS]
+
+    async def rounds(count: int) -> None:
+        for _ in range(count):
+            for adapter in adapters:
+                for fault in RUINS:
+                    await ruined(mocks, adapter, fault)
+
+    await rounds(1)
+    tasks, files = kept()
+    await rounds(32)
+    tasks_after, files_after = kept()
+
+    assert tasks_after <= tasks + 1
+    assert files_after <= files + 1
