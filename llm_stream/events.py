@@ -215,14 +215,6 @@ class Event:
         event.seq, event.position, event.type, event.data = seq, f"{epoch}-{seq}", kind, data
         return event
 
-    @classmethod
-    def again(cls, seq: int, stamps: bytes, kind: str, body: bytes) -> "Event":
-        """An event of epoch 1 of what was encoded before: `stamps_of` a run, another's `body`."""
-        event = cls.__new__(cls)
-        event.seq, event.position, event.type = seq, f"1-{seq}", kind
-        event.data = b'{"id":"1-%d%b%b' % (seq, stamps, body)
-        return event
-
     @property
     def t_ms(self) -> int:
         """Milliseconds from the run's creation to this event."""
@@ -246,11 +238,6 @@ class Event:
     def payload(self) -> Payload:
         """What was appended, to be appended to another log: without this log's stamps."""
         return cast("Payload", orjson.loads(b"{" + self.body))
-
-
-def stamps_of(run: str) -> bytes:
-    """What follows the id in each event that a replay of this id says at once."""
-    return f'","run":"{run}","t_ms":0,'.encode()
 
 
 def _head(position: str, run: str, t_ms: int) -> bytes:  # `body` counts on its three commas

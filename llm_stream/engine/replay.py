@@ -16,7 +16,7 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
 from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
-from llm_stream.events import Event, Payload, stamps_of
+from llm_stream.events import Event, Payload
 
 Pace = Literal["instant", "recorded"] | float
 """How a replay streams: at once, as it once came, or so many pieces of text a second."""
@@ -62,11 +62,17 @@ class ReplayLog(EventLog):
         found: list[Event] = []
         size = 0
         # A replay is told hundreds of thousands of events a second: no call that can be spared.
-        again, stamps, last = Event.again, stamps_of(self._run), len(self) - 1
+        known, last = Event.known, len(self) - 1
+        stamps = f'","run":"{self._run}","t_ms":0,'.encode()
         kinds, bodies = self._recording.kinds, self._recording.bodies
         for index in range(start, min(start + limit, last + 1)):
             event = (
-                again(index + 1, stamps, kinds[index - 1], bodies[index - 1])
+                known(
+                    1,
+                    index + 1,
+                    kinds[index - 1],
+                    b'{"id":"1-%d%b%b' % (index + 1, stamps, bodies[index - 1]),
+                )
                 if 0 < index < last
                 else self._event(index)
             )

@@ -11,6 +11,12 @@ from llm_stream.engine.recording import Recording
 from llm_stream.history import sidetable, turns
 from llm_stream.recipes.spec import dump_spec
 
+ROW_BYTES = 1000
+"""What a run takes beside its texts and its answer's entry."""
+
+TEXTS = 6
+"""How many bytes llm takes for one of a text, at most: message, turn, search index."""
+
 
 class Writing:
     """A run into llm's tables and ours.
@@ -40,6 +46,7 @@ class Writing:
         run = finished.run
         fold = Fold(run.events())
         entry = self._entry()
+        packed = None if entry is None else sidetable.pack(entry)
         ended_early = run.state != "completed"
         if run.info.recipe not in turns.UNLOGGED:
             self._response = turns.response_of(finished, fold)
@@ -57,7 +64,8 @@ class Writing:
             owner=run.info.owner,
             parent=run.info.parent,
             expires_at=finished.ended_at + self._fresh_seconds + self._stale_seconds,
-            entry=None if entry is None else sidetable.pack(entry),
+            size=ROW_BYTES + TEXTS * turns.texts(finished, fold) + len(packed or b""),
+            entry=packed,
             names=() if entry is None else tuple(entry.marks),
         )
 

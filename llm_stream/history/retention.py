@@ -69,12 +69,15 @@ def too_old(connection: sqlite3.Connection, before: float) -> list[str]:
 def over_size(connection: sqlite3.Connection, max_bytes: int) -> list[str]:
     """The oldest runs that have to go for the rest to have `max_bytes`, some at a time.
 
-    How many is an estimate: as if everything in the file were ours and runs were equal.
+    What somebody else has in the file does not count, for no run of ours can make room for it.
+    How many go is an estimate: as if runs were equal.
     """
-    used = used_bytes(connection)
+    ours, count = connection.execute(
+        "SELECT coalesce(sum(size), 0), count(*) FROM llm_stream_runs"
+    ).fetchone()
+    used = min(ours, used_bytes(connection))
     if used <= max_bytes:
         return []
-    (count,) = connection.execute("SELECT count(*) FROM llm_stream_runs").fetchone()
     share = int(count * (1 - LOW_WATER * max_bytes / used)) + 1
     return _runs(
         connection.execute(

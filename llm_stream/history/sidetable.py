@@ -30,6 +30,7 @@ SCHEMA: Final = (
         total_ms INTEGER NOT NULL,
         owner TEXT NOT NULL,
         parent TEXT,
+        size INTEGER NOT NULL, -- bytes it takes in all tables, about
         expires_at REAL,       -- when `entry` is too old to be given again
         entry BLOB             -- the answer as the cache keeps it, compressed by zlib
     )
@@ -86,6 +87,7 @@ class Row:
     total_ms: int
     owner: str
     parent: str | None
+    size: int = 0
     expires_at: float | None = None
     entry: bytes | None = None
     names: tuple[str, ...] = ()
@@ -132,11 +134,11 @@ def write(connection: sqlite3.Connection, row: Row, response_id: str | None) -> 
             [row.fingerprint],
         )
     connection.execute(
-        "INSERT OR REPLACE INTO llm_stream_runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO llm_stream_runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
         [
             row.run, response_id, row.fingerprint, row.recipe, row.model, row.status,
             row.error_code, row.partial, row.created_at, row.ended_at, row.total_ms, row.owner,
-            row.parent, row.expires_at, row.entry,
+            row.parent, row.size, row.expires_at, row.entry,
         ],
     )  # fmt: skip
     connection.executemany(

@@ -18,6 +18,7 @@ from llm.serialization import MessageDict, ResponseDict
 from pydantic import ConfigDict
 
 from llm_stream.engine.fold import Fold
+from llm_stream.engine.recording import DECODED
 from llm_stream.engine.run import Run
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
@@ -42,11 +43,23 @@ class Finished:
     @property
     def size(self) -> int:
         """Bytes it keeps in memory, about."""
-        asked = sum(
-            len(message.content) + sum(len(each.content) for each in message.attachments)
-            for message in self.spec.messages
-        )
-        return 1000 + asked + self.run.log.bytes
+        return 1000 + _asked(self.spec) + self.run.log.bytes
+
+
+def _asked(spec: RunSpec) -> int:
+    """Bytes of what was asked, decoded, about; of a batch all its requests."""
+    texts = sum(
+        len(message.content) + sum(len(each.content) for each in message.attachments)
+        for message in spec.messages
+    )
+    given = 0 if spec.input is None else DECODED * len(orjson.dumps(dict(spec.input)))
+    return texts + given + sum(_asked(child) for child in spec.children)
+
+
+def texts(finished: Finished, fold: Fold) -> int:
+    """Characters of what was asked and answered."""
+    asked = sum(len(message.content) for message in finished.spec.messages)
+    return asked + sum(map(len, fold.text)) + sum(map(len, fold.reasoning))
 
 
 class LoggedModel(llm.Model):

@@ -96,8 +96,9 @@ async def respond(
 
 def failed_unsent(launch: Launch) -> bool:
     """Whether the run has failed without anything to show: then a status says it best."""
-    shown = (event.type in OUTPUT_TYPES for event in launch.run.events())
-    return not launch.joined and launch.run.state == "failed" and not any(shown)
+    if launch.joined or launch.run.state != "failed":
+        return False
+    return not any(event.type in OUTPUT_TYPES for event in launch.run.events())
 
 
 async def _launch(request: web.Request, service: Service, body: bytes, caller: Caller) -> Launch:

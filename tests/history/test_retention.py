@@ -183,3 +183,18 @@ async def test_answers_that_are_too_old_leave_their_rows(
     await settled(make_history())
 
     assert rows(path, "SELECT count(*), count(entry) FROM llm_stream_runs") == [(1, 0)]
+
+
+async def test_others_data_makes_none_of_ours_go(make_history: MakeHistory, path: Path) -> None:
+    """A file that is over the bound by what somebody else wrote keeps our runs."""
+    first = make_history()
+    for number in range(5):
+        first.record(*await ended(f"q {number}", "short"), MARKS)
+    await first.close()
+    log_as_llm(path, "theirs " * 200_000)
+    second = make_history(max_bytes=300_000)
+    await settled(second)
+    await second.close()
+
+    assert size(path) > 300_000
+    assert len(await llm_rows(path.parent)) == 6

@@ -1,18 +1,20 @@
 """What llm's own command line shows of the service's runs."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from llm_stream.history.turns import Finished
 from llm_stream.testing import Fault, Script, ScriptedModel
 from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
 from ..wire import start_async
-from .conftest import llm_logs, llm_rows, rows
+from .conftest import ended, llm_logs, llm_rows, rows
 
 pytestmark = pytest.mark.slow
 
@@ -200,3 +202,14 @@ async def test_ids_sort_as_llm_wants_them(
 
     assert all(len(value) == 26 and value == value.lower() for value in ids)
     assert all(value.startswith("0") for value in ids)
+
+
+async def test_all_that_waits_counts() -> None:
+    """A large input and the requests of a batch count in the bound of what may wait."""
+    spec, run = await ended("q", "a")
+    small = Finished(spec, run, None, 0.0).size
+    large = Finished(replace(spec, input={"text": "x" * 100_000}), run, None, 0.0).size
+    batch = Finished(replace(spec, children=(spec, spec)), run, None, 0.0).size
+
+    assert large > small + 100_000
+    assert batch > small
