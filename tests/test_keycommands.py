@@ -141,3 +141,12 @@ def test_a_provider_that_is_asked_for_needs_its_key() -> None:
     """By name a missing key is a fault; among all, those without one are passed over."""
     assert keys("check", "openai").exit_code == 1
     assert (keys("check").exit_code, keys("check").output) == (0, "")
+
+
+def test_a_provider_without_keys_is_tried_by_name_only(url: str) -> None:
+    """A local server need not run for keys to be fine."""
+    ollama = {"base_url": url, "kind": "openai"}
+    env = {"LLM_STREAM__PROVIDERS__OLLAMA": json.dumps(ollama)}
+
+    assert (keys("check", **env).output, Provider.seen) == ("", [])
+    assert keys("check", "ollama", **env).output.startswith("wrong  ollama: the provider answered")

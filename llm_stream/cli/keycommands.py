@@ -101,20 +101,25 @@ async def tried(settings: "Settings", names: tuple[str, ...]) -> int:
 
     providers = providers_of(settings)
     code = 0
-    for name in names or sorted(settings.providers):
-        endpoint = providers.endpoint(name)
-        if endpoint is None:
-            continue
-        try:
-            await check_key(endpoint, settings.providers[name].kind)
-        except MissingKey as error:
-            if names:
-                click.echo(f"wrong  {name}: {error.detail}")
+    try:
+        for name in names or sorted(settings.providers):
+            endpoint = providers.endpoint(name)
+            if endpoint is None:
+                continue
+            try:
+                source = endpoint.key.source()
+                if source is None and not names:
+                    continue
+                await check_key(endpoint, settings.providers[name].kind)
+            except MissingKey as error:
+                if names:
+                    click.echo(f"wrong  {name}: {error.detail}")
+                    code = 1
+            except StreamError as error:
+                click.echo(f"wrong  {error.detail}")
                 code = 1
-        except StreamError as error:
-            click.echo(f"wrong  {error.detail}")
-            code = 1
-        else:
-            click.echo(f"ok     {name}: {endpoint.key.source() or 'no key needed'}")
-    await providers.close()
+            else:
+                click.echo(f"ok     {name}: {source or 'no key needed'}")
+    finally:
+        await providers.close()
     return code

@@ -54,7 +54,8 @@ def clean(text: str) -> str:
 
 def scrub(text: str) -> str:
     """Foreign text made safe to show: on one line, cut, without known keys or their like."""
-    for secret in _KNOWN:
+    # The longest first: one key may begin like another.
+    for secret in sorted(_KNOWN, key=len, reverse=True):
         text = text.replace(secret, "[redacted]")
     return _SECRET.sub("[redacted]", " ".join(clean(text).split()))[:MAX_UPSTREAM_CHARS]
 

@@ -48,7 +48,7 @@ def unregistered(name: str, endpoint: Endpoint, section: ProviderSection) -> Wir
         case "openai":
             return ChatModel(*place, Abilities(ChatOptions, DOCUMENTS))
         case "openai_responses":
-            reasons = re.match(r"gpt-[1-4]|chatgpt", name) is None
+            reasons = re.match(r"gpt-[1-4]|chatgpt|.*-chat\b", name) is None
             return ResponsesModel(*place, Abilities(ResponsesOptions, DOCUMENTS), reasons=reasons)
         case "anthropic":
             return ClaudeModel(

@@ -63,15 +63,19 @@ async def test_the_request(wire: MakeAdapter, provider: FakeProvider) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "reasons"),
+    [("gpt-4o-2030", False), ("gpt-9-chat-latest", False), ("chatgpt-9", False), ("gpt-9", True)],
+)
 async def test_models_that_do_not_reason_are_not_asked_to(
-    wire: MakeAdapter, provider: FakeProvider
+    name: str, reasons: bool, wire: MakeAdapter, provider: FakeProvider
 ) -> None:
-    """gpt-4 and older would refuse the field."""
+    """gpt-4 and older, and those made for chat, would refuse the field."""
     provider.answer(Reply(RESPONSES))
 
-    await ask(wire("openai_responses", "gpt-4o-2030"))
+    await ask(wire("openai_responses", name))
 
-    assert "reasoning" not in provider.last.body
+    assert ("reasoning" in provider.last.body) is reasons
 
 
 async def test_chat_completions_can_be_had_instead(
