@@ -12,16 +12,16 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
-from llm_stream.engine.chapters import NOWHERE, place_of
+from llm_stream.engine.chapters import NOWHERE, Place, place_of
 from llm_stream.engine.redislog.link import Command, RedisLink
-from llm_stream.engine.redislog.mirrored import Mirrored
+from llm_stream.engine.redislog.mirrored import Mirrored, is_ours
 from llm_stream.engine.redislog.records import (
     Keys,
     events_of,
     read_last,
 )
 from llm_stream.engine.run import Run
-from llm_stream.errors import LogUnavailable
+from llm_stream.errors import InvalidCursor, LogUnavailable
 
 GATHER_SECONDS: Final = 0.005
 """What is appended within so long is sent together."""
@@ -101,7 +101,8 @@ class LogMirror:
     def check(self, runs: Iterable[Run]) -> None:
         """Redis may have lost of these runs, and of those not yet ended, what was written."""
         for run in runs:
-            self._runs.setdefault(run.id, Mirrored(run))
+            if is_ours(run):
+                self._runs.setdefault(run.id, Mirrored(run))
         for mirrored in self._runs.values():
             mirrored.unsure = True
             self._behind[mirrored.run.id] = mirrored
@@ -109,6 +110,7 @@ class LogMirror:
 
     async def work(self) -> None:
         """Write until cancelled."""
+        self.check(())  # after a fault it is not known what was written
         while True:
             await self._wanted.wait()
             await asyncio.sleep(GATHER_SECONDS)
@@ -206,11 +208,13 @@ class LogMirror:
             place = place_of(found[-1]) if found else NOWHERE
             mirrored.unsure = False
             del self._behind[run.id]
-            if place.epoch > run.log.last.epoch:
+            index = _index_behind(place, run)
+            if index is None:
                 del self._runs[run.id]
-                self._superseded(run)
+                if is_ours(run):
+                    self._superseded(run)
                 continue
-            mirrored.index = run.log.locate(str(place)) if found else 0
+            mirrored.index = index
             mirrored.described = bool(found)
             self._behind[run.id] = mirrored
 
@@ -220,3 +224,13 @@ class LogMirror:
         self.refusing = why
         self.refusals += 1
         raise LogUnavailable("The shared log takes no events now.", retry_after_ms=1000)
+
+
+def _index_behind(place: Place, run: Run) -> int | None:
+    """Index of the first event behind a place in Redis; None if another owner has written there."""
+    if place.epoch > run.log.last.epoch or not is_ours(run):
+        return None
+    try:
+        return run.log.locate(str(place)) if place > NOWHERE else 0
+    except InvalidCursor:
+        return None

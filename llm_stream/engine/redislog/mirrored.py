@@ -47,3 +47,8 @@ class Mirrored:
                 ("SREM", keys.working(replica), run.id),
             ]
         return commands
+
+
+def is_ours(run: Run) -> bool:
+    """Whether its log is written here, or is complete: not, where another replica writes it."""
+    return run.done or not run.log.closed

@@ -9,6 +9,7 @@ from contextlib import suppress
 from ulid import ULID
 
 from llm_stream.engine.redislog.audience import Audience
+from llm_stream.engine.redislog.crew import Crew
 from llm_stream.engine.redislog.desk import Desk
 from llm_stream.engine.redislog.elsewhere import RemoteRuns
 from llm_stream.engine.redislog.flights import RedisFlights
@@ -66,7 +67,6 @@ class Replicas:
         self._registry = registry
         self._alive_ms = int(lost_seconds * 500)
         self._pulse_seconds = lost_seconds / 12
-        self._tasks: list[asyncio.Task[None]] = []
         self._incarnation = ""
         self._post = Post(link, self._keys, self.id)
         self._audience = Audience(registry.get, time.monotonic)
@@ -102,11 +102,21 @@ class Replicas:
         )
         Desk(registry, self._audience, self.tail).answer(self._post)
         registry.on_added = self.mirror.add
+        self._crew = Crew(
+            {
+                "mirror": self.mirror.work,
+                "tail": self.tail.work,
+                "post": self._post.deliver,
+                "inbox": self._post.listen,
+                "pulse": self._live,
+                "watch": self._watch,
+            }
+        )
 
     @property
     def durable(self) -> bool:
-        """Whether Redis takes what runs say."""
-        return not (self.link.broken or self.mirror.refusing)
+        """Whether Redis takes what runs say, and all that brings it there is at work."""
+        return not (self.link.broken or self.mirror.refusing or self._crew.down)
 
     def describe(self) -> dict[str, object]:
         """How sharing goes, for /health."""
@@ -120,25 +130,12 @@ class Replicas:
 
     def start(self) -> None:
         """Begin to write, to follow and to listen; `close` ends it."""
-        parts = {
-            "mirror": self.mirror.work(),
-            "tail": self.tail.work(),
-            "post": self._post.deliver(),
-            "inbox": self._post.listen(),
-            "pulse": self._live(),
-            "watch": self._watch(),
-        }
-        for name, work in parts.items():
-            task = asyncio.create_task(work, name=f"replicas-{name}")
-            task.add_done_callback(_report)
-            self._tasks.append(task)
+        self._crew.start()
 
     async def close(self) -> None:
         """Write what is left, for two seconds at most, and take leave."""
         await self.mirror.catch_up()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._crew.dismiss()
         farewell: list[Command] = [("DEL", self._keys.alive(self.id))]
         if not self.mirror.behind:
             # Else the others take over, and end, what could not be written to its end.
@@ -218,8 +215,3 @@ class Replicas:
         if run := self.remote.known.get(record.info.id):
             run.known = record
         self.tail.ring(record.info.id)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("%s crashed", task.get_name(), exc_info=error)
