@@ -18,7 +18,6 @@ from llm_stream.engine.redislog.mirrored import Mirrored, is_ours
 from llm_stream.engine.redislog.records import (
     Keys,
     events_of,
-    read_last,
 )
 from llm_stream.engine.run import Run
 from llm_stream.errors import InvalidCursor, LogUnavailable
@@ -33,6 +32,10 @@ CALL_EVENTS: Final = 512
 """Most events in one call."""
 
 CHECKED_AT_ONCE: Final = 100
+
+OF_ONE_RUN: Final = "WRONGTYPE"
+"""In what Redis says of one key; whatever else it refuses, it refuses to all."""
+
 RETRY_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
@@ -168,7 +171,7 @@ class LogMirror:
                 # Ours, of a call whose reply was lost; or a new owner's.
                 mirrored.unsure = True
             else:
-                self._refused(str(refusals[0]))
+                self._refused(mirrored, str(refusals[0]))
         self.refusing = ""
 
     def _commands(self, mirrored: Mirrored) -> list[Command]:
@@ -184,7 +187,7 @@ class LogMirror:
     def _written(self, mirrored: Mirrored) -> None:
         run = mirrored.run
         mirrored.index += len(mirrored.events)
-        mirrored.described |= bool(mirrored.events)
+        mirrored.described = True
         mirrored.events = []
         del self._behind[run.id]
         if mirrored.index < len(run.log):
@@ -200,10 +203,14 @@ class LogMirror:
 
     async def _look(self, chosen: list[Mirrored]) -> None:
         """See what Redis has of these runs, to go on behind it."""
-        replies = await self._link.send([read_last(self._keys, m.run.id) for m in chosen])
-        for mirrored, reply in zip(chosen, replies, strict=True):
-            if isinstance(reply, ResponseError):
-                self._refused(str(reply))
+        questions = [mirrored.questions(self._keys, self._replica) for mirrored in chosen]
+        replies = iter(await self._link.send([ask for asked in questions for ask in asked]))
+        for mirrored, asked in zip(chosen, questions, strict=True):
+            reply, *signs = [next(replies) for _ in asked]
+            refusals = [r for r in (reply, *signs) if isinstance(r, ResponseError)]
+            if refusals:
+                self._refused(mirrored, str(refusals[0]))
+                continue
             run, found = mirrored.run, events_of(reply)
             place = place_of(found[-1]) if found else NOWHERE
             mirrored.unsure = False
@@ -215,14 +222,19 @@ class LogMirror:
                     self._superseded(run)
                 continue
             mirrored.index = index
-            mirrored.described = bool(found)
+            mirrored.described = all(signs)
             self._behind[run.id] = mirrored
 
-    def _refused(self, why: str) -> None:
+    def _refused(self, mirrored: Mirrored, why: str) -> None:
+        self.refusals += 1
+        if OF_ONE_RUN in why:
+            # Others are not to wait for it. It is tried again when all are.
+            log.error("redis.set_aside: %s: %s", mirrored.run.id, why)
+            del self._behind[mirrored.run.id], self._runs[mirrored.run.id]
+            return
         if not self.refusing:
             log.warning("redis.refused: %s", why)
         self.refusing = why
-        self.refusals += 1
         raise LogUnavailable("The shared log takes no events now.", retry_after_ms=1000)
 
 

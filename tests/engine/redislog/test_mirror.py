@@ -10,12 +10,19 @@ import redis
 from llm_stream.engine.chapters import NOWHERE
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
-from llm_stream.engine.redislog.records import Keys, Record, events_of, read_events
+from llm_stream.engine.redislog.records import (
+    Keys,
+    Record,
+    events_of,
+    read_events,
+    write_facts,
+)
 from llm_stream.engine.run import Run
 from llm_stream.events import Event
 
 from ...redisserver import RedisServer
-from ..conftest import MakeRun
+from ..conftest import MakeRun, say
+from ..test_run import finished
 
 KEYS = Keys("test")
 
@@ -105,3 +112,77 @@ async def test_a_place_that_was_never_issued_here_is_another_owners(
 
     assert owner.superseded == ["run_1"]
     assert await owner.log_of("run_2") == ["1-1"]
+
+
+async def test_a_run_that_redis_refuses_keeps_no_other(
+    owner: Owner, client: Any, make_run: MakeRun
+) -> None:
+    """Where a run's name is taken by something else, that run is set aside, others are written."""
+    client.set(KEYS.log("run_1"), "not a log")
+    client.set(KEYS.facts("run_2"), "no facts")
+    runs = [make_run(f"run_{number}") for number in range(1, 5)]
+    for run in runs[:3]:
+        owner.mirror.add(run)
+    await owner.mirror.catch_up()
+    owner.mirror.check(runs)
+    await owner.mirror.catch_up()
+
+    assert [await owner.log_of(f"run_{number}") for number in (3, 4)] == [["1-1"], ["1-1"]]
+    assert owner.mirror.behind == 0
+    assert owner.mirror.refusing == ""
+    assert owner.mirror.refusals >= 2
+
+
+@pytest.mark.parametrize("forbidden", ["hset", "sadd"])
+@pytest.mark.parametrize("ended", [False, True])
+async def test_facts_that_were_refused_are_written_later(
+    owner: Owner, client: Any, make_run: MakeRun, forbidden: str, ended: bool
+) -> None:
+    """A run whose events came through and whose facts did not is described at the next chance."""
+    run = make_run("run_1")
+    client.execute_command("ACL", "SETUSER", "default", f"-{forbidden}")
+    owner.mirror.keep_spec("run_1", b"a spec")
+    owner.mirror.add(run)
+    await owner.mirror.catch_up()
+    assert owner.mirror.refusing
+    if ended:
+        run.start(say("x"))
+        await finished(run)
+    client.execute_command("ACL", "SETUSER", "default", f"+{forbidden}")
+    while owner.mirror.behind:
+        await owner.mirror.catch_up()
+    record = await owner.record_of("run_1")
+
+    assert record is not None
+    assert (record.info, record.replica) == (run.info, "r_1")
+    assert (record.state, record.spec) == (("completed", b"") if ended else ("running", b"a spec"))
+    assert client.smembers(KEYS.working("r_1")) == (set() if ended else {b"run_1"})
+    assert await owner.log_of("run_1") == [event.position for event in run.events()]
+
+
+async def test_an_end_without_facts_gets_them(owner: Owner, client: Any, make_run: MakeRun) -> None:
+    """A run whose whole log is in Redis, and whose facts are lost, is described with its end."""
+    run = make_run("run_1")
+    owner.mirror.add(run)
+    run.start(say("x"))
+    await finished(run)
+    await owner.mirror.catch_up()
+    client.delete(KEYS.facts("run_1"))
+    owner.mirror.check([run])
+    await owner.mirror.catch_up()
+    record = await owner.record_of("run_1")
+
+    assert record is not None
+    assert record.state == "completed"
+    assert client.smembers(KEYS.working("r_1")) == set()
+    assert 0 < client.pttl(KEYS.log("run_1")) <= 60_000
+
+
+async def test_an_old_owner_describes_nothing(owner: Owner, make_run: MakeRun) -> None:
+    """Facts of an older epoch change none of a newer one."""
+    info = make_run("run_1").info
+    new = Record(info, "r_2", 2, "running", {}, b"new")
+    await owner.link.ask(write_facts(KEYS, new))
+    await owner.link.ask(write_facts(KEYS, Record(info, "r_1", 1, "running", {}, b"old")))
+
+    assert await owner.record_of("run_1") == new
