@@ -12,15 +12,12 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
-from llm_stream.engine.chapters import NOWHERE, Place, place_of
+from llm_stream.engine.chapters import NOWHERE, place_of
 from llm_stream.engine.redislog.link import Command, RedisLink
-from llm_stream.engine.redislog.mirrored import Mirrored, is_ours
-from llm_stream.engine.redislog.records import (
-    Keys,
-    events_of,
-)
+from llm_stream.engine.redislog.mirrored import Mirrored, index_behind, is_ours
+from llm_stream.engine.redislog.records import Keys, events_of
 from llm_stream.engine.run import Run
-from llm_stream.errors import InvalidCursor, LogUnavailable
+from llm_stream.errors import LogUnavailable
 
 GATHER_SECONDS: Final = 0.005
 """What is appended within so long is sent together."""
@@ -95,11 +92,16 @@ class LogMirror:
 
     def add(self, run: Run) -> None:
         """Mirror a run from its beginning, or from where Redis has it, to its end."""
-        if run.id not in self._runs:
+        known = self._runs.get(run.id)
+        if known is None or known.run is not run:
             mirrored = Mirrored(run, self._specs.pop(run.id, b""))
             mirrored.unsure = run.log.last.epoch > 1
             self._runs[run.id] = self._behind[run.id] = mirrored
             self._wanted.set()
+
+    def has(self, run_id: str) -> bool:
+        """Whether that run is not yet written to its end."""
+        return run_id in self._runs
 
     def check(self, runs: Iterable[Run]) -> None:
         """Redis may have lost of these runs, and of those not yet ended, what was written."""
@@ -164,6 +166,8 @@ class LogMirror:
             spans.append((mirrored, start, len(commands)))
         replies = await self._link.send(commands) if commands else []
         for mirrored, start, end in spans:
+            if not self._has(mirrored):
+                continue
             refusals = [r for r in replies[start:end] if isinstance(r, ResponseError)]
             if not refusals:
                 self._written(mirrored)
@@ -198,8 +202,13 @@ class LogMirror:
             run.log.notify(lambda: self._wake(mirrored))
 
     def _wake(self, mirrored: Mirrored) -> None:
-        self._behind[mirrored.run.id] = mirrored
-        self._wanted.set()
+        if self._has(mirrored):
+            self._behind[mirrored.run.id] = mirrored
+            self._wanted.set()
+
+    def _has(self, mirrored: Mirrored) -> bool:
+        """Not, once a run that came back has its place."""
+        return self._runs.get(mirrored.run.id) is mirrored
 
     async def _look(self, chosen: list[Mirrored]) -> None:
         """See what Redis has of these runs, to go on behind it."""
@@ -207,6 +216,8 @@ class LogMirror:
         replies = iter(await self._link.send([ask for asked in questions for ask in asked]))
         for mirrored, asked in zip(chosen, questions, strict=True):
             reply, *signs = [next(replies) for _ in asked]
+            if not self._has(mirrored):
+                continue
             refusals = [r for r in (reply, *signs) if isinstance(r, ResponseError)]
             if refusals:
                 self._refused(mirrored, str(refusals[0]))
@@ -215,7 +226,7 @@ class LogMirror:
             place = place_of(found[-1]) if found else NOWHERE
             mirrored.unsure = False
             del self._behind[run.id]
-            index = _index_behind(place, run)
+            index = index_behind(place, run)
             if index is None:
                 del self._runs[run.id]
                 if is_ours(run):
@@ -236,13 +247,3 @@ class LogMirror:
             log.warning("redis.refused: %s", why)
         self.refusing = why
         raise LogUnavailable("The shared log takes no events now.", retry_after_ms=1000)
-
-
-def _index_behind(place: Place, run: Run) -> int | None:
-    """Index of the first event behind a place in Redis; None if another owner has written there."""
-    if place.epoch > run.log.last.epoch or not is_ours(run):
-        return None
-    try:
-        return run.log.locate(str(place)) if place > NOWHERE else 0
-    except InvalidCursor:
-        return None

@@ -1,7 +1,9 @@
 """One run on its way to Redis: how much of it is there, and what brings the rest."""
 
 from dataclasses import asdict, dataclass, field
+from functools import partial
 
+from llm_stream.engine.chapters import NOWHERE, Place
 from llm_stream.engine.redislog.link import Command
 from llm_stream.engine.redislog.records import (
     Keys,
@@ -13,6 +15,7 @@ from llm_stream.engine.redislog.records import (
     write_facts,
 )
 from llm_stream.engine.run import Run
+from llm_stream.errors import InvalidCursor
 from llm_stream.events import Event
 
 
@@ -72,3 +75,22 @@ class Mirrored:
 def is_ours(run: Run) -> bool:
     """Whether its log is written here, or is complete: not, where another replica writes it."""
     return run.done or not run.log.closed
+
+
+def index_behind(place: Place, run: Run) -> int | None:
+    """Index of the first event behind a place in Redis; None if another owner has written there."""
+    if place.epoch > run.log.last.epoch or not is_ours(run):
+        return None
+    try:
+        return run.log.locate(str(place)) if place > NOWHERE else 0
+    except InvalidCursor:
+        return None
+
+
+def relay(run: Run, before: Run, index: int = 0) -> None:
+    """Show readers of the run that had its id before what this one says, to its end."""
+    while events := run.log.slice(index, limit=len(run.log)):
+        before.feed(events)
+        index += len(events)
+    if not run.done:
+        run.log.notify(partial(relay, run, before, index))

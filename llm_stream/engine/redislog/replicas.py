@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from ulid import ULID
@@ -15,6 +15,7 @@ from llm_stream.engine.redislog.elsewhere import RemoteRuns
 from llm_stream.engine.redislog.flights import RedisFlights
 from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
+from llm_stream.engine.redislog.mirrored import is_ours, relay
 from llm_stream.engine.redislog.post import Post
 from llm_stream.engine.redislog.records import Keys, Record
 from llm_stream.engine.redislog.remote import HandedOver
@@ -26,7 +27,7 @@ from llm_stream.engine.runinfo import DescribeError, RunInfo
 from llm_stream.errors import LogUnavailable
 from llm_stream.events import Event
 
-Restart = Callable[[RunInfo, bytes, int, Sequence[Event]], object]
+Restart = Callable[[RunInfo, bytes, int, Sequence[Event]], Awaitable[Run]]
 """Runs a run that was taken over again, behind the events it has."""
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class Replicas:
     ) -> None:
         self.id = f"r_{ULID()}".lower()
         self.link = link
-        self.restart: Restart = lambda *_: None
+        self.restart: Restart = _nothing_restarts
         self._keys = Keys(prefix)
         self._registry = registry
         self._alive_ms = int(lost_seconds * 500)
@@ -98,6 +99,7 @@ class Replicas:
             retention_ms=int(retention_seconds * 1000),
             describe_error=describe_error,
             followed=lambda: [run.known for run in self.tail.runs.values() if run.known],
+            works_on=self._works_on,
             on_taken=self._on_taken,
         )
         Desk(registry, self._audience, self.tail).answer(self._post)
@@ -137,13 +139,13 @@ class Replicas:
         await self.mirror.catch_up()
         await self._crew.dismiss()
         farewell: list[Command] = [("DEL", self._keys.alive(self.id))]
-        if not self.mirror.behind:
-            # Else the others take over, and end, what could not be written to its end.
-            farewell += [
-                ("DEL", self._keys.working(self.id)),
-                ("SREM", self._keys.replicas, self.id),
-            ]
         try:
+            if not (self.mirror.behind or await self.watch.adrift()):
+                # Else the others take over, and end, what could not be written to its end.
+                farewell += [
+                    ("DEL", self._keys.working(self.id)),
+                    ("SREM", self._keys.replicas, self.id),
+                ]
             await self.link.send(farewell)
         except LogUnavailable:
             log.info("redis.no_farewell")
@@ -207,11 +209,25 @@ class Replicas:
         run.hand_over()
         self.tail.follow(HandedOver(run))
 
+    def _works_on(self, run_id: str) -> bool:
+        run = self._registry.get(run_id)
+        return (run is not None and is_ours(run)) or self.mirror.has(run_id)
+
     async def _on_taken(self, record: Record) -> None:
         if not record.ended:
             copy = self.remote.of(record)
             await self.tail.fill(copy)
-            self.restart(record.info, record.spec, record.epoch, copy.events())
-        if run := self.remote.known.get(record.info.id):
-            run.known = record
+            before = self._registry.get(record.info.id)
+            run = await self.restart(record.info, record.spec, record.epoch, copy.events())
+            if before is not None:
+                # Handed over once, and back: what it was followed by is this replica's own.
+                if isinstance(self.tail.runs.get(before.id), HandedOver):
+                    del self.tail.runs[before.id]
+                relay(run, before)
+        if remote := self.remote.known.get(record.info.id):
+            remote.known = record
         self.tail.ring(record.info.id)
+
+
+async def _nothing_restarts(*_: object) -> Run:
+    raise AssertionError("set it where that is the policy")

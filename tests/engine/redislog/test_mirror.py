@@ -8,8 +8,10 @@ import pytest
 import redis
 
 from llm_stream.engine.chapters import NOWHERE
+from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
+from llm_stream.engine.redislog.mirrored import relay
 from llm_stream.engine.redislog.records import (
     Keys,
     Record,
@@ -21,7 +23,7 @@ from llm_stream.engine.run import Run
 from llm_stream.events import Event
 
 from ...redisserver import RedisServer
-from ..conftest import MakeRun, say
+from ..conftest import MakeRun, describe, say
 from ..test_run import finished
 
 KEYS = Keys("test")
@@ -186,3 +188,24 @@ async def test_an_old_owner_describes_nothing(owner: Owner, make_run: MakeRun) -
     await owner.link.ask(write_facts(KEYS, Record(info, "r_1", 1, "running", {}, b"old")))
 
     assert await owner.record_of("run_1") == new
+
+
+async def test_a_run_that_came_back_is_mirrored_anew(owner: Owner, make_run: MakeRun) -> None:
+    """Of two runs with one id the newer one is written; readers of the older one see it too."""
+    old = make_run("run_1")
+    owner.mirror.add(old)
+    await owner.mirror.catch_up()
+    old.hand_over()
+    taken = Event(2, 1, "run_1", 0, {"type": "run.restarted", "reason": "owner_lost"})
+    log = EventLog("run_1", max_bytes=10_000, epoch=2, earlier=[*old.events(), taken])
+    new = Run(old.info, max_log_bytes=0, describe_error=describe, log=log)
+    relay(new, old)
+    owner.mirror.add(new)
+    new.start(say("x"))
+    await finished(new)
+    await owner.mirror.catch_up()
+
+    assert [e.type for e in new.events()][-2:] == ["text.delta", "run.completed"]
+    assert await owner.log_of("run_1") == [event.position for event in new.events()]
+    assert old.events() == new.events()
+    assert old.done
