@@ -174,10 +174,12 @@ class Launcher:
         if self._history is not None:
             self._history.record(spec, run, run.marks)
 
-    def restart(self, info: RunInfo, spec: bytes, epoch: int, earlier: Sequence[Event]) -> Run:
+    async def restart(
+        self, info: RunInfo, spec: bytes, epoch: int, earlier: Sequence[Event]
+    ) -> Run:
         """Run again what another replica has lost, under its id and behind the events it has.
 
-        Whatever is wrong with it ends the run, never this call.
+        Whatever is wrong with it ends the run, never this call. It is let in also while draining.
         """
         log = EventLog(
             info.id, max_bytes=self._max_log_bytes * BATCH_LOGS, epoch=epoch, earlier=earlier
@@ -188,7 +190,7 @@ class Launcher:
             run.start(again(self.recipes, spec, self._ask_for(run)), [self._gate.admit_patiently()])
             return run
 
-        return self._registry.start_or_join(info.key, create, Client(), join=False)[0]
+        return self._registry.start_or_join(info.key, create, Client(inner=True), join=False)[0]
 
     def _replay(self, wanted: Wanted, entry: Stored) -> Run:
         """A kept answer as a run: at once, or at the pace that was asked for."""

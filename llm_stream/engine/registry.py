@@ -64,7 +64,7 @@ class RunRegistry:
                 seconds=retention_seconds,
                 max_bytes=max(1, retention_bytes // share),
                 tombstones=TOMBSTONES,
-                forget=lambda run: self._runs.pop(run.id),
+                forget=lambda run: self._runs.get(run.id) is run and self._runs.pop(run.id),
                 clock=clock,
             )
             for share in (1, REPLAY_SHARE)
@@ -124,10 +124,13 @@ class RunRegistry:
         return run, False
 
     def _on_finished(self, run: Run) -> None:
-        del self._live[run.id]
+        # One that was handed over may have come back: then another run has its id here.
+        if self._live.get(run.id) is run:
+            del self._live[run.id]
         if self._shared.get(run.info.key) is run:
             del self._shared[run.info.key]
-        self._ended.keep(run, run.log.bytes)
+        if self._runs.get(run.id) is run:
+            self._ended.keep(run, run.log.bytes)
         if not self._live:
             self._idle.set()
         self._tell("run_finished", run)

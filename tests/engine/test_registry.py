@@ -245,3 +245,22 @@ async def test_a_recipe_does_not_join_what_waits_for_a_slot(registry: Any, make_
     holder.leave()
     await finished(waiting)
     await finished(own)
+
+
+async def test_a_run_that_came_back_has_its_place(
+    registry: Any, make_run: Any, clock: Clock
+) -> None:
+    """The end of a run whose id another one has by now takes nothing of that one away."""
+    old, _ = launch(registry, make_run, source=silent(), share=False)
+    old.hand_over()
+    new, _ = launch(registry, make_run, source=silent(), share=False)
+    old.cancel("shutdown")
+    assert (registry.live, registry.get("run_1")) == (1, new)
+    new.cancel("requested")
+    await finished(new)
+    clock.now += 61
+    registry.retire()
+
+    assert registry.live == 0
+    with pytest.raises(RunExpired):
+        registry.find("run_1")

@@ -14,12 +14,8 @@ from redis.exceptions import ResponseError
 
 from llm_stream.engine.chapters import NOWHERE, place_of
 from llm_stream.engine.redislog.link import Command, RedisLink
-from llm_stream.engine.redislog.mirrored import Mirrored
-from llm_stream.engine.redislog.records import (
-    Keys,
-    events_of,
-    read_last,
-)
+from llm_stream.engine.redislog.mirrored import Mirrored, index_behind, is_ours
+from llm_stream.engine.redislog.records import Keys, events_of
 from llm_stream.engine.run import Run
 from llm_stream.errors import LogUnavailable
 
@@ -33,6 +29,10 @@ CALL_EVENTS: Final = 512
 """Most events in one call."""
 
 CHECKED_AT_ONCE: Final = 100
+
+OF_ONE_RUN: Final = "WRONGTYPE"
+"""In what Redis says of one key; whatever else it refuses, it refuses to all."""
+
 RETRY_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
@@ -92,16 +92,22 @@ class LogMirror:
 
     def add(self, run: Run) -> None:
         """Mirror a run from its beginning, or from where Redis has it, to its end."""
-        if run.id not in self._runs:
+        known = self._runs.get(run.id)
+        if known is None or known.run is not run:
             mirrored = Mirrored(run, self._specs.pop(run.id, b""))
             mirrored.unsure = run.log.last.epoch > 1
             self._runs[run.id] = self._behind[run.id] = mirrored
             self._wanted.set()
 
+    def has(self, run_id: str) -> bool:
+        """Whether that run is not yet written to its end."""
+        return run_id in self._runs
+
     def check(self, runs: Iterable[Run]) -> None:
         """Redis may have lost of these runs, and of those not yet ended, what was written."""
         for run in runs:
-            self._runs.setdefault(run.id, Mirrored(run))
+            if is_ours(run):
+                self._runs.setdefault(run.id, Mirrored(run))
         for mirrored in self._runs.values():
             mirrored.unsure = True
             self._behind[mirrored.run.id] = mirrored
@@ -109,6 +115,7 @@ class LogMirror:
 
     async def work(self) -> None:
         """Write until cancelled."""
+        self.check(())  # after a fault it is not known what was written
         while True:
             await self._wanted.wait()
             await asyncio.sleep(GATHER_SECONDS)
@@ -159,6 +166,8 @@ class LogMirror:
             spans.append((mirrored, start, len(commands)))
         replies = await self._link.send(commands) if commands else []
         for mirrored, start, end in spans:
+            if not self._has(mirrored):
+                continue
             refusals = [r for r in replies[start:end] if isinstance(r, ResponseError)]
             if not refusals:
                 self._written(mirrored)
@@ -166,7 +175,7 @@ class LogMirror:
                 # Ours, of a call whose reply was lost; or a new owner's.
                 mirrored.unsure = True
             else:
-                self._refused(str(refusals[0]))
+                self._refused(mirrored, str(refusals[0]))
         self.refusing = ""
 
     def _commands(self, mirrored: Mirrored) -> list[Command]:
@@ -182,7 +191,7 @@ class LogMirror:
     def _written(self, mirrored: Mirrored) -> None:
         run = mirrored.run
         mirrored.index += len(mirrored.events)
-        mirrored.described |= bool(mirrored.events)
+        mirrored.described = True
         mirrored.events = []
         del self._behind[run.id]
         if mirrored.index < len(run.log):
@@ -193,30 +202,48 @@ class LogMirror:
             run.log.notify(lambda: self._wake(mirrored))
 
     def _wake(self, mirrored: Mirrored) -> None:
-        self._behind[mirrored.run.id] = mirrored
-        self._wanted.set()
+        if self._has(mirrored):
+            self._behind[mirrored.run.id] = mirrored
+            self._wanted.set()
+
+    def _has(self, mirrored: Mirrored) -> bool:
+        """Not, once a run that came back has its place."""
+        return self._runs.get(mirrored.run.id) is mirrored
 
     async def _look(self, chosen: list[Mirrored]) -> None:
         """See what Redis has of these runs, to go on behind it."""
-        replies = await self._link.send([read_last(self._keys, m.run.id) for m in chosen])
-        for mirrored, reply in zip(chosen, replies, strict=True):
-            if isinstance(reply, ResponseError):
-                self._refused(str(reply))
+        questions = [mirrored.questions(self._keys, self._replica) for mirrored in chosen]
+        replies = iter(await self._link.send([ask for asked in questions for ask in asked]))
+        for mirrored, asked in zip(chosen, questions, strict=True):
+            reply, *signs = [next(replies) for _ in asked]
+            if not self._has(mirrored):
+                continue
+            refusals = [r for r in (reply, *signs) if isinstance(r, ResponseError)]
+            if refusals:
+                self._refused(mirrored, str(refusals[0]))
+                continue
             run, found = mirrored.run, events_of(reply)
             place = place_of(found[-1]) if found else NOWHERE
             mirrored.unsure = False
             del self._behind[run.id]
-            if place.epoch > run.log.last.epoch:
+            index = index_behind(place, run)
+            if index is None:
                 del self._runs[run.id]
-                self._superseded(run)
+                if is_ours(run):
+                    self._superseded(run)
                 continue
-            mirrored.index = run.log.locate(str(place)) if found else 0
-            mirrored.described = bool(found)
+            mirrored.index = index
+            mirrored.described = all(signs)
             self._behind[run.id] = mirrored
 
-    def _refused(self, why: str) -> None:
+    def _refused(self, mirrored: Mirrored, why: str) -> None:
+        self.refusals += 1
+        if OF_ONE_RUN in why:
+            # Others are not to wait for it. It is tried again when all are.
+            log.error("redis.set_aside: %s: %s", mirrored.run.id, why)
+            del self._behind[mirrored.run.id], self._runs[mirrored.run.id]
+            return
         if not self.refusing:
             log.warning("redis.refused: %s", why)
         self.refusing = why
-        self.refusals += 1
         raise LogUnavailable("The shared log takes no events now.", retry_after_ms=1000)

@@ -129,15 +129,24 @@ def write_events(keys: Keys, run: str, events: Sequence[Event]) -> list[Command]
     return [("EVAL", _APPEND, 1, keys.log(run), MAX_LOG_EVENTS, *stamped)]
 
 
+_DESCRIBE: Final = """
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if epoch and tonumber(epoch) > tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[1], 'info', ARGV[2], 'replica', ARGV[3],
+  'state', ARGV[4], 'statistics', ARGV[5], 'spec', ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[7])
+return 1
+"""
+"""An owner that has lost the run, and does not know it yet, changes nothing."""
+
+
 def write_facts(keys: Keys, record: Record) -> list[Command]:
     """Say what a live run is about and who works on it; its log has to exist."""
     info = record.info
-    facts, listed = keys.facts(info.id), keys.listed(info.owner)
+    listed = keys.listed(info.owner)
     commands: list[Command] = [
-        ("HSET", facts, "info", orjson.dumps(info._asdict()), "replica", record.replica,
-         "epoch", record.epoch, "state", record.state,
-         "statistics", orjson.dumps(record.statistics), "spec", record.spec),
-        ("PEXPIRE", facts, LIVE_MS),
+        ("EVAL", _DESCRIBE, 1, keys.facts(info.id), record.epoch, orjson.dumps(info._asdict()),
+         record.replica, record.state, orjson.dumps(record.statistics), record.spec, LIVE_MS),
         ("PEXPIRE", keys.log(info.id), LIVE_MS),
         ("SADD", keys.working(record.replica), info.id),
     ]  # fmt: skip
@@ -172,6 +181,19 @@ def write_end(
         statistics.state, orjson.dumps(asdict(statistics)),
         retention_ms + TOMBSTONE_MS, retention_ms,
     )  # fmt: skip
+
+
+def write_ended(
+    keys: Keys, run: str, statistics: RunStatistics, retention_ms: int
+) -> list[Command]:
+    """Say that a run has ended whose terminal event is in its log already."""
+    facts = keys.facts(run)
+    return [
+        ("HSET", facts, "state", statistics.state,
+         "statistics", orjson.dumps(asdict(statistics)), "spec", ""),
+        ("PEXPIRE", facts, retention_ms + TOMBSTONE_MS),
+        ("PEXPIRE", keys.log(run), retention_ms),
+    ]  # fmt: skip
 
 
 def read_events(keys: Keys, run: str, after: Place) -> Command:

@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from ulid import ULID
 
 from llm_stream.engine.redislog.audience import Audience
+from llm_stream.engine.redislog.crew import Crew
 from llm_stream.engine.redislog.desk import Desk
 from llm_stream.engine.redislog.elsewhere import RemoteRuns
 from llm_stream.engine.redislog.flights import RedisFlights
 from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
+from llm_stream.engine.redislog.mirrored import is_ours, relay
 from llm_stream.engine.redislog.post import Post
 from llm_stream.engine.redislog.records import Keys, Record
 from llm_stream.engine.redislog.remote import HandedOver
@@ -25,7 +27,7 @@ from llm_stream.engine.runinfo import DescribeError, RunInfo
 from llm_stream.errors import LogUnavailable
 from llm_stream.events import Event
 
-Restart = Callable[[RunInfo, bytes, int, Sequence[Event]], object]
+Restart = Callable[[RunInfo, bytes, int, Sequence[Event]], Awaitable[Run]]
 """Runs a run that was taken over again, behind the events it has."""
 
 log = logging.getLogger(__name__)
@@ -61,12 +63,11 @@ class Replicas:
     ) -> None:
         self.id = f"r_{ULID()}".lower()
         self.link = link
-        self.restart: Restart = lambda *_: None
+        self.restart: Restart = _nothing_restarts
         self._keys = Keys(prefix)
         self._registry = registry
         self._alive_ms = int(lost_seconds * 500)
         self._pulse_seconds = lost_seconds / 12
-        self._tasks: list[asyncio.Task[None]] = []
         self._incarnation = ""
         self._post = Post(link, self._keys, self.id)
         self._audience = Audience(registry.get, time.monotonic)
@@ -98,15 +99,26 @@ class Replicas:
             retention_ms=int(retention_seconds * 1000),
             describe_error=describe_error,
             followed=lambda: [run.known for run in self.tail.runs.values() if run.known],
+            works_on=self._works_on,
             on_taken=self._on_taken,
         )
         Desk(registry, self._audience, self.tail).answer(self._post)
         registry.on_added = self.mirror.add
+        self._crew = Crew(
+            {
+                "mirror": self.mirror.work,
+                "tail": self.tail.work,
+                "post": self._post.deliver,
+                "inbox": self._post.listen,
+                "pulse": self._live,
+                "watch": self._watch,
+            }
+        )
 
     @property
     def durable(self) -> bool:
-        """Whether Redis takes what runs say."""
-        return not (self.link.broken or self.mirror.refusing)
+        """Whether Redis takes what runs say, and all that brings it there is at work."""
+        return not (self.link.broken or self.mirror.refusing or self._crew.down)
 
     def describe(self) -> dict[str, object]:
         """How sharing goes, for /health."""
@@ -120,33 +132,20 @@ class Replicas:
 
     def start(self) -> None:
         """Begin to write, to follow and to listen; `close` ends it."""
-        parts = {
-            "mirror": self.mirror.work(),
-            "tail": self.tail.work(),
-            "post": self._post.deliver(),
-            "inbox": self._post.listen(),
-            "pulse": self._live(),
-            "watch": self._watch(),
-        }
-        for name, work in parts.items():
-            task = asyncio.create_task(work, name=f"replicas-{name}")
-            task.add_done_callback(_report)
-            self._tasks.append(task)
+        self._crew.start()
 
     async def close(self) -> None:
         """Write what is left, for two seconds at most, and take leave."""
         await self.mirror.catch_up()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._crew.dismiss()
         farewell: list[Command] = [("DEL", self._keys.alive(self.id))]
-        if not self.mirror.behind:
-            # Else the others take over, and end, what could not be written to its end.
-            farewell += [
-                ("DEL", self._keys.working(self.id)),
-                ("SREM", self._keys.replicas, self.id),
-            ]
         try:
+            if not (self.mirror.behind or await self.watch.adrift()):
+                # Else the others take over, and end, what could not be written to its end.
+                farewell += [
+                    ("DEL", self._keys.working(self.id)),
+                    ("SREM", self._keys.replicas, self.id),
+                ]
             await self.link.send(farewell)
         except LogUnavailable:
             log.info("redis.no_farewell")
@@ -210,16 +209,25 @@ class Replicas:
         run.hand_over()
         self.tail.follow(HandedOver(run))
 
+    def _works_on(self, run_id: str) -> bool:
+        run = self._registry.get(run_id)
+        return (run is not None and is_ours(run)) or self.mirror.has(run_id)
+
     async def _on_taken(self, record: Record) -> None:
         if not record.ended:
             copy = self.remote.of(record)
             await self.tail.fill(copy)
-            self.restart(record.info, record.spec, record.epoch, copy.events())
-        if run := self.remote.known.get(record.info.id):
-            run.known = record
+            before = self._registry.get(record.info.id)
+            run = await self.restart(record.info, record.spec, record.epoch, copy.events())
+            if before is not None:
+                # Handed over once, and back: what it was followed by is this replica's own.
+                if isinstance(self.tail.runs.get(before.id), HandedOver):
+                    del self.tail.runs[before.id]
+                relay(run, before)
+        if remote := self.remote.known.get(record.info.id):
+            remote.known = record
         self.tail.ring(record.info.id)
 
 
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("%s crashed", task.get_name(), exc_info=error)
+async def _nothing_restarts(*_: object) -> Run:
+    raise AssertionError("set it where that is the policy")

@@ -17,7 +17,7 @@ from llm_stream.engine.chapters import place_of
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.records import LIVE_MS, Keys, Record, events_of, read_last
 from llm_stream.engine.runinfo import DescribeError
-from llm_stream.errors import OwnerLost
+from llm_stream.errors import LogUnavailable, OwnerLost
 from llm_stream.events import Event, Payload
 
 Policy = Literal["fail", "restart"]
@@ -51,6 +51,7 @@ class Watch:
         retention_ms: how long the log of a run that ends here stays.
         describe_error: makes the problem object of `run.failed`.
         followed: runs of others that have readers here.
+        works_on: whether this replica has that run, at work or not yet written to its end.
         on_taken: told of each run that is this replica's now.
         clock: monotonic seconds.
 
@@ -69,6 +70,7 @@ class Watch:
         retention_ms: int,
         describe_error: DescribeError,
         followed: Callable[[], Iterable[Record]],
+        works_on: Callable[[str], bool],
         on_taken: Callable[[Record], Awaitable[None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -80,6 +82,7 @@ class Watch:
         self._retention_ms = retention_ms
         self._describe_error = describe_error
         self._followed = followed
+        self._works_on = works_on
         self._on_taken = on_taken
         self._clock = clock
         self._missing: dict[str, float] = {}
@@ -95,6 +98,34 @@ class Watch:
         Raises:
             LogUnavailable: Redis does not answer; nobody is lost by that.
         """
+        await self._look_at_others()
+        for record in await self.adrift():
+            log.warning("run.adrift: %s", record.info.id)
+            await self._begin(record)
+
+    async def adrift(self) -> list[Record]:
+        """Runs that are this replica's and that nothing here works on.
+
+        So it is with one that was taken over in a call whose reply was lost.
+
+        Raises:
+            LogUnavailable: Redis does not answer.
+        """
+        (members,) = await self._link.ask([("SMEMBERS", self._keys.working(self._replica))])
+        runs = [run for run in map(bytes.decode, members) if not self._works_on(run)]
+        if not runs:
+            return []
+        replies = await self._link.ask([("HGETALL", self._keys.facts(run)) for run in runs])
+        records = [record for reply in replies if (record := Record.read(reply))]
+        return [
+            record
+            for record in records
+            if record.replica == self._replica
+            and not record.ended
+            and not self._works_on(record.info.id)
+        ]
+
+    async def _look_at_others(self) -> None:
         (members,) = await self._link.ask([("SMEMBERS", self._keys.replicas)])
         others = {name.decode() for name in members} | {run.replica for run in self._followed()}
         others.discard(self._replica)
@@ -116,12 +147,12 @@ class Watch:
         runs = {run.decode() for run in members} | set(followed)
         log.warning("replica.lost: %s with %d runs", lost, len(runs))
         for run in sorted(runs):
-            await self._take(run, lost, followed.get(run))
+            await self._take(run, lost, followed.get(run), self._policy)
         await self._link.ask(
             [("DEL", self._keys.working(lost)), ("SREM", self._keys.replicas, lost)]
         )
 
-    async def _take(self, run: str, lost: str, known: Record | None) -> None:
+    async def _take(self, run: str, lost: str, known: Record | None, policy: Policy) -> None:
         facts, log_key = self._keys.facts(run), self._keys.log(run)
         reply, last = await self._link.ask([("HGETALL", facts), read_last(self._keys, run)])
         record = Record.read(reply) or known
@@ -129,7 +160,7 @@ class Watch:
             return
         newest = events_of(last)
         epoch = max(record.epoch, place_of(newest[-1]).epoch if newest else 0) + 1
-        restart = self._policy == "restart" and record.spec and record.info.parent is None
+        restart = policy == "restart" and record.spec and record.info.parent is None
         event = self._last_word(record, epoch, restart=bool(restart))
         taken = replace(
             record, replica=self._replica, epoch=epoch, state="running" if restart else "failed"
@@ -144,8 +175,21 @@ class Watch:
               LIVE_MS if restart else self._retention_ms, LIVE_MS + self._retention_ms)]
         )  # fmt: skip
         if won:
-            self.taken += 1
+            self.taken += lost != self._replica
+            await self._begin(taken)
+
+    async def _begin(self, taken: Record) -> None:
+        """Go on with a run that is ours now; one that cannot be gone on with is ended."""
+        try:
             await self._on_taken(taken)
+        except LogUnavailable:
+            raise  # it is found adrift when Redis is back
+        except Exception:
+            if taken.ended:
+                raise
+            # Whatever is wrong with it: its readers would wait for ever.
+            log.exception("run.not_restarted: %s", taken.info.id)
+            await self._take(taken.info.id, self._replica, taken, "fail")
 
     def _last_word(self, record: Record, epoch: int, *, restart: bool) -> Event:
         info = record.info

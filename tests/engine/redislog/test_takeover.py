@@ -1,6 +1,7 @@
 """Who is lost, who is not, and who takes over."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from llm_stream.engine.redislog.records import (
 )
 from llm_stream.engine.redislog.takeover import Watch
 from llm_stream.engine.runinfo import RunInfo
+from llm_stream.errors import LogUnavailable
 from llm_stream.events import Event
 
 from ...redisserver import RedisServer
@@ -38,15 +40,18 @@ async def link(redis_server: RedisServer) -> Any:
     await link.close()
 
 
-def watch(link: RedisLink, name: str, clock: Clock, taken: list[Any]) -> Watch:
+def watch(link: RedisLink, name: str, clock: Clock, taken: list[Any], **changes: Any) -> Watch:
     """A replica's eye on the others; it waits 5 seconds before it believes."""
 
     async def on_taken(record: Record) -> None:
         taken.append((name, record))
 
+    parts: dict[str, Any] = {
+        "policy": "fail", "works_on": lambda _run: False, "on_taken": on_taken, **changes,
+    }  # fmt: skip
     return Watch(
-        link, KEYS, name, confirm_seconds=5, policy="fail", retention_ms=60_000,
-        describe_error=describe, followed=list, on_taken=on_taken, clock=clock,
+        link, KEYS, name, confirm_seconds=5, retention_ms=60_000,
+        describe_error=describe, followed=list, clock=clock, **parts,
     )  # fmt: skip
 
 
@@ -114,3 +119,58 @@ async def test_ended_runs_are_left_alone(link: RedisLink, clock: Clock) -> None:
     assert len(await log_of(link)) == 1
     (known,) = await link.ask([("SMEMBERS", KEYS.replicas)])
     assert known == set()
+
+
+async def taken_by(link: RedisLink, clock: Clock, **changes: Any) -> Watch:
+    """The eye of `r_1`, which has just taken over a run that it is to restart."""
+    await link.ask([("HSET", KEYS.facts(INFO.id), "spec", "a spec")])
+    eye = watch(link, "r_1", clock, [], policy="restart", **changes)
+    await eye.look()
+    clock.now += 5
+    with suppress(LogUnavailable):
+        await eye.look()
+    return eye
+
+
+async def test_a_run_that_was_taken_and_not_begun_is_begun_later(
+    link: RedisLink, clock: Clock
+) -> None:
+    """A takeover that Redis did, and after which it did not answer, is gone on with."""
+    begun: list[Record] = []
+    answers = iter([False, True])
+
+    async def on_taken(record: Record) -> None:
+        if not next(answers):
+            raise LogUnavailable("Away.", retry_after_ms=0)
+        begun.append(record)
+
+    eye = await taken_by(
+        link, clock, on_taken=on_taken, works_on=lambda run: run in {r.info.id for r in begun}
+    )
+    assert begun == []
+    await eye.look()
+    await eye.look()
+
+    assert [(record.info.id, record.epoch, record.spec) for record in begun] == [
+        (INFO.id, 2, b"a spec")
+    ]
+    assert [event.position for event in await log_of(link)] == ["1-1", "2-1"]
+
+
+async def test_a_run_that_cannot_be_begun_is_ended(link: RedisLink, clock: Clock) -> None:
+    """Whatever fails after a takeover, the run gets an end, once."""
+    told: list[bool] = []
+
+    async def on_taken(record: Record) -> None:
+        told.append(record.ended)
+        if not record.ended:
+            raise ValueError
+
+    eye = await taken_by(link, clock, on_taken=on_taken)
+    await eye.look()
+
+    assert told == [False, True]
+    assert [event.type for event in await log_of(link)] == [
+        "run.started", "run.restarted", "run.failed",
+    ]  # fmt: skip
+    assert await eye.adrift() == []

@@ -1,0 +1,51 @@
+"""Tasks that are started again when they fail."""
+
+import asyncio
+
+from llm_stream.engine.redislog.crew import Crew
+
+
+async def test_one_that_fails_is_started_again_and_told_of() -> None:
+    """After a fault a task works again, and is down until it has lasted; others go on."""
+    starts: list[set[str]] = []
+    again, lasts = asyncio.Event(), asyncio.Event()
+
+    async def fails_once() -> None:
+        starts.append(set(crew.down))
+        if len(starts) == 1:
+            raise ValueError
+        again.set()
+        await asyncio.get_running_loop().create_future()
+
+    async def works() -> None:
+        await lasts.wait()
+        await asyncio.get_running_loop().create_future()
+
+    crew = Crew({"one": fails_once, "other": works}, pause_seconds=0.001)
+    crew.start()
+    await again.wait()
+
+    assert starts == [set(), {"one"}]
+    while crew.down:
+        await asyncio.sleep(0)
+    await crew.dismiss()
+    assert crew.down == set()
+
+
+async def test_one_that_ends_is_started_again() -> None:
+    """A task that returns, as none should, is a fault too."""
+    starts = 0
+    thrice = asyncio.Event()
+
+    async def ends() -> None:
+        nonlocal starts
+        starts += 1
+        if starts == 3:
+            thrice.set()
+
+    crew = Crew({"one": ends}, pause_seconds=0.001)
+    crew.start()
+    await thrice.wait()
+    await crew.dismiss()
+
+    assert crew.down == {"one"}
