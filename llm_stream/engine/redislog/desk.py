@@ -1,6 +1,6 @@
 """What other replicas ask of this one, about its runs."""
 
-from llm_stream.engine.directory import released
+from llm_stream.engine.directory import handed_over, released
 from llm_stream.engine.redislog.audience import Audience
 from llm_stream.engine.redislog.post import Message, Post
 from llm_stream.engine.redislog.tail import LogTail
@@ -45,7 +45,9 @@ class Desk:
 
     def _release(self, message: Message) -> Message | None:
         run = self._registry.get(message["run"])
-        return dict(released(run, message["claim"])) if run else None
+        if run is None or handed_over(run):
+            return None
+        return dict(released(run, message["claim"]))
 
     def _join(self, message: Message) -> Message | None:
         client = Client(message["claim"], message["abandon_seconds"], message.get("inner", False))

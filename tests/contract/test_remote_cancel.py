@@ -1,0 +1,114 @@
+"""A cancel of another replica's run is heard by who works on it now, or the client is told."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import redis
+
+from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.post import Message, Post
+from llm_stream.engine.redislog.records import Keys, Record, write_events, write_facts
+from llm_stream.engine.runinfo import RunInfo
+from llm_stream.events import Event
+from llm_stream.testing import Fault, Script, ScriptedModel
+
+from ..conftest import StartService
+from ..redisserver import RedisServer
+from ..wire import WsClient, reached, start_async
+
+KEYS = Keys("llm-stream")
+OTHER = "r_other"
+RUN = "run_01KAQ8Z3M5XW2T9V7B4C6D8E0F"
+
+
+def of_another(server: RedisServer) -> None:
+    """Put a live run of another replica, which has a sign of life, into Redis."""
+    info = RunInfo(id=RUN, recipe="generate", model="scripted", key="k", created_at=time.time())
+    first = Event(1, 1, RUN, 0, info.started())
+    record = Record(info, OTHER, 1, "running", {}, b"")
+    with redis.Redis(port=server.port) as client:
+        client.set(KEYS.alive(OTHER), "1")
+        for command in [*write_events(KEYS, RUN, [first]), *write_facts(KEYS, record)]:
+            client.execute_command(*command)
+
+
+@asynccontextmanager
+async def other_replica(server: RedisServer, heard: list[Message]) -> AsyncIterator[None]:
+    """Another replica, which ends what it is told to release."""
+
+    def release(message: Message) -> Message:
+        heard.append(message)
+        return {"state": "cancelled", "shared": False}
+
+    link = RedisLink(server.url)
+    post = Post(link, KEYS, OTHER)
+    post.handlers = {
+        "release": release, "follow": lambda _: None, "leave": lambda _: None,
+    }  # fmt: skip
+    tasks = [asyncio.create_task(post.listen()), asyncio.create_task(post.deliver())]
+    with redis.Redis(port=server.port) as client:
+        while not client.pubsub_numsub(KEYS.inbox(OTHER))[0][1]:
+            await asyncio.sleep(0.01)  # another process' doing is not an event here
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await link.close()
+
+
+async def cancel(http: aiohttp.ClientSession, url: str, run: str) -> tuple[int, Any]:
+    """Status and body of a cancel."""
+    async with http.post(f"{url}/v1/runs/{run}/cancel") as response:
+        return response.status, await response.json()
+
+
+async def test_a_cancel_that_its_owner_does_not_hear_is_refused(
+    redis_server: RedisServer, start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """An owner that says nothing: 503 `log_unavailable` on both wires, to be tried again."""
+    service = await start_service(redis={"url": redis_server.url})
+    of_another(redis_server)
+    ws = await WsClient.connect(http, service.url)
+
+    status, body = await cancel(http, service.url, RUN)
+    reply = await ws.ask(type="cancel", id="1", run=RUN)
+
+    assert (status, body["code"], body["retryable"]) == (503, "log_unavailable", True)
+    assert (reply["status"], reply["error"]["code"]) == (503, "log_unavailable")
+    await ws.ws.close()
+
+
+async def test_a_cancel_is_told_to_who_works_on_the_run_now(
+    redis_server: RedisServer,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+) -> None:
+    """An owner whose run was taken over passes a cancel on, and says what the new owner says."""
+    service = await start_service(redis={"url": redis_server.url})
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    run, _ = await start_async(http, service.url, prompt="x", on_disconnect="continue")
+    held = service.parts.registry.find(run)
+    await reached(held, 2)
+    while service.parts.replicas.mirror.behind:  # type: ignore[union-attr]
+        await asyncio.sleep(0.01)  # another process' doing is not an event here
+    again = Event(2, 1, run, 5, {"type": "run.restarted", "reason": "owner_lost"})
+    with redis.Redis(port=redis_server.port) as client:
+        client.xadd(KEYS.log(run), {"t": again.type, "d": again.data}, id=again.position)
+        client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2})
+    service.parts.replicas.mirror.check([held])  # type: ignore[union-attr]
+    while held.log.cursor != again.position:
+        await asyncio.sleep(0.01)
+    heard: list[Message] = []
+
+    async with other_replica(redis_server, heard):
+        status, body = await cancel(http, service.url, run)
+
+    assert (status, body) == (200, {"run": run, "state": "cancelled", "shared": False})
+    assert [message["run"] for message in heard] == [run]
