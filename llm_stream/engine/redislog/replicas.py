@@ -69,7 +69,7 @@ class Replicas:
         self._tasks: list[asyncio.Task[None]] = []
         self._incarnation = ""
         self._post = Post(link, self._keys, self.id)
-        self._audience = Audience(registry.get, time.monotonic)
+        self._audience = Audience(registry.get, time.monotonic, lambda: link.broken)
         self.tail = LogTail(link, self._keys)
         self.remote = RemoteRuns(link, self._keys, self._post, self.tail)
         self.mirror = LogMirror(
