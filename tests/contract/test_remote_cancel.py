@@ -1,27 +1,21 @@
 """A cancel of another replica's run is heard by who works on it now, or the client is told."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import redis
 
-from llm_stream.engine.redislog.link import RedisLink
-from llm_stream.engine.redislog.post import Message, Post
-from llm_stream.engine.redislog.records import Keys, Record, write_events, write_facts
+from llm_stream.engine.redislog.records import Record, write_events, write_facts
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.events import Event
 from llm_stream.testing import Fault, Script, ScriptedModel
 
 from ..conftest import StartService
 from ..redisserver import RedisServer
+from ..standin import KEYS, OTHER, other_replica, until
 from ..wire import WsClient, reached, start_async
 
-KEYS = Keys("llm-stream")
-OTHER = "r_other"
 RUN = "run_01KAQ8Z3M5XW2T9V7B4C6D8E0F"
 
 
@@ -34,32 +28,6 @@ def of_another(server: RedisServer) -> None:
         client.set(KEYS.alive(OTHER), "1")
         for command in [*write_events(KEYS, RUN, [first]), *write_facts(KEYS, record)]:
             client.execute_command(*command)
-
-
-@asynccontextmanager
-async def other_replica(server: RedisServer, heard: list[Message]) -> AsyncIterator[None]:
-    """Another replica, which ends what it is told to release."""
-
-    def release(message: Message) -> Message:
-        heard.append(message)
-        return {"state": "cancelled", "shared": False}
-
-    link = RedisLink(server.url)
-    post = Post(link, KEYS, OTHER)
-    post.handlers = {
-        "release": release, "follow": lambda _: None, "leave": lambda _: None,
-    }  # fmt: skip
-    tasks = [asyncio.create_task(post.listen()), asyncio.create_task(post.deliver())]
-    with redis.Redis(port=server.port) as client:
-        while not client.pubsub_numsub(KEYS.inbox(OTHER))[0][1]:
-            await asyncio.sleep(0.01)  # another process' doing is not an event here
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await link.close()
 
 
 async def cancel(http: aiohttp.ClientSession, url: str, run: str) -> tuple[int, Any]:
@@ -96,19 +64,19 @@ async def test_a_cancel_is_told_to_who_works_on_the_run_now(
     run, _ = await start_async(http, service.url, prompt="x", on_disconnect="continue")
     held = service.parts.registry.find(run)
     await reached(held, 2)
-    while service.parts.replicas.mirror.behind:  # type: ignore[union-attr]
-        await asyncio.sleep(0.01)  # another process' doing is not an event here
+    sharing = service.parts.replicas
+    assert sharing is not None
+    await until(lambda: not sharing.mirror.behind)
     again = Event(2, 1, run, 5, {"type": "run.restarted", "reason": "owner_lost"})
     with redis.Redis(port=redis_server.port) as client:
         client.xadd(KEYS.log(run), {"t": again.type, "d": again.data}, id=again.position)
         client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2})
-    service.parts.replicas.mirror.check([held])  # type: ignore[union-attr]
-    while held.log.cursor != again.position:
-        await asyncio.sleep(0.01)
-    heard: list[Message] = []
+    sharing.mirror.check([held])
+    await until(lambda: held.log.cursor == again.position)
 
-    async with other_replica(redis_server, heard):
+    says = {"state": "cancelled", "shared": False}
+    async with other_replica(redis_server, release=says) as heard:
         status, body = await cancel(http, service.url, run)
 
     assert (status, body) == (200, {"run": run, "state": "cancelled", "shared": False})
-    assert [message["run"] for message in heard] == [run]
+    assert [message["run"] for message in heard if message["do"] == "release"] == [run]

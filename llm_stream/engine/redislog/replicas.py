@@ -79,7 +79,7 @@ class Replicas:
             retention_ms=int(retention_seconds * 1000),
             audience=self._audience.of,
             superseded=self._hand_over,
-            at_end=lambda run: self.flights.ended(run.info.key),
+            at_end=lambda run: self.flights.ended(run),  # noqa: PLW0108 - made below
         )
         self.flights = RedisFlights(
             link,
