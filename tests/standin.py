@@ -1,6 +1,7 @@
 """Another replica as the others see it: a name in Redis, and answers that the test gives."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,12 +10,26 @@ import redis
 
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.post import Handler, Message, Post
-from llm_stream.engine.redislog.records import Keys
+from llm_stream.engine.redislog.records import Keys, Record, write_events, write_facts
+from llm_stream.engine.runinfo import RunInfo
+from llm_stream.events import Event
 
 from .redisserver import RedisServer
 
 KEYS = Keys("llm-stream")
 OTHER = "r_other"
+RUN = "run_01KAQ8Z3M5XW2T9V7B4C6D8E0F"
+
+
+def of_another(server: RedisServer) -> None:
+    """Put a live run of another replica, which has a sign of life, into Redis."""
+    info = RunInfo(id=RUN, recipe="generate", model="scripted", key="k", created_at=time.time())
+    first = Event(1, 1, RUN, 0, info.started())
+    record = Record(info, OTHER, 1, "running", {}, b"")
+    with redis.Redis(port=server.port) as client:
+        client.set(KEYS.alive(OTHER), "1")
+        for command in [*write_events(KEYS, RUN, [first]), *write_facts(KEYS, record)]:
+            client.execute_command(*command)
 
 
 @asynccontextmanager

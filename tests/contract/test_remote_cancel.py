@@ -1,33 +1,17 @@
 """A cancel of another replica's run is heard by who works on it now, or the client is told."""
 
-import time
 from typing import Any
 
 import aiohttp
 import redis
 
-from llm_stream.engine.redislog.records import Record, write_events, write_facts
-from llm_stream.engine.runinfo import RunInfo
 from llm_stream.events import Event
 from llm_stream.testing import Fault, Script, ScriptedModel
 
 from ..conftest import StartService
 from ..redisserver import RedisServer
-from ..standin import KEYS, OTHER, other_replica, until
+from ..standin import KEYS, OTHER, RUN, of_another, other_replica, until
 from ..wire import WsClient, reached, start_async
-
-RUN = "run_01KAQ8Z3M5XW2T9V7B4C6D8E0F"
-
-
-def of_another(server: RedisServer) -> None:
-    """Put a live run of another replica, which has a sign of life, into Redis."""
-    info = RunInfo(id=RUN, recipe="generate", model="scripted", key="k", created_at=time.time())
-    first = Event(1, 1, RUN, 0, info.started())
-    record = Record(info, OTHER, 1, "running", {}, b"")
-    with redis.Redis(port=server.port) as client:
-        client.set(KEYS.alive(OTHER), "1")
-        for command in [*write_events(KEYS, RUN, [first]), *write_facts(KEYS, record)]:
-            client.execute_command(*command)
 
 
 async def cancel(http: aiohttp.ClientSession, url: str, run: str) -> tuple[int, Any]:

@@ -63,7 +63,7 @@ class RemoteRuns:
         """
         answer = await self._post.ask(run.known.replica, "follow", runs=[run.id])
         told = answer and parse_cursor(answer.get("last", ""))
-        run.ahead = told or parse_cursor(after) or run.ahead
+        run.log.ahead = told or parse_cursor(after) or run.log.ahead
         if told:
             for pause in PAUSES:
                 if run.reached(after) or run.reached(str(told)):
