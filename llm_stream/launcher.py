@@ -119,16 +119,18 @@ class Launcher:
         share = mode != "bypass" and identity is not None
         if self._flights is None or not share or mode == "refresh":
             return self._start(wanted, gates, share=share)
-        run = await self._flights.join(key, client, spec.owner)
+        run = await self._flights.join(key, client, spec.owner, found.marks or {})
         if run is None and (run := self._joinable(wanted)) is not None:
             run.join(client)  # it began while we asked
         if run is not None:
             return Launch(run, joined=True)
         try:
-            return self._start(wanted, gates, share=share)
+            launched = self._start(wanted, gates, share=share)
         except StreamError:
             self._flights.release(key)
             raise
+        self._flights.hold(key, launched.run)
+        return launched
 
     def _joinable(self, wanted: Wanted) -> Run | None:
         """The run under way that this call may share, if there is one.

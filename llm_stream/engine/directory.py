@@ -44,8 +44,12 @@ class Elsewhere(Protocol):
             LogUnavailable: nobody can tell now.
         """
 
-    async def release(self, run: Run, claim: str | None) -> dict[str, object] | None:
-        """Release a claim on such a run; its state as its owner tells, None if it does not."""
+    async def release(self, run: Run, claim: str | None) -> dict[str, object]:
+        """Release a claim on such a run; its state then, as `released` says it.
+
+        Raises:
+            LogUnavailable: nobody has heard it, so that nothing may come of it.
+        """
 
 
 class RunDirectory:
@@ -105,11 +109,20 @@ class RunDirectory:
         return [lines[run] for run in sorted(lines, reverse=True)], True
 
     async def release(self, run: Run, claim: str | None) -> dict[str, object]:
-        """A client wants the run no more; its state then, and whether others still share it."""
-        if self._elsewhere is not None and self._registry.get(run.id) is not run:
-            told = await self._elsewhere.release(run, claim)
-            return told or {"state": run.state, "shared": not run.done}
-        return released(run, claim)
+        """A client wants the run no more; its state then, and whether others still share it.
+
+        Raises:
+            LogUnavailable: another replica works on it, which did not hear that.
+        """
+        here = self._registry.get(run.id) is run and not handed_over(run)
+        if here or self._elsewhere is None:
+            return released(run, claim)
+        return await self._elsewhere.release(run, claim)
+
+
+def handed_over(run: Run) -> bool:
+    """Whether a run of this process is worked on by another replica now."""
+    return run.log.closed and not run.done
 
 
 def released(run: Run, claim: str | None) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """What a launcher asks of other replicas about a call: is it under way there?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from llm_stream.engine.run import Run
@@ -16,11 +16,31 @@ class Flights(Protocol):
 
     keep_spec: Callable[[str, bytes], None] | None
 
-    async def join(self, key: str, client: Client, owner: str) -> Run | None:
+    async def join(
+        self, key: str, client: Client, owner: str, marks: Mapping[str, int]
+    ) -> Run | None:
         """The run of another replica that works on this call, joined.
 
-        None: it is to be started here; then call `release` should that fail.
+        None: it is to be started here; then call `hold`, or `release` should that fail.
+
+        Args:
+            key: the call's fingerprint.
+            client: who joins.
+            owner: of the run.
+            marks: generations that the call knows of, see `outdated`.
         """
+
+    def hold(self, key: str, run: Run) -> None:
+        """The run works on the call until it ends."""
 
     def release(self, key: str) -> None:
         """The run was not started after all."""
+
+
+def outdated(run: Run, marks: Mapping[str, int]) -> bool:
+    """Whether a run was asked for before an invalidation that these marks know of.
+
+    Replicas that do not share their cache count on their own: one that is behind the run's
+    replica knows of nothing that would void it.
+    """
+    return any(marks.get(name, mark) > mark for name, mark in (run.marks or {}).items())

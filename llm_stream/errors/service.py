@@ -28,7 +28,7 @@ class OwnerLost(ServiceError, code="owner_lost", retryable=True):
 
 
 class LogUnavailable(ServiceError, code="log_unavailable", retryable=True):
-    """The log that replicas share cannot be read now, or has lost events."""
+    """The shared log cannot be read, has lost events, or a run's owner does not answer."""
 
 
 class OutputTooLarge(ServiceError, code="output_too_large"):

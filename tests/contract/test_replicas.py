@@ -12,6 +12,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 
 from ..conftest import StartService
 from ..redisserver import RedisServer, free_port
+from ..standin import RUN, of_another, other_replica
 from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async
 
 
@@ -300,6 +301,22 @@ async def test_pages_behind_a_cursor_are_the_same_elsewhere(
     assert said[0] == said[1]
     assert said[2] == said[3]
     assert said[0]["events"] == []
+
+
+async def test_a_page_behind_what_is_not_shared_yet_is_empty(
+    redis_server: RedisServer, start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """A cursor that its owner has shown and Redis lacks is good for a page as for a stream."""
+    service = await start_service(redis={"url": redis_server.url})
+    of_another(redis_server)
+    async with other_replica(redis_server, follow={"last": "1-9"}):
+        async with http.get(f"{service.url}/v1/runs/{RUN}/events?after=1-7") as response:
+            assert response.status == 200
+            page = await response.json()
+        async with http.get(f"{service.url}/v1/runs/{RUN}/events?after=1-10") as response:
+            assert response.status == 400
+
+    assert page == {"events": [], "cursor": "1-7", "more": False, "ended": False}
 
 
 @pytest.mark.slow

@@ -15,11 +15,19 @@ class Audience:
     Args:
         find: a run of this process by its id.
         clock: monotonic seconds.
+        deaf: whether nobody can be heard now.
     """
 
-    def __init__(self, find: Callable[[str], Run | None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        find: Callable[[str], Run | None],
+        clock: Callable[[], float],
+        deaf: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._find = find
         self._clock = clock
+        self._deaf = deaf
+        self._was_deaf = False
         self._followers: dict[str, dict[str, float]] = {}
 
     def of(self, run_id: str) -> Iterable[str]:
@@ -46,8 +54,15 @@ class Audience:
             run.interest.reader_left()
 
     def expire(self) -> None:
-        """Let those go that have not renewed."""
+        """Let those go that have not renewed, where they could be heard all the time."""
         now = self._clock()
+        deaf, self._was_deaf = self._was_deaf, self._deaf()
+        if self._was_deaf:
+            return
+        if deaf:
+            # They have had no chance to say so, and need a moment to be heard again.
+            for followers in self._followers.values():
+                followers.update(dict.fromkeys(followers, now + FOLLOW_SECONDS))
         for run_id, followers in [*self._followers.items()]:
             run = self._find(run_id)
             for replica in [name for name, until in followers.items() if until < now]:

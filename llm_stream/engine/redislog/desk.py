@@ -1,6 +1,7 @@
 """What other replicas ask of this one, about its runs."""
 
-from llm_stream.engine.directory import released
+from llm_stream.engine.directory import handed_over, released
+from llm_stream.engine.flights import outdated
 from llm_stream.engine.redislog.audience import Audience
 from llm_stream.engine.redislog.post import Message, Post
 from llm_stream.engine.redislog.tail import LogTail
@@ -45,7 +46,9 @@ class Desk:
 
     def _release(self, message: Message) -> Message | None:
         run = self._registry.get(message["run"])
-        return dict(released(run, message["claim"])) if run else None
+        if run is None or handed_over(run):
+            return None
+        return dict(released(run, message["claim"]))
 
     def _join(self, message: Message) -> Message | None:
         client = Client(message["claim"], message["abandon_seconds"], message.get("inner", False))
@@ -53,10 +56,16 @@ class Desk:
         run = self._registry.joinable(key, client) if key else self._registry.get(message["run"])
         if run is None or run.ending:
             return None
+        marks = message.get("marks", {})
+        if outdated(run, marks):
+            return {"outdated": True}
+        run.marks = None if run.marks is None else {**marks, **run.marks}
         run.join(client)
         self._audience.follows(message["from"], [run.id])
         return {"run": run.id}
 
     def _forget(self, message: Message) -> None:
-        if run := self._registry.get(message["run"]):
+        key = message.get("key")
+        run = self._registry.joinable(key, Client()) if key else self._registry.get(message["run"])
+        if run is not None:
             run.interest.forget(message["claim"])

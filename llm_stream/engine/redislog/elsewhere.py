@@ -15,7 +15,7 @@ from llm_stream.engine.redislog.records import Keys, Record, events_of, read_las
 from llm_stream.engine.redislog.remote import RemoteRun
 from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.run import Run
-from llm_stream.errors import RunExpired, UnknownRun
+from llm_stream.errors import LogUnavailable, RunExpired, UnknownRun
 
 PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Seconds between looks for a run whose owner may not have shared it yet."""
@@ -63,7 +63,7 @@ class RemoteRuns:
         """
         answer = await self._post.ask(run.known.replica, "follow", runs=[run.id])
         told = answer and parse_cursor(answer.get("last", ""))
-        run.ahead = told or parse_cursor(after) or run.ahead
+        run.log.ahead = told or parse_cursor(after) or run.log.ahead
         if told:
             for pause in PAUSES:
                 if run.reached(after) or run.reached(str(told)):
@@ -133,12 +133,23 @@ class RemoteRuns:
                     lines.append(Listed(record.info, record.state, cursor, record.figures))
         return lines
 
-    async def release(self, run: Run, claim: str | None) -> dict[str, object] | None:
+    async def release(self, run: Run, claim: str | None) -> dict[str, object]:
         """See `Elsewhere.release`."""
-        if run.done or not isinstance(run, RemoteRun):
-            return None
-        answer = await self._post.ask(run.known.replica, "release", run=run.id, claim=claim)
-        return answer and {"state": answer["state"], "shared": answer["shared"]}
+        if run.done:
+            return {"state": run.state, "shared": False}
+        # Its owner may have changed since this run was opened.
+        record = await self._record(run.id)
+        if record is not None and record.ended:
+            return {"state": record.state, "shared": False}
+        if record is not None:
+            told = await self._post.ask(record.replica, "release", run=run.id, claim=claim)
+            if told and "state" in told:
+                return {"state": told["state"], "shared": told["shared"]}
+        raise LogUnavailable(
+            "The replica that works on this run does not answer. Try again.",
+            retry_after_ms=1000,
+            run=run.id,
+        )
 
 
 def _is_new(run_id: str) -> bool:

@@ -6,11 +6,12 @@ the run. So it needs no renewal, and a jump of a clock frees nobody.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
+from weakref import WeakValueDictionary
 
 from llm_stream.engine.redislog.link import Command, RedisLink
-from llm_stream.engine.redislog.post import Post
+from llm_stream.engine.redislog.post import Message, Post
 from llm_stream.engine.redislog.records import LIVE_MS, Keys
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
@@ -62,32 +63,34 @@ class RedisFlights:
         self._replica = replica
         self._post = post
         self._open = open_run
-        self._held: set[str] = set()
+        self._held: WeakValueDictionary[str, Run] = WeakValueDictionary()
         self.keep_spec = keep_spec
         self.joined = 0
 
-    async def join(self, key: str, client: Client, owner: str) -> Run | None:
-        """The run of another replica that works on this call, joined.
-
-        None: it is to be started here; then call `release` should that fail. So it is also when
-        Redis does not answer: then each replica works for itself.
-        """
+    async def join(
+        self, key: str, client: Client, owner: str, marks: Mapping[str, int]
+    ) -> Run | None:
+        """See `Flights.join`; where Redis does not answer, each replica works for itself."""
+        # A run of this call that ends while we ask must not free the lease for the next one.
+        self._held.pop(key, None)
         to_lose = ""
         pauses = iter(() if client.inner else PAUSES)
         while True:
             try:
                 holder = await self._claim(key, to_lose)
                 if holder == self._replica:
-                    self._held.add(key)
                     return None
                 if to_lose:
                     return None  # somebody else was faster; one more call is cheaper than a circle
-                run = await self._join(holder, key, client, owner)
+                answer = await self._ask(holder, key, client, marks)
+                run = await self._join(holder, answer, client, owner)
             except LogUnavailable:
                 return None
             if run is not None:
                 return run
-            pause = next(pauses, None)
+            # Who does not answer, or works on what is void, will not be about to start it.
+            waits = answer is not None and "outdated" not in answer
+            pause = next(pauses, None) if waits else None
             if pause is None:
                 to_lose = holder
             else:
@@ -104,28 +107,51 @@ class RedisFlights:
         (lives,) = await self._link.ask([("EXISTS", self._keys.alive(name))])
         return name if lives else await self._claim(key, name)
 
-    async def _join(self, holder: str, key: str, client: Client, owner: str) -> Run | None:
-        answer = await self._post.ask(
-            holder, "join", key=key, claim=client.claim,
-            abandon_seconds=client.abandon_seconds, inner=client.inner,
-        )  # fmt: skip
+    async def _ask(
+        self, holder: str, key: str, client: Client, marks: Mapping[str, int]
+    ) -> Message | None:
+        """Ask to join; without an answer the holder is told to forget it, should it hear late."""
+        answer = None
+        try:
+            answer = await self._post.ask(
+                holder, "join", key=key, claim=client.claim,
+                abandon_seconds=client.abandon_seconds, inner=client.inner, marks=marks,
+            )  # fmt: skip
+        finally:
+            if answer is None:
+                self._post.tell(holder, "forget", key=key, claim=client.claim)
+        return answer
+
+    async def _join(
+        self, holder: str, answer: Message | None, client: Client, owner: str
+    ) -> Run | None:
+        """The run of the holder's answer; if it cannot be read here, nobody here wants it."""
         if not answer or "run" not in answer:
             return None
+        run = None
         try:
             run = await self._open(answer["run"], owner)
         except (UnknownRun, RunExpired):
             return None
+        finally:
+            if run is None:
+                self._post.tell(holder, "forget", run=answer["run"], claim=client.claim)
         self.joined += 1
         return run
 
-    def release(self, key: str) -> None:
-        """The run was not started after all."""
-        for command in self.ended(key):
-            self._post.send(command)
+    def hold(self, key: str, run: Run) -> None:
+        """See `Flights.hold`."""
+        self._held[key] = run
 
-    def ended(self, key: str) -> list[Command]:
-        """What frees the lease on a call that has ended, if this replica has it."""
+    def release(self, key: str) -> None:
+        """See `Flights.release`; the lease stays if another run of this process has it."""
         if key not in self._held:
-            return []
-        self._held.discard(key)
-        return [("EVAL", _RELEASE, 1, self._keys.flight(key), self._replica)]
+            self._post.send(self._free(key))
+
+    def ended(self, run: Run) -> list[Command]:
+        """What frees the lease on the run's call, if it is this run that holds it."""
+        key = run.info.key
+        return [self._free(key)] if self._held.get(key) is run else []
+
+    def _free(self, key: str) -> Command:
+        return ("EVAL", _RELEASE, 1, self._keys.flight(key), self._replica)

@@ -24,13 +24,34 @@ class Tell(Protocol):
 
 
 class CopiedLog(EventLog):
-    """The copy of a log; filled by `extend` only."""
+    """The copy of a log; filled by `extend` only.
 
-    __slots__ = ()
+    Attributes:
+        ahead: a place that its owner is known to have written, or may have if it cannot be asked:
+            cursors up to there are accepted before this copy has their events.
+    """
+
+    __slots__ = ("ahead",)
 
     def __init__(self, run: str) -> None:
         super().__init__(run, max_bytes=0)
         self._chapters = Chapters(None)
+        self.ahead = NOWHERE
+
+    def locate(self, after: str) -> int:
+        """See `EventLog.locate`; the end, for a cursor whose event is not here yet."""
+        try:
+            return super().locate(after)
+        except InvalidCursor:
+            if self.missing(after) is None:
+                raise
+            return len(self)
+
+    def missing(self, after: str) -> Place | None:
+        """The place of a good cursor whose event is not here yet, None for any other."""
+        place = parse_cursor(after)
+        awaited = place is not None and self.last < place <= self.ahead and not self.sealed
+        return place if awaited else None
 
 
 class _RemoteInterest(Interest):
@@ -55,10 +76,10 @@ class RemoteRun(Run):
 
     Attributes:
         known: the record of it.
-        ahead: a place that its owner is known to have written, or may have if it cannot be asked:
-            cursors up to there are accepted before this copy has their events.
         left_at: when the last reader left, seconds of the loop's clock; None while there is one.
     """
+
+    log: CopiedLog
 
     def __init__(self, record: Record, tell: Tell, follow: Callable[["RemoteRun"], None]) -> None:
         super().__init__(record.info, max_log_bytes=1 << 16, describe_error=_never)
@@ -66,7 +87,6 @@ class RemoteRun(Run):
         self.interest = _RemoteInterest(tell)
         self.state = "running"
         self.known = record
-        self.ahead = NOWHERE
         self.left_at: float | None = None
         self._tell = tell
         self._follow = follow
@@ -94,14 +114,7 @@ class RemoteRun(Run):
 
         What this copy gets up to the cursor, if it is ahead of it, is not shown again.
         """
-        skip: Place | None = None
-        try:
-            index = self.log.locate(after)
-        except InvalidCursor:
-            skip = parse_cursor(after)
-            if skip is None or skip > self.ahead or self.done:
-                raise
-            index = len(self.log)
+        index, skip = self.log.locate(after), self.log.missing(after)
         self.interest.reader_came()
         self._follow(self)
         if self.readers == 1 and not self.done:
@@ -171,8 +184,11 @@ class HandedOver:
 class Followed(Protocol):
     """What the tail needs of what it fills."""
 
-    log: EventLog
     left_at: float | None
+
+    @property
+    def log(self) -> EventLog:
+        """What is filled."""
 
     @property
     def known(self) -> Record | None:

@@ -70,7 +70,7 @@ class Replicas:
         self._pulse_seconds = lost_seconds / 12
         self._incarnation = ""
         self._post = Post(link, self._keys, self.id)
-        self._audience = Audience(registry.get, time.monotonic)
+        self._audience = Audience(registry.get, time.monotonic, lambda: link.broken)
         self.tail = LogTail(link, self._keys)
         self.remote = RemoteRuns(link, self._keys, self._post, self.tail)
         self.mirror = LogMirror(
@@ -80,7 +80,7 @@ class Replicas:
             retention_ms=int(retention_seconds * 1000),
             audience=self._audience.of,
             superseded=self._hand_over,
-            at_end=lambda run: self.flights.ended(run.info.key),
+            at_end=lambda run: self.flights.ended(run),  # noqa: PLW0108 - made below
         )
         self.flights = RedisFlights(
             link,

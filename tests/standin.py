@@ -1,0 +1,70 @@
+"""Another replica as the others see it: a name in Redis, and answers that the test gives."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import redis
+
+from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.post import Handler, Message, Post
+from llm_stream.engine.redislog.records import Keys, Record, write_events, write_facts
+from llm_stream.engine.runinfo import RunInfo
+from llm_stream.events import Event
+
+from .redisserver import RedisServer
+
+KEYS = Keys("llm-stream")
+OTHER = "r_other"
+RUN = "run_01KAQ8Z3M5XW2T9V7B4C6D8E0F"
+
+
+def of_another(server: RedisServer) -> None:
+    """Put a live run of another replica, which has a sign of life, into Redis."""
+    info = RunInfo(id=RUN, recipe="generate", model="scripted", key="k", created_at=time.time())
+    first = Event(1, 1, RUN, 0, info.started())
+    record = Record(info, OTHER, 1, "running", {}, b"")
+    with redis.Redis(port=server.port) as client:
+        client.set(KEYS.alive(OTHER), "1")
+        for command in [*write_events(KEYS, RUN, [first]), *write_facts(KEYS, record)]:
+            client.execute_command(*command)
+
+
+@asynccontextmanager
+async def other_replica(
+    server: RedisServer, **answers: Message | None
+) -> AsyncIterator[list[Message]]:
+    """A replica with a sign of life; what it hears. It answers `{}` where it has no answer."""
+    heard: list[Message] = []
+
+    def handler(answer: Message | None) -> Handler:
+        def hear(message: Message) -> Message | None:
+            heard.append(message)
+            return answer
+
+        return hear
+
+    link = RedisLink(server.url)
+    post = Post(link, KEYS, OTHER)
+    post.handlers = {
+        do: handler(answers.get(do)) for do in ("release", "follow", "leave", "join", "forget")
+    }
+    tasks = [asyncio.create_task(post.listen()), asyncio.create_task(post.deliver())]
+    with redis.Redis(port=server.port) as client:
+        client.set(KEYS.alive(OTHER), "1")
+        await until(lambda: client.pubsub_numsub(KEYS.inbox(OTHER))[0][1])
+    try:
+        yield heard
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await link.close()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for what another process does."""
+    while not condition():
+        await asyncio.sleep(0.01)  # another process' doing is not an event here
