@@ -1,10 +1,12 @@
 """What a client can say on the socket. Every command is answered by one `reply`, in order."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
 
+from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, MalformedRequest, StreamError, UnknownStream
 from llm_stream.web.bodies import (
     FRAMES,
@@ -82,14 +84,23 @@ async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
 
 async def subscribe(socket: Socket, frame: SubscribeFrame) -> dict[str, Any]:
     """Follow runs; each stream has its own status, so one that fails harms no other."""
-    streams = [await _follow(socket, asked) for asked in frame.streams]
-    return {"status": 200, "streams": streams}
+    # At once: one whose replica does not answer keeps no other waiting.
+    found = await asyncio.gather(*(_find(socket, asked) for asked in frame.streams))
+    return {"status": 200, "streams": [_follow(socket, *each) for each in found]}
 
 
-async def _follow(socket: Socket, asked: StreamRequest) -> dict[str, Any]:
+async def _find(socket: Socket, asked: StreamRequest) -> tuple[StreamRequest, Run | StreamError]:
+    try:
+        return asked, await socket.service.runs.find(asked.run, after=asked.after)
+    except StreamError as error:
+        return asked, error
+
+
+def _follow(socket: Socket, asked: StreamRequest, run: Run | StreamError) -> dict[str, Any]:
     try:
         socket.check_name(asked.stream)
-        run = await socket.service.runs.find(asked.run, after=asked.after)
+        if isinstance(run, StreamError):
+            raise run
         socket.open(asked.stream, run, asked.after)
     except StreamError as error:
         body = problem(error, run=asked.run, request=socket.request)

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final, NamedTuple, NoReturn
 
 import structlog
@@ -85,6 +86,10 @@ class _Parent:
         # A signal between the fork and the child's own handlers has to reach the child as one.
         asked = {signal.SIGTERM, signal.SIGINT}
         signal.pthread_sigmask(signal.SIG_BLOCK, asked)
+        if self._stopping:
+            # Asked just now: who is started would never be told.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, asked)
+            return False
         pid = os.fork()
         if pid:
             self._pids.add(pid)
@@ -103,8 +108,9 @@ class _Parent:
     def _forward(self, number: int, _frame: object = None) -> None:
         self._stopping = True
         for pid in self._pids:
-            # One that has ended and was not waited for yet is still there to be signalled.
-            os.kill(pid, number)
+            # One that has ended is there until it was waited for, which may just have happened.
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _gives_up(self) -> bool:
         now = time.monotonic()

@@ -319,6 +319,23 @@ async def test_a_page_behind_what_is_not_shared_yet_is_empty(
     assert page == {"events": [], "cursor": "1-7", "more": False, "ended": False}
 
 
+async def test_many_streams_wait_for_a_silent_owner_together(
+    redis_server: RedisServer, start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """Six streams of a replica that says nothing are opened in the time of one, in their order."""
+    service = await start_service(redis={"url": redis_server.url})
+    of_another(redis_server)
+    ws = await WsClient.connect(http, service.url)
+    asked = [{"stream": name, "run": RUN, "after": "1-9"} for name in "abcdea"]
+    began = asyncio.get_running_loop().time()
+
+    reply = await ws.ask(type="subscribe", id="1", streams=asked)
+
+    assert asyncio.get_running_loop().time() - began < 3
+    assert [stream["status"] for stream in reply["streams"]] == [200] * 5 + [409]
+    await ws.ws.close()
+
+
 @pytest.mark.slow
 async def test_it_works_on_a_cluster(
     tmp_path: Path, start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel

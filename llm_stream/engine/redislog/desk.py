@@ -3,6 +3,7 @@
 from llm_stream.engine.directory import handed_over, released
 from llm_stream.engine.flights import outdated
 from llm_stream.engine.redislog.audience import Audience
+from llm_stream.engine.redislog.claimants import Claimants
 from llm_stream.engine.redislog.post import Message, Post
 from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.registry import RunRegistry
@@ -15,12 +16,16 @@ class Desk:
     Args:
         registry: runs of this process.
         audience: who follows them.
+        claimants: who has claims on them.
         tail: what this process follows itself.
     """
 
-    def __init__(self, registry: RunRegistry, audience: Audience, tail: LogTail) -> None:
+    def __init__(
+        self, registry: RunRegistry, audience: Audience, claimants: Claimants, tail: LogTail
+    ) -> None:
         self._registry = registry
         self._audience = audience
+        self._claimants = claimants
         self._tail = tail
 
     def answer(self, post: Post) -> None:
@@ -61,6 +66,7 @@ class Desk:
             return {"outdated": True}
         run.marks = None if run.marks is None else {**marks, **run.marks}
         run.join(client)
+        self._claimants.claimed(message["from"], run.id, client.claim)
         self._audience.follows(message["from"], [run.id])
         return {"run": run.id}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -15,6 +16,9 @@ from llm_stream.errors import LogUnavailable
 ANSWER_SECONDS: Final = 1.0
 """How long a replica that is asked has to answer."""
 
+SILENT_SECONDS: Final = 1.0
+"""How long a replica that did not answer is not asked again, unless it says something."""
+
 Message = dict[str, Any]
 Handler = Callable[[Message], Message | None]
 """Obeys a message, and answers it if it was a question."""
@@ -25,15 +29,25 @@ log = logging.getLogger(__name__)
 class Post:
     """This replica's inbox, and what it sends to others.
 
+    Who has not answered is taken to be silent for the next second, and not asked.
+
     A message is `{do, from, ask?, ...}`; `handlers` says what each `do` means, and is set before
     `listen` begins. Handlers must not block.
     """
 
-    def __init__(self, link: RedisLink, keys: Keys, replica: str) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        keys: Keys,
+        replica: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.handlers: Mapping[str, Handler] = {}
         self._link = link
         self._keys = keys
         self._replica = replica
+        self._clock = clock
+        self._silent_until: dict[str, float] = {}
         self._asked: dict[str, asyncio.Future[Message]] = {}
         self._outgoing: asyncio.Queue[Command] = asyncio.Queue()
 
@@ -47,7 +61,9 @@ class Post:
         self._outgoing.put_nowait(command)
 
     async def ask(self, replica: str, do: str, **facts: Any) -> Message | None:
-        """The answer of another replica, None if it gives none within a second."""
+        """The answer of another replica, None if it gives none within a second, or lately did."""
+        if self._silent_until.get(replica, 0.0) > self._clock():
+            return None
         number = str(ULID())
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
@@ -55,6 +71,10 @@ class Post:
             async with asyncio.timeout(ANSWER_SECONDS):
                 return dict(await answer)
         except TimeoutError:
+            self._silent_until = {
+                name: until for name, until in self._silent_until.items() if until > self._clock()
+            }
+            self._silent_until[replica] = self._clock() + SILENT_SECONDS
             return None
         finally:
             del self._asked[number]
@@ -83,6 +103,7 @@ class Post:
         if "ring" in message:
             self.handlers["ring"](message)
             return
+        self._silent_until.pop(message["from"], None)
         if message["do"] == "answer":
             waiting = self._asked.get(message["ask"])
             if waiting is not None and not waiting.done():

@@ -9,6 +9,7 @@ from contextlib import suppress
 from ulid import ULID
 
 from llm_stream.engine.redislog.audience import Audience
+from llm_stream.engine.redislog.claimants import Claimants
 from llm_stream.engine.redislog.crew import Crew
 from llm_stream.engine.redislog.desk import Desk
 from llm_stream.engine.redislog.elsewhere import RemoteRuns
@@ -102,7 +103,8 @@ class Replicas:
             works_on=self._works_on,
             on_taken=self._on_taken,
         )
-        Desk(registry, self._audience, self.tail).answer(self._post)
+        self._claimants = Claimants(link, self._keys, registry.get, time.monotonic)
+        Desk(registry, self._audience, self._claimants, self.tail).answer(self._post)
         registry.on_added = self.mirror.add
         self._crew = Crew(
             {
@@ -156,6 +158,7 @@ class Replicas:
         while True:
             try:
                 await self._renew()
+                await self._claimants.look()
             except LogUnavailable as error:
                 # Where this one cannot renew, others cannot either, and are not lost.
                 self.watch.forget()
