@@ -16,6 +16,7 @@ from llm_stream import __version__, logs
 from llm_stream.config import Settings
 from llm_stream.models.adapter import AnyModel
 from llm_stream.web.app import create_app
+from llm_stream.web.process import run_in_loop, settle_memory
 from llm_stream.web.service import SERVICE
 from llm_stream.web.workers import fork_workers
 
@@ -137,6 +138,7 @@ async def run(
         loop.add_signal_handler(number, on_signal)
     if lifeline is not None:
         loop.add_reader(lifeline, on_parent_gone, lifeline)
+    settle_memory()
     host, port = bound.getsockname()[:2]
     announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", app)
     await asked.wait()
@@ -193,7 +195,7 @@ def serve(settings: Settings) -> int:
         lifeline = worker.lifeline
         if not worker.speaks:
             announce = _say_nothing
-    code = asyncio.run(run(settings, announce, lifeline=lifeline))
+    code = run_in_loop(run(settings, announce, lifeline=lifeline))
     if threading.active_count() > 1:
         # A sync model blocked in a read cannot be interrupted, and the interpreter would wait.
         sys.stdout.flush()
