@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 from ulid import ULID
 
+from llm_stream.cache.gathered import GatheredReads
 from llm_stream.cache.redisscripts import BUMP, COUNT, HEAD_BYTES, LIST, UNLIST
 from llm_stream.cache.shelf import Volume
 from llm_stream.cache.stored import Stored, StoredSerializer, about_of
@@ -85,6 +86,7 @@ class RedisShelf:
         self._clock = clock
         self._rests_until = 0.0
         self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._reads = GatheredReads(self._read_many)
         self._list = self._redis.register_script(LIST)
         self._bump = self._redis.register_script(BUMP)
         self._count = self._redis.register_script(COUNT)
@@ -121,17 +123,19 @@ class RedisShelf:
         finally:
             self._observe(self._clock() - began)
 
-    async def _get(self, keys: Sequence[str]) -> list[Any]:
-        return await self._call(lambda: self._cache.multi_get(keys)) if keys else []
+    async def _read_many(self, keys: Sequence[str]) -> Sequence[Any]:
+        found: Sequence[Any] = await self._call(lambda: self._cache.multi_get(keys))
+        return found
 
     async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
         """See `Shelf`. One round trip, two if the entry has names that the request has not."""
-        entry, *numbers = await self._get([f"e:{key}", *(f"g:{name}" for name in names)])
+        wanted = [f"e:{key}", *(f"g:{name}" for name in names)]
+        entry, *numbers = await self._reads.get(wanted)
         marks = dict(zip(names, (number or 0 for number in numbers), strict=True))
         if not isinstance(entry, Stored):
             return None, marks
         others = [name for name in entry.marks if name not in marks]
-        numbers = await self._get([f"g:{name}" for name in others])
+        numbers = await self._reads.get([f"g:{name}" for name in others])
         now = marks | dict(zip(others, (number or 0 for number in numbers), strict=True))
         valid = all(now[name] == mark for name, mark in entry.marks.items())
         return entry if valid else None, marks
@@ -224,4 +228,5 @@ class RedisShelf:
     async def close(self) -> None:
         """See `Shelf`."""
         await self.swept()
+        await self._reads.close()
         await self._redis.aclose()
