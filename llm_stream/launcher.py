@@ -84,7 +84,9 @@ class Launcher:
         self._attempts = Attempts()
         self._flights = flights
 
-    async def launch(self, spec: RunSpec, gates: Sequence[Gate] = (), claim: str = "") -> Launch:
+    async def launch(
+        self, spec: RunSpec, gates: Sequence[Gate] = (), *, claim: str = "", request: str = ""
+    ) -> Launch:
         """Join an equal run that is under way, replay a kept answer, or start.
 
         Waits for the cache at most; see `CacheControl` for what each mode does.
@@ -94,6 +96,7 @@ class Launcher:
             gates: gates to pass before the service's own, the connection's say. A joined or
                 replayed run passes none.
             claim: names the client, so that its cancel is its own (`Run.release`).
+            request: finds its request in the log.
 
         Raises:
             NotCached: mode `only`, and there is no answer (the caller's doing).
@@ -102,7 +105,7 @@ class Launcher:
         """
         identity = self.recipes[spec.recipe].identity(spec)
         key = spec.fingerprint(identity or "")
-        client = Client(claim, spec.abandon_seconds, inner=spec.parent is not None)
+        client = Client(claim, spec.abandon_seconds, spec.parent is not None, request)
         mode = spec.cache.mode
         found = Lookup() if identity is None else await self._cache.find(spec, key)
         wanted = Wanted(spec, key, client, found)
@@ -148,6 +151,7 @@ class Launcher:
 
     def _start(self, wanted: Wanted, gates: Sequence[Gate] = (), *, share: bool) -> Launch:
         spec, key, client, found = wanted
+        spec = replace(spec, request=client.request)
 
         def create() -> Run:
             passes = [] if spec.parent else admit_all((*gates, self._gate))
@@ -198,9 +202,8 @@ class Launcher:
         """A kept answer as a run: at once, or at the pace that was asked for."""
         spec, key, client, _ = wanted
         age = entry.age_seconds
-        info = described(
-            spec, key, "hit", age_seconds=int(age), ttl_seconds=int(entry.fresh_seconds - age)
-        )
+        ages = {"age_seconds": int(age), "ttl_seconds": int(entry.fresh_seconds - age)}
+        info = described(spec, key, "hit", client.request, **ages)
         if spec.cache.pace == "instant":
             replayed = Replay(info, entry.recording)
             self._registry.add_replay(replayed)
@@ -235,7 +238,8 @@ class Launcher:
         )
         # Without room now, one who asks later tries again.
         with suppress(TooManyRuns, Draining):
-            self._start(Wanted(fresh, key, Client("revalidate"), found), share=True)
+            asks = Client("revalidate", request=client.request)
+            self._start(Wanted(fresh, key, asks, found), share=True)
 
     def _ask_for(self, run: Run) -> Ask:
         return Asking(run, self.launch)

@@ -1,25 +1,29 @@
 """Names that nobody can guess or has used, made without asking the system each time."""
 
-import hashlib
-import itertools
 import os
 import time
+from functools import lru_cache
 from typing import Final
 
-from ulid import ULID
+from ulid import base32
 
-# A child process that was forked would go on with its parent's names.
-_SECRET: Final = [os.urandom(32)]
-os.register_at_fork(after_in_child=lambda: _SECRET.__setitem__(0, os.urandom(32)))
+POOL_BYTES: Final = 4096
 MAX_SEQUENCE: Final = 0xFFFFFF
+
+# A system call can cost as much as a tenth of a cached answer; a slice of many bytes does not.
+_POOL: Final = bytearray()
+# A child process that was forked would go on with its parent's names.
+os.register_at_fork(after_in_child=_POOL.clear)
 _LAST: Final = [0, 0]
-_COUNTER: Final = itertools.count()
+_stamp_text = lru_cache(1)(base32.encode_timestamp)
 
 
 def _random(size: int) -> bytes:
-    # A system call costs as much as a tenth of a cached answer; a keyed hash of a counter does not.
-    count = next(_COUNTER).to_bytes(8, "big")
-    return hashlib.blake2b(count, key=_SECRET[0], digest_size=size).digest()
+    if len(_POOL) < size:
+        _POOL[:] = os.urandom(POOL_BYTES)
+    taken = bytes(_POOL[-size:])
+    del _POOL[-size:]
+    return taken
 
 
 def token() -> str:
@@ -33,4 +37,5 @@ def ulid() -> str:
     # Of one millisecond, or of a clock set back: the sequence goes on.
     _LAST[:] = [_LAST[0], _LAST[1] + 1] if now <= _LAST[0] and _LAST[1] < MAX_SEQUENCE else [now, 0]
     stamp, sequence = _LAST
-    return str(ULID(stamp.to_bytes(6, "big") + sequence.to_bytes(3, "big") + _random(7)))
+    rest = base32.encode_randomness(sequence.to_bytes(3, "big") + _random(7))
+    return _stamp_text(stamp.to_bytes(6, "big")) + rest

@@ -59,8 +59,8 @@ async def end(run: Any) -> Any:
 
 async def test_a_run_is_what_its_spec_says(launcher: Any) -> None:
     """Recipe, model, fingerprint, template and title come from the spec."""
-    asked = spec("Plan a shop", template=TemplateRef("t", "h"), tags=("a",), request="req_1")
-    run, joined = await launcher.launch(asked)
+    asked = spec("Plan a shop", template=TemplateRef("t", "h"), tags=("a",))
+    run, joined = await launcher.launch(asked, request="req_1")
     started = (await end(run))[0]
 
     assert not joined

@@ -90,9 +90,8 @@ class AnswerCache:
         """The answer to this request, if there is one; never for mode `refresh`."""
         if not self.used_by(spec):
             return Lookup()
-        names = names_of(spec)
         try:
-            entry, marks = await self.shelf.read(key, names)
+            entry, marks = await self.shelf.read(key, names_of(spec))
             if self._writes.get(key) is not None:
                 entry = await self._valid_pending(key) or entry
             if entry is None and spec.cache.mode != "refresh":
@@ -106,7 +105,7 @@ class AnswerCache:
             # What it replaces can be invalidated by its own names; so can what replaces it.
             return Lookup(marks={**entry.marks, **marks})
         age = entry.age_seconds
-        if not marks.keys() <= entry.marks.keys():
+        if marks != entry.marks and not marks.keys() <= entry.marks.keys():
             entry = replace(entry, marks={**marks, **entry.marks})
             self._writes.put(key, entry, entry.fresh_seconds + self._stale_seconds - age)
         stale = bool(self._stale_seconds) and age > entry.fresh_seconds

@@ -4,7 +4,15 @@ from llm_stream.recipes.spec import RunSpec
 
 
 def names_of(spec: RunSpec) -> list[str]:
-    """What an answer to this request can be invalidated by; each owner has names of its own."""
+    """What an answer to this request can be invalidated by; each owner has names of its own.
+
+    To be read only: made once for each spec.
+    """
+    found: list[str] = spec.derived("names", _names)
+    return found
+
+
+def _names(spec: RunSpec) -> list[str]:
     names = [
         name_of(spec.owner, "all"),
         name_of(spec.owner, "recipe", spec.recipe),

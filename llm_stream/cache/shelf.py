@@ -91,13 +91,17 @@ class MemoryShelf:
 
     async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
         """See `Shelf`."""
-        generation = self._generation
-        marks = {name: generation(name) for name in names}
+        generation, floor = self._generations.get, self._floor
+        marks = {name: generation(name, floor) for name in names}
         entry: Stored | None = await self._cache.get(key)
-        if entry and any(generation(name) != mark for name, mark in entry.marks.items()):
+        # Most entries were asked for under the very names of this call, none of which has moved.
+        if entry is not None and entry.marks != marks and self._void(entry):
             await self._cache.delete(key)
             entry = None
         return entry, marks
+
+    def _void(self, entry: Stored) -> bool:
+        return any(self._generation(name) != mark for name, mark in entry.marks.items())
 
     def _generation(self, name: str) -> int:
         return self._generations.get(name, self._floor)
@@ -105,8 +109,7 @@ class MemoryShelf:
     async def write(self, key: str, entry: Stored, seconds: float) -> bool:
         """See `Shelf`."""
         earlier = self._cache.peek(key)
-        void = any(self._generation(name) != mark for name, mark in entry.marks.items())
-        if void or (earlier and earlier.recording.run > entry.recording.run):
+        if self._void(entry) or (earlier and earlier.recording.run > entry.recording.run):
             return False
         # A timer of the loop takes no longer than some years.
         kept: bool = await self._cache.set(key, entry, ttl=min(seconds, MAX_SECONDS))

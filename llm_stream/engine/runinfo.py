@@ -80,12 +80,14 @@ class Client:
     """Who wants a run.
 
     `claim` names it, see `Interest.release`; `abandon_seconds` is how long it wants the run to
-    go on without readers, None = for ever; `inner` says that a recipe asks, not a caller.
+    go on without readers, None = for ever; `inner` says that a recipe asks, not a caller;
+    `request` finds its request in the log.
     """
 
     claim: str = ""
     abandon_seconds: float | None = None
     inner: bool = False
+    request: str = ""
 
 
 @dataclass(frozen=True, slots=True)

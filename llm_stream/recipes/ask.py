@@ -94,7 +94,7 @@ class Launched(Protocol):
 class Launch(Protocol):
     """The door every run goes through; see `Launcher.launch`."""
 
-    def __call__(self, spec: RunSpec, *, claim: str) -> Awaitable[Launched]:
+    def __call__(self, spec: RunSpec, *, claim: str, request: str) -> Awaitable[Launched]:
         """Start, join or replay."""
 
 
@@ -117,11 +117,10 @@ class Asking:
         spec = replace(
             spec,
             parent=parent.id,
-            request=parent.info.request,
             cache=replace(spec.cache, pace="instant"),
         )
         claim = f"{parent.id}/{ulid()}"
-        run = (await self._launch(spec, claim=claim)).run
+        run = (await self._launch(spec, claim=claim, request=parent.info.request)).run
         subscription = run.subscribe()
         try:
             yield Inner(run, subscription)

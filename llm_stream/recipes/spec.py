@@ -2,8 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any, Final, Literal
 
 import orjson
@@ -53,24 +54,19 @@ class CacheControl:
     pace: Pace = "instant"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, for the cached properties
 class RunSpec:
     """What is to be run. Names are resolved, templates rendered, options checked.
 
-    <<<<<<< HEAD
-    `model` and `fallback_models` are ids of the catalog. `owner` is the scope in which equal
-    runs may be shared. `input` is what recipes other than generate work on, as validated JSON;
-    `sample` tells apart calls that are meant to differ though all else is equal.
-    `timeouts` are those the request asks for; the others are each model's own.
-    `on_midstream_failure` None means: as `midstream` says.
-    =======
     `model` and `fallback_models` are ids of the catalog, `model_version` is what else tells the
     model's answers from those of another one of that id (`ModelAdapter.version`). `owner` is the
     scope in which equal runs may be shared. `input` is what recipes other than generate work on,
     as validated JSON; `sample` tells apart calls that are meant to differ though all else is equal.
-    >>>>>>> main
-    `abandon_seconds` is how long the run goes on without a reader, None =
-    for ever. `parent` is the run whose recipe asks for this one.
+    `timeouts` are those the request asks for; the others are each model's own.
+    `on_midstream_failure` None means: as `midstream` says. `abandon_seconds` is how long the run
+    goes on without a reader, None = for ever. `parent` is the run whose recipe asks for this one;
+    `request` finds the request that started it in the log, and is the launcher's to say, so that
+    equal requests can share a spec and what is computed of it once.
     """
 
     recipe: str
@@ -93,7 +89,7 @@ class RunSpec:
     parent: str | None = None
     request: str = ""
 
-    @property
+    @cached_property
     def title(self) -> str:
         """First words of the last user turn, at most 80 characters, on one line."""
         text = next((m.content for m in reversed(self.messages) if m.role == "user"), "")
@@ -110,7 +106,7 @@ class RunSpec:
             None if self.schema is None else dict(self.schema),
         )
 
-    @property
+    @cached_property
     def repeatable(self) -> bool:
         """Whether the same call is meant to be answered the same: temperature 0, or a seed."""
         return self.options.get("temperature") == 0 or self.options.get("seed") is not None
@@ -129,36 +125,58 @@ class RunSpec:
         Args:
             also: hash of what else makes the answer: templates the recipe uses by itself.
         """
-        identity: dict[str, Any] = {
-            "v": FINGERPRINT_VERSION,
-            "recipe": self.recipe,
-            "model": self.model,
-            "messages": [
-                [m.role, m.content, [[a.type, _digest(a.content)] for a in m.attachments]]
-                for m in self.messages
-            ],
-            "options": dict(self.options),
-            # In its own order: models write fields in the order they are asked for.
-            "schema": None if self.schema is None else orjson.dumps(dict(self.schema)).decode(),
-            "template": None if self.template is None else self.template.hash,
-            "owner": self.owner,
-        }
-        # Added only where used, so that a generate request keeps its fingerprint.
-        if self.input is not None:
-            identity["input"] = orjson.dumps(dict(self.input)).decode()
-        if self.model_version:
-            identity["model_version"] = self.model_version
-        if also:
-            identity["also"] = also
-        if self.sample:
-            identity["sample"] = self.sample
-        if self.children:
-            identity["children"] = [child.fingerprint() for child in self.children]
-        return _digest(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS))
+        key: str = self.derived(f"fingerprint {also}", partial(_fingerprint, also=also))
+        return key
+
+    def derived(self, name: str, make: "Callable[[RunSpec], Any]") -> Any:
+        """What follows from this spec alone, made by the first who asks for it by that name."""
+        try:
+            return self._derived[name]
+        except KeyError:
+            made = self._derived[name] = make(self)
+            return made
+
+    @cached_property
+    def _derived(self) -> dict[str, Any]:
+        return {}
 
 
-def described(spec: RunSpec, key: str, cache: CacheState, **ages: int) -> RunInfo:
-    """What a new run of this spec is about; `ages` are those of an answer from the cache."""
+def _fingerprint(spec: RunSpec, also: str) -> str:
+    identity: dict[str, Any] = {
+        "v": FINGERPRINT_VERSION,
+        "recipe": spec.recipe,
+        "model": spec.model,
+        "messages": [
+            [m.role, m.content, [[a.type, _digest(a.content)] for a in m.attachments]]
+            for m in spec.messages
+        ],
+        "options": dict(spec.options),
+        # In its own order: models write fields in the order they are asked for.
+        "schema": None if spec.schema is None else orjson.dumps(dict(spec.schema)).decode(),
+        "template": None if spec.template is None else spec.template.hash,
+        "owner": spec.owner,
+    }
+    # Added only where used, so that a generate request keeps its fingerprint.
+    if spec.input is not None:
+        identity["input"] = orjson.dumps(dict(spec.input)).decode()
+    if spec.model_version:
+        identity["model_version"] = spec.model_version
+    if also:
+        identity["also"] = also
+    if spec.sample:
+        identity["sample"] = spec.sample
+    if spec.children:
+        identity["children"] = [child.fingerprint() for child in spec.children]
+    return _digest(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS))
+
+
+def described(
+    spec: RunSpec, key: str, cache: CacheState, request: str = "", **ages: int
+) -> RunInfo:
+    """What a new run of this spec is about.
+
+    `request` is who asks, if not the spec's; `ages` are those of an answer from the cache.
+    """
     return RunInfo(
         id=f"run_{ulid()}",
         recipe=spec.recipe,
@@ -171,7 +189,7 @@ def described(spec: RunSpec, key: str, cache: CacheState, **ages: int) -> RunInf
         title=spec.title,
         owner=spec.owner,
         parent=spec.parent,
-        request=spec.request,
+        request=request or spec.request,
         tags=spec.tags,
         structured=spec.schema is not None,
         created_at=time.time(),

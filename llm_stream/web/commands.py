@@ -73,7 +73,9 @@ async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     service = socket.service
     caller = Caller(socket.request)
     spec = spec_of(service.intake, frame.recipe, frame.input, caller, "input.")
-    launch = await service.launcher.launch(spec, (socket.gate,), claim=socket.id)
+    launch = await service.launcher.launch(
+        spec, (socket.gate,), claim=socket.id, request=socket.request
+    )
     if launch.joined:
         service.metrics.joins.inc()
     socket.claim(launch.run)

@@ -153,7 +153,7 @@ async def _wait(
     """
     caller = Caller(request[REQUEST_ID], waits=True)
     spec = spec_of(service.intake, recipe, value, caller)
-    run, _ = await service.launcher.launch(spec, claim=caller.claim)
+    run, _ = await service.launcher.launch(spec, claim=caller.claim, request=caller.request)
     fold = Fold()
     with run.subscribe() as subscription:
         try:

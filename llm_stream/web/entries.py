@@ -115,10 +115,9 @@ async def refresh(request: web.Request) -> web.StreamResponse:
     spec = replace(
         spec,
         cache=replace(spec.cache, mode="refresh"),
-        request=caller.request,
         abandon_seconds=service.intake.patience(caller),
     )
-    launch = await service.launcher.launch(spec, claim=caller.claim)
+    launch = await service.launcher.launch(spec, claim=caller.claim, request=caller.request)
     return await respond(request, launch, caller, kind)
 
 

@@ -114,7 +114,6 @@ class Intake:
             abandon_seconds=self.patience(caller, body.on_disconnect),
             tags=tuple(body.tags),
             owner=caller.owner,
-            request=caller.request,
         )
 
     def template(self, name: str | None) -> PromptTemplate | None:

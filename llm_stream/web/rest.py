@@ -127,7 +127,7 @@ async def _find_or_launch(
             if not run.ending or run.state in {"completed", "failed"}:
                 run.join(Client(caller.claim, spec.abandon_seconds))
                 return Launch(run, joined=not isinstance(run, Replay))
-    launch = await service.launcher.launch(spec, claim=caller.claim)
+    launch = await service.launcher.launch(spec, claim=caller.claim, request=caller.request)
     if launch.joined:
         service.metrics.joins.inc()
     if key:

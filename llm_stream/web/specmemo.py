@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from llm_stream.recipes.spec import RunSpec
@@ -42,7 +41,7 @@ class SpecMemo:
         known = self._known.get(name)
         if known is not None:
             self._known.move_to_end(name)
-            return replace(known, request=caller.request)
+            return known
         made = make()
         texts = sum(len(message.content) for message in made.messages)
         if made.children or texts > MAX_BODY_BYTES:
