@@ -21,6 +21,7 @@ from llm_stream import logs
 from llm_stream.config import CacheSection, HistorySection, LocalSection, ModelsSection, Settings
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService, running_service
+from llm_stream.web.process import run_in_loop, settle_memory
 
 CONNECTIONS = 16
 ANSWER_PIECES = 100
@@ -140,6 +141,7 @@ async def main() -> None:
         cache=CacheSection(url=arguments.redis),
     )
     async with running_service(settings, [model]) as service:
+        settle_memory()
         figures = await measure(service, model, arguments.requests)
     print(json.dumps(figures, indent=2))
     if arguments.json:
@@ -148,4 +150,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run_in_loop(main())

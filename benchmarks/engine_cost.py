@@ -38,6 +38,7 @@ from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Script, ScriptedModel
 from llm_stream.testing.service import RunningService, running_service
+from llm_stream.web.process import run_in_loop, settle_memory
 
 READERS = (1, 2, 10, 50)
 
@@ -143,6 +144,7 @@ async def main() -> None:
     model = Held("held")
     results: dict[str, list[float]] = {}
     async with running_service(settings, [model]) as service:
+        settle_memory()
         ours, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
         child = context.Process(target=read_streams, args=(service.port, theirs), daemon=True)
@@ -180,4 +182,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run_in_loop(main())
