@@ -29,6 +29,7 @@ class Interest:
         self._abandon = abandon
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
+        self._heir: Interest | None = None
 
     def join(self, client: Client) -> None:
         """One more client wants the run; its patience counts if it is the longer one."""
@@ -76,7 +77,21 @@ class Interest:
         """A subscription was closed."""
         self.readers -= 1
         if not self.readers:
+            if self._heir is not None:
+                self._heir.reader_left()
+                self._heir = None
             self._arm()
+
+    def expect(self) -> None:
+        """Somebody has to read from now on: patience begins, as if the last reader had left."""
+        if not self.readers:
+            self._arm()
+
+    def hand_on(self, heir: "Interest") -> None:
+        """The readers there are now read what another run says: together they are one of its."""
+        if self.readers:
+            heir.reader_came()
+            self._heir = heir
 
     def close(self) -> None:
         """The run has ended: nothing is decided any more."""
