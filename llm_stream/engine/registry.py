@@ -193,9 +193,9 @@ class RunRegistry:
         """The run of that id, whoever owns it; None if it is not here."""
         return self._runs.get(run_id)
 
-    def everything(self) -> list[Run]:
-        """Every run that can be found, oldest first."""
-        return [*self._runs.values()]
+    def added(self) -> list[Run]:
+        """Every run that can be found and that `on_added` is told of, oldest first."""
+        return [run for run in self._runs.values() if not isinstance(run, Replay) or run.was_read]
 
     def newest(self, owner: str = "", *, hidden: bool = False) -> Iterator[Run]:
         """Runs of the owner, newest first; those asked for by recipes only if `hidden`."""

@@ -199,7 +199,7 @@ class Replicas:
         incarnation = str(server.get("run_id")) if isinstance(server, dict) else "?"
         if self._incarnation and (newly or incarnation != self._incarnation):
             # Another Redis, or one that has forgotten us: it may lack any of our runs.
-            self.mirror.check(self._registry.everything())
+            self.mirror.check(self._registry.added())
             self.watch.forget()
         self._incarnation = incarnation
 
