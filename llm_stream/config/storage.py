@@ -91,7 +91,8 @@ class RedisSection(Section):
         default=15.0,
         ge=1,
         le=20,
-        description="How long after its last sign of life the runs of a replica are taken over.",
+        description="How long after its last sign of life the runs of a replica are taken over;"
+        " below 6, up to 2 seconds later, so that none is that lives.",
     )
     on_owner_lost: Literal["fail", "restart"] = Field(
         default="fail",

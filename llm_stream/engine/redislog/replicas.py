@@ -21,7 +21,7 @@ from llm_stream.engine.redislog.records import Keys
 from llm_stream.engine.redislog.remote import HandedOver
 from llm_stream.engine.redislog.succession import Succession
 from llm_stream.engine.redislog.tail import LogTail
-from llm_stream.engine.redislog.takeover import Policy, Watch
+from llm_stream.engine.redislog.takeover import Policy, Watch, confirm_seconds
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import DescribeError
@@ -91,7 +91,7 @@ class Replicas:
             link,
             self._keys,
             self.id,
-            confirm_seconds=lost_seconds / 4,
+            confirm_seconds=confirm_seconds(lost_seconds),
             policy=policy,
             retention_ms=int(retention_seconds * 1000),
             describe_error=describe_error,

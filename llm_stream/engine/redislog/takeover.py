@@ -14,7 +14,7 @@ from typing import Final, Literal
 import orjson
 
 from llm_stream.engine.chapters import place_of
-from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.link import BREAK_SECONDS, RedisLink
 from llm_stream.engine.redislog.records import LIVE_MS, Keys, Record, events_of, read_last
 from llm_stream.engine.runinfo import DescribeError
 from llm_stream.errors import LogUnavailable, OwnerLost
@@ -37,6 +37,15 @@ return 1
 """One taker wins: the second finds another owner. From here on Redis refuses the old epoch."""
 
 log = logging.getLogger(__name__)
+
+
+def confirm_seconds(lost_seconds: float) -> float:
+    """How long a sign of life has to be missing before its replica is lost.
+
+    A quarter of the time, but so long that one who lives has renewed it: its heartbeat waits for a
+    breaker when a call of its has failed, and may then have just missed its turn.
+    """
+    return max(lost_seconds / 4, 2 * BREAK_SECONDS)
 
 
 class Watch:

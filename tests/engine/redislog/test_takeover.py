@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llm_stream.engine.chapters import NOWHERE
-from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.link import BREAK_SECONDS, CALL_SECONDS, RedisLink
 from llm_stream.engine.redislog.records import (
     Keys,
     Record,
@@ -16,7 +16,7 @@ from llm_stream.engine.redislog.records import (
     write_events,
     write_facts,
 )
-from llm_stream.engine.redislog.takeover import Watch
+from llm_stream.engine.redislog.takeover import Watch, confirm_seconds
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import LogUnavailable
 from llm_stream.events import Event
@@ -106,6 +106,18 @@ async def test_who_comes_back_in_time_is_not_lost(link: RedisLink, clock: Clock,
 
     assert taken == []
     assert len(await log_of(link)) == 1
+
+
+@pytest.mark.parametrize("lost_seconds", [1, 2, 4, 5, 8, 15, 20])
+def test_a_heartbeat_that_waits_for_the_breaker_comes_in_time(lost_seconds: float) -> None:
+    """One call fails, the next has to wait, and the one after it is heard before the wait is over.
+
+    A sign lasts half of the time; a heartbeat comes twelve times in it.
+    """
+    pulse = lost_seconds / 12
+    silent = pulse + CALL_SECONDS + BREAK_SECONDS + pulse + CALL_SECONDS
+
+    assert lost_seconds / 2 + confirm_seconds(lost_seconds) > silent
 
 
 async def test_ended_runs_are_left_alone(link: RedisLink, clock: Clock) -> None:
