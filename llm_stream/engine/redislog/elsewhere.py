@@ -124,7 +124,7 @@ class RemoteRuns:
             commands: list[Command] = []
             for run in some:
                 commands += [("HGETALL", self._keys.facts(run)), read_last(self._keys, run)]
-            replies = await self._link.ask(commands)
+            replies = await self._link.ask_each(commands)
             for facts, last in zip(replies[::2], replies[1::2], strict=True):
                 record, events = Record.read(facts), events_of(last)
                 # Facts outlive the log: such a run is over, and not to be read any more.
