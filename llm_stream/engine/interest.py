@@ -25,7 +25,7 @@ class Interest:
         self.readers = 0
         self.patience_seconds = client.abandon_seconds
         self._released: set[str] = set()
-        self._left_to_end = False
+        self._forgotten: dict[str, float | None] = {}
         self._abandon = abandon
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
@@ -35,6 +35,7 @@ class Interest:
         """One more client wants the run; its patience counts if it is the longer one."""
         self.claims[client.claim] = client.abandon_seconds
         self._released.discard(client.claim)
+        self._forgotten.pop(client.claim, None)
         if self.patience_seconds is not None:
             longer = client.abandon_seconds
             self.patience_seconds = None if longer is None else max(self.patience_seconds, longer)
@@ -50,11 +51,13 @@ class Interest:
         """
         if claim is not None and claim in self._released:
             return False
+        if claim is not None:
+            self.recall(claim)  # it was not gone
         if claim is not None and claim in self.claims:
             del self.claims[claim]
             self._released.add(claim)
             # Who went and wanted it to go on is not spoken for by who joined it.
-            return not self.claims and not self._left_to_end
+            return not self.claims and None not in self._forgotten.values()
         if len(self.claims) > 1:
             return False
         self.claims.clear()
@@ -65,8 +68,13 @@ class Interest:
 
         If it wanted the run to go on for ever, no release of another's claim ends the run.
         """
-        if claim in self.claims and self.claims.pop(claim) is None:
-            self._left_to_end = True
+        if claim in self.claims:
+            self._forgotten[claim] = self.claims.pop(claim)
+
+    def recall(self, claim: str) -> None:
+        """A client that was forgotten is back, and decides again."""
+        if claim in self._forgotten:
+            self.claims[claim] = self._forgotten.pop(claim)
 
     def reader_came(self) -> None:
         """A subscription was opened."""

@@ -147,6 +147,31 @@ def test_who_just_left_is_forgotten() -> None:
     assert wanted.release("bob")
 
 
+def test_who_was_forgotten_and_speaks_is_heard() -> None:
+    """Its release is its own: another's claim stays, and without another it ends the run."""
+    wanted, _ = interest(0.0)
+    wanted.join(Client("bob", None))
+    wanted.forget("bob")
+    assert not wanted.release("bob")
+    assert wanted.claims.keys() == {"ann"}
+
+    alone, _ = interest(None)
+    alone.forget("ann")
+    assert alone.release("ann")
+
+
+def test_who_is_recalled_decides_again() -> None:
+    """Once forgotten and back it has its claim; who has released it has not."""
+    wanted, _ = interest(None)
+    wanted.join(Client("bob"))
+    wanted.forget("bob")
+    wanted.recall("bob")
+    wanted.release("ann")
+    wanted.recall("ann")
+
+    assert wanted.claims.keys() == {"bob"}
+
+
 def test_who_joins_again_can_release_again() -> None:
     """A claim that was released and taken anew counts like a first one."""
     wanted, _ = interest()
