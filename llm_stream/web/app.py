@@ -41,7 +41,7 @@ from llm_stream.web.parts import (
 from llm_stream.web.problems import problem
 from llm_stream.web.recipes import RECIPES
 from llm_stream.web.service import SERVICE, Service
-from llm_stream.web.sharing import watch_replicas
+from llm_stream.web.sharing import warn_of_own_cache, watch_replicas
 
 log = structlog.get_logger("llm_stream.app")
 
@@ -106,6 +106,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         metrics=metrics,
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
+    warn_of_own_cache(settings)
     if replicas is not None:
         replicas.succession.heir = Restarter(
             service.launcher.production, registry, gate, replicas.flights
