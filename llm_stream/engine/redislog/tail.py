@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from llm_stream.engine.redislog.link import RedisLink
@@ -70,11 +71,13 @@ class LogTail:
 
     async def work(self) -> None:
         """Fill logs until cancelled."""
+        look_at = self._clock() + LOOK_SECONDS
         while True:
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(look_at - self._clock()):
                     await self._rung.wait()
-            except TimeoutError:
+            if self._clock() >= look_at:
+                look_at = self._clock() + LOOK_SECONDS
                 self._behind.update(self.runs)
                 self._leave()
             self._rung.clear()
