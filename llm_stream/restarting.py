@@ -42,8 +42,7 @@ class Restarter:
         """Run again what another replica has lost, under its id and behind the events it has.
 
         It is a run like any: equal calls join it, its answer is kept and recorded, and nobody's
-        reading it ends it. It is let in also while draining. Waits for the cache and for the
-        lease on its call at most.
+        reading it ends it. Waits for the cache and for the lease on its call at most.
 
         Args:
             info: of the run.
@@ -54,6 +53,7 @@ class Restarter:
         Raises:
             ValueError: this is no spec.
             KeyError: there is no such recipe.
+            Draining: the service takes no new runs.
         """
         known = replace(load_spec(spec), request=info.request)
         mode, recipe = known.cache.mode, self._production.recipes[known.recipe]
@@ -65,6 +65,9 @@ class Restarter:
             marks = (await self._production.cache.find(anew, info.key)).marks
         leased = share and await self._flights.claim(info.key)
 
+        patience = known.abandon_seconds
+        client = Client("", None if patience is None else max(patience, RETURN_SECONDS))
+
         def create() -> Run:
             size = sum(len(event.data) + EVENT_OVERHEAD_BYTES for event in earlier)
             log = EventLog(
@@ -73,19 +76,15 @@ class Restarter:
                 epoch=epoch,
                 earlier=earlier,
             )
-            patience = known.abandon_seconds
-            client = Client("", None if patience is None else max(patience, RETURN_SECONDS))
             passes = [self._gate.admit_patiently()]
             return self._production.begin(known, info, client, marks=marks, passes=passes, log=log)
 
         # An equal call may have begun here since the replica was lost: that one is joined.
         under_way = self._registry.joinable(info.key, Client())
         share = share and (under_way is None or outdated(under_way, marks or {}))
-        run, _ = self._registry.start_or_join(
-            info.key, create, Client(inner=True), join=False, share=share
-        )
-        if leased and share:
-            self._flights.hold(info.key, run)
+        run, _ = self._registry.start_or_join(info.key, create, client, join=False, share=share)
+        if leased:
+            self._flights.hold(info.key, under_way if under_way and not share else run)
         run.interest.expect()
         return run
 

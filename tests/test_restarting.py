@@ -12,6 +12,7 @@ from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, Outcome, RunInfo
+from llm_stream.errors import Draining
 from llm_stream.events import Event
 from llm_stream.launcher import Launcher
 from llm_stream.models.chunks import Message
@@ -161,6 +162,15 @@ async def test_one_that_began_meanwhile_is_joined_instead(here: Restarts) -> Non
     assert second is first is not run
     assert here.leases.held == {run.info.key: first.id}
     await here.end(run)
+
+
+async def test_a_service_that_ends_begins_nothing(here: Restarts) -> None:
+    """While draining the run is left to another replica."""
+    await here.registry.drain(0)
+
+    with pytest.raises(Draining):
+        await here.restart(spec())
+    assert here.leases.held == {}
 
 
 async def test_a_lease_of_another_replica_is_left_to_it() -> None:

@@ -97,5 +97,5 @@ class RedisSection(Section):
     on_owner_lost: Literal["fail", "restart"] = Field(
         default="fail",
         description='What becomes of them: "fail" ends them with the error owner_lost, "restart"'
-        " runs them again under their ids, on another replica.",
+        " runs them again under their ids, on another replica, three times at most.",
     )

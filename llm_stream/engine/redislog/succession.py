@@ -1,5 +1,6 @@
 """What follows a takeover: the run goes on here, or its end is recorded."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 from typing import Protocol
@@ -11,7 +12,10 @@ from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
+from llm_stream.errors import Draining
 from llm_stream.events import Event
+
+log = logging.getLogger(__name__)
 
 
 class Heir(Protocol):
@@ -20,7 +24,11 @@ class Heir(Protocol):
     async def restart(
         self, info: RunInfo, spec: bytes, epoch: int, earlier: Sequence[Event]
     ) -> Run:
-        """Run it again, behind the events it has; whatever is raised ends it as failed."""
+        """Run it again, behind the events it has; whatever is raised ends it as failed.
+
+        Raises:
+            Draining: another replica is to do so.
+        """
 
     def record(self, info: RunInfo, spec: bytes, run: Run) -> None:
         """It has ended; `run` is a copy of it. Must not raise or block."""
@@ -62,7 +70,12 @@ class Succession:
         if self.heir is None:
             raise LookupError("nobody here goes on with runs")
         before = self._registry.get(record.info.id)
-        run = await self.heir.restart(record.info, record.spec, record.epoch, earlier)
+        try:
+            run = await self.heir.restart(record.info, record.spec, record.epoch, earlier)
+        except Draining:
+            # It is this replica's, and nothing here works on it: the others see that at our end.
+            log.info("run.left: %s", record.info.id)
+            return
         if before is not None:
             # Handed over once, and back: what it was followed by is this replica's own.
             if isinstance(self._tail.runs.get(before.id), HandedOver):

@@ -23,6 +23,9 @@ from llm_stream.events import Event, Payload
 Policy = Literal["fail", "restart"]
 """What becomes of a lost replica's run: it fails, or is run again under its id."""
 
+RESTARTS: Final = 3
+"""How often one run is run again: it may be what its replicas die of."""
+
 _TAKE: Final = """
 local owner = redis.call('HGET', KEYS[2], 'replica')
 local state = redis.call('HGET', KEYS[2], 'state')
@@ -188,8 +191,9 @@ class Watch:
         if record is None or record.ended or record.replica != lost:
             return
         epoch = max(record.epoch, place_of(newest[-1]).epoch if newest else 0) + 1
-        restart = policy == "restart" and record.spec and record.info.parent is None
-        event = self._last_word(record, epoch, restart=bool(restart))
+        restart = policy == "restart" and bool(record.spec) and record.info.parent is None
+        restart = restart and epoch <= 1 + RESTARTS
+        event = self._last_word(record, epoch, restart=restart)
         taken = replace(
             record, replica=self._replica, epoch=epoch, state="running" if restart else "failed"
         )

@@ -16,7 +16,7 @@ from llm_stream.engine.redislog.records import (
     write_events,
     write_facts,
 )
-from llm_stream.engine.redislog.takeover import Watch, confirm_seconds
+from llm_stream.engine.redislog.takeover import RESTARTS, Watch, confirm_seconds
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import LogUnavailable
 from llm_stream.events import Event
@@ -209,6 +209,19 @@ async def test_an_end_that_was_not_told_is_told_later(link: RedisLink, clock: Cl
     await eye.look()
 
     assert told == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "end"), [(RESTARTS, "run.restarted"), (RESTARTS + 1, "run.failed")]
+)
+async def test_a_run_is_run_again_so_often(
+    link: RedisLink, clock: Clock, epoch: int, end: str
+) -> None:
+    """One whose replicas die again and again fails in the end."""
+    await link.ask([("HSET", KEYS.facts(INFO.id), "epoch", epoch)])
+    await taken_by(link, clock, works_on=lambda _run: True)
+
+    assert (await log_of(link))[-1].type == end
 
 
 async def test_a_run_that_another_has_taken_is_not_looked_at_again(
