@@ -99,7 +99,7 @@ class Replay(Run):
     error = None
     task = None
     state = "completed"
-    substituted = False
+    substituted = superseded = False
     # Nothing is left to decide about any of them.
     interest = NoInterest()
 

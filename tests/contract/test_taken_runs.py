@@ -7,14 +7,15 @@ import aiohttp
 import pytest
 import redis
 
+from llm_stream.events import Event
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
-from llm_stream.testing import Script, ScriptedModel, words
+from llm_stream.testing import Fault, Script, ScriptedModel, words
 
 from ..conftest import StartService
 from ..history.conftest import rows
 from ..redisserver import RedisServer
-from ..standin import KEYS, OTHER, RUN, of_another, until
+from ..standin import KEYS, OTHER, RUN, of_another, other_replica, until
 from ..wire import follow, reached, start_async
 
 SPEC = RunSpec(recipe="generate", model="scripted", messages=(Message("user", "x"),))
@@ -73,6 +74,60 @@ async def test_an_equal_call_joins_a_restarted_run(
     assert again["cached"] is True
     assert again["text"] == "".join(words(20))
     assert await recorded(pair, path) == [(RUN, "completed", None)]
+
+
+async def test_an_end_that_came_too_late_is_not_shown_again(
+    redis_server: RedisServer,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+) -> None:
+    """A run that ended here after it was taken over ends for later readers as it does elsewhere."""
+    service = await start_service(redis={"url": redis_server.url})
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    run, _ = await start_async(http, service.url, prompt="x", on_disconnect="continue")
+    held, sharing = service.parts.registry.find(run), service.parts.replicas
+    assert sharing is not None
+    await reached(held, 2)
+    await until(lambda: not sharing.mirror.behind)
+    problem = {"code": "owner_lost", "detail": "The replica is gone."}
+    lost = Event(2, 1, run, 5, {"type": "run.failed", "error": problem})
+    with redis.Redis(port=redis_server.port) as client:
+        client.xadd(KEYS.log(run), {"t": lost.type, "d": lost.data}, id=lost.position)
+        client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2, "state": "failed"})
+    held.cancel("requested")
+    await until(lambda: held.superseded)
+
+    assert held.events()[-1].type == "run.cancelled"
+    assert (await follow(http, service.url, run))[-1].id == "2-1"
+    async with http.get(f"{service.url}/v1/runs/{run}") as response:
+        assert (await response.json())["state"] == "failed"
+
+
+@pytest.mark.slow
+async def test_who_handed_a_run_on_still_counts_as_its_reader(
+    redis_server: RedisServer,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+) -> None:
+    """Readers of a frozen owner's run are told of to who has taken it, which would give it up."""
+    service = await start_service(redis={"url": redis_server.url, "owner_lost_seconds": 2})
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    run, _ = await start_async(http, service.url, prompt="x", on_disconnect="continue")
+    held, sharing = service.parts.registry.find(run), service.parts.replicas
+    assert sharing is not None
+    await reached(held, 2)
+    await until(lambda: not sharing.mirror.behind)
+    again = Event(2, 1, run, 5, {"type": "run.restarted", "reason": "owner_lost"})
+    async with other_replica(redis_server) as heard:
+        with redis.Redis(port=redis_server.port) as client, held.subscribe():
+            client.xadd(KEYS.log(run), {"t": again.type, "d": again.data}, id=again.position)
+            client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2})
+            sharing.mirror.check([held])
+            await until(lambda: any(message["do"] == "follow" for message in heard))
+
+    assert next(message["runs"] for message in heard if message["do"] == "follow") == [run]
 
 
 @pytest.mark.slow

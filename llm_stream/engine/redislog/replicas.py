@@ -179,9 +179,9 @@ class Replicas:
         """Tell each owner which of its runs have readers here; find out who the owner is now."""
         following: dict[str, list[str]] = {}
         for run in [*self.tail.runs.values()]:
-            if run.known is not None and run.known.epoch < run.log.last.epoch:
+            if run.known is None or run.known.epoch < run.log.last.epoch:
                 with suppress(LogUnavailable):
-                    await self.remote.look_again(run.id)
+                    await self.remote.look_again(run)
             if run.known is not None and run.readers:
                 following.setdefault(run.known.replica, []).append(run.id)
         for replica, runs in following.items():
@@ -206,6 +206,10 @@ class Replicas:
     def _hand_over(self, run: Run) -> None:
         log.warning("run.superseded: %s", run.id)
         run.hand_over()
+        self._audience.forget(run.id)
+        if run.done:
+            # It had ended here, which nobody else will be told: from now on what they are told is.
+            self._registry.forget(run)
         self.tail.follow(HandedOver(run))
 
     def _works_on(self, run_id: str) -> bool:
