@@ -41,8 +41,8 @@ class Restarter:
     ) -> Run:
         """Run again what another replica has lost, under its id and behind the events it has.
 
-        It is a run like any: equal calls join it, its answer is kept and recorded, and nobody's
-        reading it ends it. Waits for the cache and for the lease on its call at most.
+        It is a run like any: equal calls join it, its answer is kept and recorded, and it is
+        abandoned when nobody reads it. Waits for the cache and for the lease on its call at most.
 
         Args:
             info: of the run.

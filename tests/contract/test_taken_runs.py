@@ -1,5 +1,6 @@
 """Runs of a replica that is gone, once another has taken them over: like any run of its own."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,31 @@ async def test_an_equal_call_joins_a_restarted_run(
     assert again["cached"] is True
     assert again["text"] == "".join(words(20))
     assert await recorded(pair, path) == [(RUN, "completed", None)]
+
+
+@pytest.mark.slow
+async def test_readers_from_before_count_at_a_restarted_run(
+    redis_server: RedisServer,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+    tmp_path: Path,
+) -> None:
+    """Who reads a lost run, at its taker or elsewhere, keeps it from being given up."""
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    lose(redis_server, SPEC)
+    pair = await start(start_service, redis_server, "restart", tmp_path / "logs.db")
+    readers = [asyncio.create_task(follow(http, service.url, RUN)) for service in pair]
+
+    def counted() -> list[int]:
+        runs = [service.parts.registry.get(RUN) for service in pair]
+        return [run.readers for run in runs if run is not None]
+
+    await until(lambda: counted() == [2])
+    for reader in readers:
+        reader.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+    await until(lambda: counted() == [0])
 
 
 async def test_an_end_that_came_too_late_is_not_shown_again(
