@@ -26,7 +26,7 @@ from llm_stream.restarting import Restarter
 from llm_stream.web import director, entries, info, rest, ws
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
-from llm_stream.web.middleware import add_headers, identify_and_log, problems
+from llm_stream.web.middleware import add_headers, identify_and_log
 from llm_stream.web.pages import Pages
 from llm_stream.web.parts import (
     make_cache,
@@ -119,7 +119,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         metrics.registry.register(HistoryFigures(history.facts))
 
     app = web.Application(
-        middlewares=[identify_and_log, problems], client_max_size=settings.server.body_bytes
+        middlewares=[identify_and_log], client_max_size=settings.server.body_bytes
     )
     app[SERVICE] = service
     app.on_response_prepare.append(add_headers)
