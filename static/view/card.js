@@ -50,7 +50,7 @@ export class Card {
     this.replayed = part(".replayed");
     this.numbers = new Numbers(part(".numbers"));
     this.buttons = new Map(
-      ["cancel", "again", "copy", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
+      ["cancel", "again", "replay", "copy", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
     );
     this.reasoning = new Passage(find(this.reasoningBox, ".passage"));
     this.answer = new Passage(this.answerBox);
@@ -133,6 +133,8 @@ export class Card {
     held("cancel").hidden = run.isOver;
     held("cancel").disabled = !run.id;
     held("again").hidden = !run.isOver || !run.input;
+    // What bypassed the cache is not in it; an equal request's answer would not be this one.
+    held("replay").hidden = run.state !== "completed" || !run.input || run.cache === "bypass";
     held("copy").disabled = !run.copied;
     held("sse").disabled = held("link").disabled = !run.id;
     this.tab.hidden = !run.id;

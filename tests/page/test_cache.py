@@ -73,6 +73,42 @@ async def test_a_hit_is_replayed_and_says_so(tab: Shown, held: HeldModel) -> Non
     assert len(held.calls) == 1
 
 
+async def test_a_card_replays_its_answer(tab: Shown, held: HeldModel) -> None:
+    """Replay says the kept answer again, marked, and calls no model; Run again calls it."""
+    held.free()
+    card = await tab.run(PROMPT)
+    await card.ends("completed")
+    await card.act("replay")
+    replay = tab.cards.first
+    await expect(replay.locator(".replayed")).to_be_visible()
+    await expect(replay).to_have_attribute("data-state", "completed")
+    await expect(replay.locator(".answer")).to_have_js_property("textContent", TEXT)
+    assert len(held.calls) == 1
+
+    await replay.locator("[data-act=again]").click()
+    await expect(tab.cards.first.locator(".chips")).to_contain_text("cache bypassed")
+    await expect(tab.cards.first).to_have_attribute("data-state", "completed")
+    await expect(tab.cards.first.locator("[data-act=replay]")).to_be_hidden()
+    assert len(held.calls) == 2
+
+
+async def test_what_is_no_longer_kept_is_not_replayed(tab: Shown, held: HeldModel) -> None:
+    """Once the entry is dropped, a replay is not started, says why, and calls no model."""
+    held.free()
+    card = await tab.run(PROMPT)
+    await card.ends("completed")
+    panel = await open_panel(tab)
+    await panel.get_by_role("button", name=f"Drop: {PROMPT}").click()
+    await expect(panel.locator("#cache-told")).to_contain_text("Dropped")
+    await tab.page.keyboard.press("Escape")
+    await card.act("replay")
+
+    await expect(tab.cards.first.locator(".ending")).to_contain_text(
+        "Not started. Not in the cache. There is no answer to this request in the cache."
+    )
+    assert len(held.calls) == 1
+
+
 async def test_a_miss_is_not_marked(tab: Shown, held: HeldModel) -> None:
     """A run that called the model has a first token and a speed, and no mark of a replay."""
     held.free()
