@@ -49,3 +49,27 @@ async def test_one_that_ends_is_started_again() -> None:
     await crew.dismiss()
 
     assert crew.down == {"one"}
+
+
+async def test_a_cancel_that_is_lost_is_repeated() -> None:
+    """A task that takes its cancel for an error and begins again is ended all the same."""
+    begun = asyncio.Event()
+    lost = []
+
+    async def loses_one() -> None:
+        begun.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError as cancel:
+            if lost:
+                raise
+            lost.append(cancel)
+            raise ConnectionError from None
+
+    crew = Crew({"inbox": loses_one}, pause_seconds=0.01)
+    crew.start()
+    await begun.wait()
+    async with asyncio.timeout(5):
+        await crew.dismiss()
+
+    assert len(lost) == 1
