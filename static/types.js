@@ -69,6 +69,8 @@
  * @property {number} stale given although its time was up, while computed anew.
  * @property {number} faults
  * @property {number} tokens_saved by all hits.
+ * @property {number} cost_saved the same in the currency of `cache.prices`; 0 without prices.
+ * @property {number} restored answers found in the history, from before a restart.
  * @property {number|null} hit_rate 0 to 1, null = nobody has asked.
  * @property {number|null} entries null = the backend cannot tell.
  * @property {number|null} bytes
