@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import aiohttp
 
 from llm_stream.engine.run import Run
 from llm_stream.testing import ScriptedModel
+from llm_stream.testing.service import RunningService
 
 JSON = {"Content-Type": "application/json"}
 SSE = {"Accept": "text/event-stream"}
@@ -149,8 +150,24 @@ async def turns(count: int = 5) -> None:
 
 async def speaking(model: ScriptedModel) -> None:
     """Wait until the model's first call has said something."""
-    while not model.calls or not model.calls[0].said:
+    await until(lambda: model.calls and model.calls[0].said)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until this holds: for what no event of this process tells.
+
+    Another process, even if it is what the loop waits for, is to be awaited by its own signs.
+    """
+    while not condition():
         await asyncio.sleep(0)
+
+
+async def shared(service: RunningService) -> None:
+    """Wait until Redis has all that the service's runs have said."""
+    replicas = service.parts.replicas
+    assert replicas is not None
+    while replicas.mirror.behind or not replicas.durable:
+        await replicas.mirror.catch_up()
 
 
 async def reached(run: Run, events: int) -> None:

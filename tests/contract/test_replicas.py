@@ -13,7 +13,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from ..conftest import StartService
 from ..redisserver import RedisServer, free_port
 from ..standin import RUN, of_another, other_replica
-from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async
+from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async, until
 
 
 @pytest.fixture
@@ -253,11 +253,9 @@ async def test_leaving_on_the_other_replica_abandons_the_run(
         held = ours.parts.registry.find(run)
         held.interest.patience_seconds = 0.0
         async with http.get(f"{theirs.url}/v1/runs/{run}/events", headers=SSE) as there:
-            while held.readers < 2:
-                await asyncio.sleep(0.01)  # the other replica's word is under way
+            await until(lambda: held.readers == 2)
             here.close()
-            while held.readers > 1:
-                await asyncio.sleep(0.01)
+            await until(lambda: held.readers == 1)
             assert not held.ending
             there.close()
         await ended(held)
@@ -346,8 +344,7 @@ async def test_it_works_on_a_cluster(
     try:
         with redis.Redis(port=server.port) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
-                await asyncio.sleep(0.01)  # another process' doing is not an event here
+        server.says("Cluster state changed: ok")
         ours, theirs = [await start_service(redis={"url": server.url}) for _ in range(2)]
         model.scripts = [Script(chunks=words(100), delay_seconds=0.002)]
         run, _ = await start_async(http, ours.url, prompt="x")
