@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,33 @@ async def follow(
             return []
         assert response.status == 200, await response.text()
         return [event async for event in sse_events(response) if event.event is None]
+
+
+async def in_pieces(
+    http: aiohttp.ClientSession, urls: Iterable[str], run: str, size: int
+) -> tuple[list[bytes], int]:
+    """A run's events by a reader whose connection is cut after every few, and how often it was.
+
+    It resumes behind the last one at the next of the services.
+    """
+    pieces: list[bytes] = []
+    after, drops = "0", 0
+    for url in urls:
+        async with http.get(
+            f"{url}/v1/runs/{run}/events", params={"after": after}, headers=SSE
+        ) as response:
+            if response.status == 204:
+                break
+            left = size
+            async for event in sse_events(response):
+                pieces.append(event.data)
+                after = event.id or after
+                left -= 1
+                if not left:
+                    response.close()
+                    drops += 1
+                    break
+    return pieces, drops
 
 
 async def turns(count: int = 5) -> None:

@@ -1,6 +1,7 @@
 """Two replicas and a Redis: whatever runs on one is read, resumed and ended on the other."""
 
 import asyncio
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from ..conftest import StartService
 from ..redisserver import RedisServer, free_port
 from ..standin import RUN, of_another, other_replica
-from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async, until
+from ..wire import SSE, WsClient, ended, follow, in_pieces, reached, sse_events, start_async, until
 
 
 @pytest.fixture
@@ -63,22 +64,8 @@ async def test_a_reader_changes_replicas_in_mid_stream(
     """Cut after every few events and resumed on the other replica, the pieces join to the whole."""
     model.scripts = [Script(chunks=words(150), delay_seconds=0.001)]
     run, _ = await start_async(http, pair[0].url, prompt="x", on_disconnect="continue")
-    pieces, after, drops = [], "0", 0
-    while True:
-        async with http.get(
-            f"{pair[drops % 2].url}/v1/runs/{run}/events?after={after}", headers=SSE
-        ) as response:
-            if response.status == 204:
-                break
-            budget = 11
-            async for event in sse_events(response):
-                pieces.append(event.data)
-                after = event.id or after
-                budget -= 1
-                if not budget:
-                    response.close()
-                    drops += 1
-                    break
+    urls = cycle(service.url for service in pair)
+    pieces, drops = await in_pieces(http, urls, run, 11)
 
     assert drops > 10
     assert pieces == [event.data for event in await follow(http, pair[0].url, run)]
