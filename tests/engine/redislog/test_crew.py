@@ -54,7 +54,7 @@ async def test_one_that_ends_is_started_again() -> None:
 async def test_a_cancel_that_is_lost_is_repeated() -> None:
     """A task that takes its cancel for an error and begins again is ended all the same."""
     begun = asyncio.Event()
-    lost = []
+    lost: list[asyncio.CancelledError] = []
 
     async def loses_one() -> None:
         begun.set()
