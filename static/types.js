@@ -81,7 +81,16 @@
  * @property {number} total
  * @property {CacheStatistics} statistics
  *
+ * @typedef {object} Fault one entry of faults.json: what a mock provider can be asked to do wrong.
+ * @property {string} words what stands behind `mock-` in the model's name; "" = nothing is wrong.
+ * @property {string} title
+ * @property {string} shows what is going to be seen.
+ * @property {Record<string, any>} [request] fields that the request needs besides.
+ * @property {boolean} [fallback] whether a mock that answers well is the fallback.
+ *
  * @typedef {object} Catalog
+ * @property {string[]} mocks providers that are mocks.
+ * @property {Fault[]} faults what they can do wrong; empty without mocks.
  * @property {Model[]} models
  * @property {Record<string, string>} aliases
  * @property {Template[]} templates

@@ -7,7 +7,7 @@ import { chips } from "./chips.js";
 import { copyFrom } from "./clipboard.js";
 import { clone, find, make, setText } from "./element.js";
 import { ending } from "./ending.js";
-import { counted } from "./figures.js";
+import { counted, duration } from "./figures.js";
 import { Numbers } from "./numbers.js";
 import { Passage } from "./passage.js";
 import { RESULT_VIEWS } from "./results.js";
@@ -158,8 +158,12 @@ export class Card {
     notes.hidden = !run.failures.length && !run.tools.length;
     notes.replaceChildren(
       ...run.failures.map((/** @type {any} */ failure) => {
-        const next = failure.next ? ` Next: ${failure.next.model}.` : "";
-        return make("li", {}, `${failure.model}: ${failure.error.detail}${next}`);
+        const { model, error, next } = failure;
+        const pause = next?.delay_ms ? ` in ${duration(next.delay_ms)}` : "";
+        const then = next ? ` Next: ${next.model}${pause}.` : "";
+        // Most details begin with the model's name.
+        const said = error.detail.startsWith(`${model}: `) ? error.detail : `${model}: ${error.detail}`;
+        return make("li", {}, `${said}${then} `, make("span", { class: "mono" }, error.code));
       }),
       ...run.tools.map((/** @type {any} */ tool) =>
         make("li", { class: "mono" }, `${tool.name}(${JSON.stringify(tool.arguments)})`),

@@ -338,7 +338,7 @@ async def test_money_and_restored_answers_are_told(
     """With prices the panel says what hits did not cost; after a restart, what history had."""
     history = {"enabled": True, "path": str(tmp_path / "logs.db")}
     price = {"input_per_million": 1_000, "output_per_million": 4_000}
-    sections = {"history": history, "cache": {"prices": {"priced": price}}}
+    sections: dict[str, Any] = {"history": history, "cache": {"prices": {"priced": price}}}
     model = ScriptedModel("priced", Script(usage=(1_000, 500)))
     async with running_service(settings(**sections), [ScriptedModel("scripted"), model]) as before:
         await Ask(http, before)("One?", model="priced")
