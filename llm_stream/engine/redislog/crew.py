@@ -43,8 +43,8 @@ class Crew:
     async def dismiss(self) -> None:
         """End all of them.
 
-        The client of Redis may lose a cancel that comes together with an error, so one is not
-        enough.
+        One cancel is not enough: the client of Redis sends through `asyncio.wait_for`, which in
+        Python 3.11 loses a cancel that comes in the turn in which the sending ends.
         """
         left = {*self._tasks}
         while left:

@@ -2,7 +2,13 @@
 
 import asyncio
 
+import pytest
+
 from llm_stream.engine.redislog.crew import Crew
+from llm_stream.engine.redislog.link import RedisLink
+
+from ...redisserver import RedisServer
+from ...wire import turns
 
 
 async def test_one_that_fails_is_started_again_and_told_of() -> None:
@@ -73,3 +79,21 @@ async def test_a_cancel_that_is_lost_is_repeated() -> None:
         await crew.dismiss()
 
     assert len(lost) == 1
+
+
+@pytest.mark.slow
+async def test_a_listener_is_dismissed_at_any_moment(redis_server: RedisServer) -> None:
+    """While it connects or when it listens, in whatever turn of the loop: it ends."""
+    for count in range(60):
+        link = RedisLink(redis_server.url)
+
+        async def listen(link: RedisLink = link) -> None:
+            async for _ in link.messages("inbox"):
+                pass
+
+        crew = Crew({"inbox": listen}, pause_seconds=0.01)
+        crew.start()
+        await turns(count)
+        async with asyncio.timeout(5):
+            await crew.dismiss()
+        await link.close()
