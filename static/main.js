@@ -45,6 +45,7 @@ const ACTIONS = {
   cancel: ({ run }) => void cancel(run),
   again: ({ run: { recipe, input, title } }) =>
     start({ recipe, title, input: { ...input, cache: { mode: "bypass" } } }),
+  replay: ({ run: { recipe, input, title } }) => start({ recipe, title, input: replayOf(input ?? {}) }),
   close: (card) => {
     socket.leave(streams.get(card.run) ?? "");
     deck.remove(card);
@@ -55,6 +56,11 @@ const ACTIONS = {
   events: (card) => show(card, "events"),
   sse: (card) => show(card, "sse"),
 };
+
+/** The same request, to be answered from the cache or not at all. @param {Record<string, any>} input */
+function replayOf(input) {
+  return { ...input, cache: { pace: "recorded", ...input.cache, mode: "only" } };
+}
 
 /** @param {Order} order */
 function start({ recipe, input, title }) {

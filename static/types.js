@@ -69,6 +69,8 @@
  * @property {number} stale given although its time was up, while computed anew.
  * @property {number} faults
  * @property {number} tokens_saved by all hits.
+ * @property {number} cost_saved the same in the currency of `cache.prices`; 0 without prices.
+ * @property {number} restored answers found in the history, from before a restart.
  * @property {number|null} hit_rate 0 to 1, null = nobody has asked.
  * @property {number|null} entries null = the backend cannot tell.
  * @property {number|null} bytes
@@ -79,7 +81,16 @@
  * @property {number} total
  * @property {CacheStatistics} statistics
  *
+ * @typedef {object} Fault one entry of faults.json: what a mock provider can be asked to do wrong.
+ * @property {string} words what stands behind `mock-` in the model's name; "" = nothing is wrong.
+ * @property {string} title
+ * @property {string} shows what is going to be seen.
+ * @property {Record<string, any>} [request] fields that the request needs besides.
+ * @property {boolean} [fallback] whether a mock that answers well is the fallback.
+ *
  * @typedef {object} Catalog
+ * @property {string[]} mocks providers that are mocks.
+ * @property {Fault[]} faults what they can do wrong; empty without mocks.
  * @property {Model[]} models
  * @property {Record<string, string>} aliases
  * @property {Template[]} templates

@@ -11,6 +11,7 @@ import pytest
 
 from llm_stream.config import Settings
 from llm_stream.testing import ScriptedModel
+from llm_stream.testing.mockproviders import MockProviders, mock_providers
 from llm_stream.testing.service import RunningService, running_service
 
 from .redisserver import RedisServer
@@ -76,6 +77,13 @@ async def start_service(model: ScriptedModel) -> AsyncIterator[StartService]:
 async def service(start_service: StartService) -> RunningService:
     """A service with default limits and the scripted model."""
     return await start_service()
+
+
+@pytest.fixture
+async def mocks() -> AsyncIterator[MockProviders]:
+    """Mock providers of all kinds, without scripts."""
+    async with mock_providers() as running:
+        yield running
 
 
 @pytest.fixture

@@ -28,9 +28,16 @@ def environment(home: Path) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    program: Path, *arguments: str, cwd: Path, env: Mapping[str, str] | None = None
+    program: Path,
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    stderr: int | None = None,
 ) -> Iterator[Served]:
-    """Start `program serve` on a free port; kill it on leaving, should it still run."""
+    """Start `program serve` on a free port; kill it on leaving, should it still run.
+
+    Its log goes to a file, or to the descriptor `stderr`.
+    """
     with (
         (cwd / "stderr.log").open("w+") as log,
         subprocess.Popen(
@@ -38,7 +45,7 @@ def serving(
             cwd=cwd,
             env=environment(cwd) | dict(env or {}),
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=log if stderr is None else stderr,
             text=True,
         ) as process,
     ):

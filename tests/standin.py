@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import redis
 
@@ -57,10 +56,11 @@ async def other_replica(
     post.handlers = {
         do: handler(answers.get(do)) for do in ("release", "follow", "leave", "join", "forget")
     }
+    await link.ask([("SET", KEYS.alive(OTHER), "1")])
+    listens = asyncio.Event()
+    link.on_listening = listens.set
     tasks = [asyncio.create_task(post.listen()), asyncio.create_task(post.deliver())]
-    with redis.Redis(port=server.port) as client:
-        client.set(KEYS.alive(OTHER), "1")
-        await until(lambda: client.pubsub_numsub(KEYS.inbox(OTHER))[0][1])
+    await listens.wait()
     try:
         yield heard
     finally:
@@ -68,9 +68,3 @@ async def other_replica(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await link.close()
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait for what another process does."""
-    while not condition():
-        await asyncio.sleep(0.01)  # another process' doing is not an event here

@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -18,7 +20,7 @@ from llm_stream import __version__
 from llm_stream.cli import main
 
 from .redisserver import RedisServer
-from .serving import environment, serving
+from .serving import Served, environment, serving
 
 PROGRAM = Path(sys.executable).with_name("llm-stream")
 ECHO = {
@@ -225,49 +227,48 @@ def test_workers_need_a_redis(tmp_path: Path) -> None:
     assert "redis.url" in result.stderr
 
 
+@contextmanager
+def working(
+    cwd: Path, server: RedisServer, *, workers: int
+) -> Iterator[tuple[Served, Iterator[int]]]:
+    """A service of several processes, and their ids as the parent's log tells them."""
+    redis = {"LLM_STREAM__REDIS__URL": server.url}
+    here, there = os.pipe()
+    with (
+        os.fdopen(here) as log,
+        os.fdopen(there) as end,
+        serving(
+            PROGRAM, "--workers", str(workers), cwd=cwd, env=ECHO | redis, stderr=end.fileno()
+        ) as served,
+    ):
+        end.close()
+        lines = (json.loads(line) for line in log)
+        yield served, (line["worker"] for line in lines if line["event"] == "worker.started")
+
+
 @pytest.mark.slow
 def test_workers_share_a_port_and_end_together(tmp_path: Path, redis_server: RedisServer) -> None:
     """Three processes answer on one port; a killed one is replaced; SIGTERM ends all, exit 0."""
-    redis = {"LLM_STREAM__REDIS__URL": redis_server.url}
-    with serving(PROGRAM, "--workers", "3", cwd=tmp_path, env=ECHO | redis) as served:
-        workers = children(served.process.pid, 3)
+    with working(tmp_path, redis_server, workers=3) as (served, started):
+        first, *others = [next(started) for _ in range(3)]
         assert get(served.url, "/livez") == b"ok\n"
-        os.kill(workers[0], signal.SIGKILL)
-        replaced = children(served.process.pid, 3, but=workers[0])
+        os.kill(first, signal.SIGKILL)
+        replaced = [*others, next(started)]
         assert get(served.url, "/livez") == b"ok\n"
         served.process.send_signal(signal.SIGTERM)
         assert served.process.wait(20) == 0
 
-    assert not any(alive(pid) for pid in replaced)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in replaced)
 
 
 @pytest.mark.slow
 def test_workers_end_when_their_parent_is_gone(tmp_path: Path, redis_server: RedisServer) -> None:
     """A parent that is killed leaves no worker behind: each drains and goes."""
-    redis = {"LLM_STREAM__REDIS__URL": redis_server.url}
-    with serving(PROGRAM, "--workers", "2", cwd=tmp_path, env=ECHO | redis) as served:
-        workers = children(served.process.pid, 2)
+    with working(tmp_path, redis_server, workers=2) as (served, started):
+        ends = [os.pidfd_open(next(started)) for _ in range(2)]
         served.process.kill()
         served.process.wait()
 
-        while any(alive(pid) for pid in workers):
-            time.sleep(0.01)  # another process' doing is not an event here
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs; one that nobody has waited for does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def children(pid: int, count: int, but: int | None = None) -> list[int]:
-    """The processes that a process has started, once there are so many."""
-    while True:
-        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        pids = [int(child) for child in found]
-        if len(pids) == count and but not in pids:
-            return pids
-        time.sleep(0.01)  # another process' doing is not an event here
+        for end in ends:
+            assert select.select([end], [], [], 20)[0]
+            os.close(end)

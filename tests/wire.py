@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import aiohttp
 
 from llm_stream.engine.run import Run
 from llm_stream.testing import ScriptedModel
+from llm_stream.testing.service import RunningService
 
 JSON = {"Content-Type": "application/json"}
 SSE = {"Accept": "text/event-stream"}
@@ -141,6 +142,33 @@ async def follow(
         return [event async for event in sse_events(response) if event.event is None]
 
 
+async def in_pieces(
+    http: aiohttp.ClientSession, urls: Iterable[str], run: str, size: int
+) -> tuple[list[bytes], int]:
+    """A run's events by a reader whose connection is cut after every few, and how often it was.
+
+    It resumes behind the last one at the next of the services.
+    """
+    pieces: list[bytes] = []
+    after, drops = "0", 0
+    for url in urls:
+        async with http.get(
+            f"{url}/v1/runs/{run}/events", params={"after": after}, headers=SSE
+        ) as response:
+            if response.status == 204:
+                break
+            left = size
+            async for event in sse_events(response):
+                pieces.append(event.data)
+                after = event.id or after
+                left -= 1
+                if not left:
+                    response.close()
+                    drops += 1
+                    break
+    return pieces, drops
+
+
 async def turns(count: int = 5) -> None:
     """Let the loop turn."""
     for _ in range(count):
@@ -149,8 +177,24 @@ async def turns(count: int = 5) -> None:
 
 async def speaking(model: ScriptedModel) -> None:
     """Wait until the model's first call has said something."""
-    while not model.calls or not model.calls[0].said:
+    await until(lambda: model.calls and model.calls[0].said)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until this holds: for what no event of this process tells.
+
+    Another process, even if it is what the loop waits for, is to be awaited by its own signs.
+    """
+    while not condition():
         await asyncio.sleep(0)
+
+
+async def shared(service: RunningService) -> None:
+    """Wait until Redis has all that the service's runs have said."""
+    replicas = service.parts.replicas
+    assert replicas is not None
+    while replicas.mirror.behind or not replicas.durable:
+        await replicas.mirror.catch_up()
 
 
 async def reached(run: Run, events: int) -> None:

@@ -21,6 +21,10 @@ config.toml of llm-stream, above its first table:
   providers.gemini.base_url = "{mocks.gemini_url}"
   providers.palm.base_url = "{mocks.palm_url}"
 
+or beside the real ones, with a menu of faults on the page:
+  providers.mock = {{ base_url = "{mocks.openai_url}", mock = true, api_key_env = ["MOCK_KEY"] }}
+and in its environment MOCK_KEY=mock
+
 environment of other clients; any key will do that does not contain "invalid":
   OPENAI_BASE_URL={mocks.openai_url} OPENAI_API_KEY=mock
   ANTHROPIC_BASE_URL={mocks.anthropic_url} ANTHROPIC_API_KEY=mock

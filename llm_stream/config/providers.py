@@ -45,6 +45,10 @@ class ProviderSection(Section):
         " plugins do, for the models they register.",
     )
     connect_seconds: float = Field(default=10.0, gt=0, description="How long connecting may take.")
+    mock: bool = Field(
+        default=False,
+        description="Whether it is `llm-stream mock-providers`: the page has a menu of its faults.",
+    )
     successor: str = Field(
         default="",
         max_length=200,

@@ -7,7 +7,7 @@ among the messages, because llm logs it only there.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -63,7 +63,7 @@ def texts(finished: Finished, fold: Fold) -> int:
 
 
 class LoggedModel(llm.Model):
-    """A model in name only; any option may be logged."""
+    """The name under which an answer is logged, and whatever options it was made with."""
 
     class Options(llm.Options):
         """Options as they were sent."""
@@ -73,9 +73,13 @@ class LoggedModel(llm.Model):
     def __init__(self, model_id: str) -> None:
         self.model_id = model_id
 
-    def execute(self, *_: Any, **__: Any) -> Any:
-        """Nothing asks it."""
-        raise NotImplementedError
+    def execute(self, *_: Any, **__: Any) -> Iterator[str]:
+        """Refuse to go on from a logged answer: only its model's name is known here.
+
+        Raises:
+            llm.ModelError: always (whoever asks has to take the model itself).
+        """
+        raise llm.ModelError(f"This is {self.model_id} as it was logged. Ask the model itself.")
 
 
 class LoggedResponse(llm.Response):

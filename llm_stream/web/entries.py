@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from aiohttp import web
 from pydantic import Field, model_validator
@@ -22,6 +22,9 @@ from llm_stream.web.service import SERVICE, Service
 from llm_stream.web.views import answer
 
 KINDS = ("recipe", "model", "template", "tag")
+
+MOST_SKIPPED: Final = 100_000_000
+"""More than any cache keeps."""
 
 routes = web.RouteTableDef()
 
@@ -52,7 +55,8 @@ async def list_entries(request: web.Request) -> web.Response:
     service = request.config_dict[SERVICE]
     asked = {kind: request.query[kind] for kind in KINDS if kind in request.query}
     name = _name(service, validate(InvalidateBody, asked or {"all": True}))
-    limit, skip = number_of(request, "limit", 50), number_of(request, "skip", 0, least=0)
+    limit = number_of(request, "limit", 50)
+    skip = number_of(request, "skip", 0, least=0, most=MOST_SKIPPED)
     shelf = service.cache.shelf
     await service.cache.settled()
     entries = await shelf.page(name, limit=limit, skip=skip)

@@ -17,13 +17,15 @@ routes = web.RouteTableDef()
 
 @routes.get("/v1/models")
 async def list_models(request: web.Request) -> web.Response:
-    """All models in OpenAI's list shape with extra fields, aliases, and what failed to load."""
-    catalog = request.config_dict[SERVICE].catalog
+    """All models in OpenAI's list shape with extra fields, aliases, mocks, what failed to load."""
+    service = request.config_dict[SERVICE]
+    catalog, providers = service.catalog, service.settings.providers
     return json_response(
         {
             "object": "list",
             "data": catalog.describe(),
             "aliases": catalog.aliases,
+            "mocks": [name for name, section in providers.items() if section.mock],
             "faults": [{"plugin": f.name, "error": f.error} for f in catalog.faults],
         }
     )

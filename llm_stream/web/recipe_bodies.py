@@ -19,8 +19,8 @@ class CriterionBody(Body):
     required: bool = False
 
 
-class DocumentBody(Body):
-    """A document to be judged by, and quoted from."""
+class TextBody(Body):
+    """A text with a name: a document to be judged by and quoted from, a requirement to cover."""
 
     id: Id
     text: Text
@@ -36,17 +36,10 @@ class EvaluateBody(CommonBody):
         list[Annotated[str, Field(min_length=1, max_length=500)] | CriterionBody],
         Field(max_length=100),
     ] = Field(default_factory=list)
-    documents: Annotated[list[DocumentBody], Field(max_length=100)] = Field(default_factory=list)
+    documents: Annotated[list[TextBody], Field(max_length=100)] = Field(default_factory=list)
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.7
     samples: Annotated[int, Field(ge=1, le=9)] = 1
     early_stop: bool = False
-
-
-class RequirementBody(Body):
-    """A requirement that tasks may cover."""
-
-    id: Id
-    text: Text
 
 
 class BreakdownBody(CommonBody):
@@ -54,9 +47,7 @@ class BreakdownBody(CommonBody):
 
     task: Text
     context: Annotated[str, Field(max_length=1_000_000)] = ""
-    requirements: Annotated[list[RequirementBody], Field(max_length=100)] = Field(
-        default_factory=list
-    )
+    requirements: Annotated[list[TextBody], Field(max_length=100)] = Field(default_factory=list)
     constraints: Annotated[list[str | dict[str, Any]], Field(max_length=100)] = Field(
         default_factory=list
     )

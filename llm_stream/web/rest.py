@@ -219,17 +219,17 @@ async def cancel_run(request: web.Request) -> web.Response:
     return json_response({"run": run.id, **told})
 
 
-def number_of(request: web.Request, name: str, default: int, *, least: int = 1) -> int:
-    """A number of the query, up to 1000.
+def number_of(
+    request: web.Request, name: str, default: int, *, least: int = 1, most: int = PAGE_EVENTS
+) -> int:
+    """A number of the query, from `least` to `most`, which has nine digits at most.
 
     Raises:
         InvalidField: it is anything else (the caller's doing).
     """
     text = request.query.get(name, str(default))
     # Bounded before it becomes a number: Python refuses to read numbers of thousands of digits.
-    number = int(text) if re.fullmatch("[0-9]{1,4}", text) else -1
-    if not least <= number <= PAGE_EVENTS:
-        raise InvalidField(
-            f"?{name}= has to be a number from {least} to {PAGE_EVENTS}.", field=name
-        )
+    number = int(text) if re.fullmatch("[0-9]{1,9}", text) else -1
+    if not least <= number <= most:
+        raise InvalidField(f"?{name}= has to be a number from {least} to {most}.", field=name)
     return number

@@ -99,6 +99,8 @@ class _Parent:
             for number in asked:
                 signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, asked)
+        if pid:
+            log.info("worker.started", worker=pid)
         return not pid
 
     def _become(self, *, speaks: bool) -> Worker:

@@ -11,7 +11,7 @@ import { byId, make, setText } from "./element.js";
 import { whole } from "./figures.js";
 
 const PAGE = 50;
-const LAST_PAGE_BEGINS = 1_000; // the service skips no more
+const LONGEST_PAGE = 1_000; // the service gives no more at once
 
 /**
  * @typedef {object} CacheHandlers
@@ -91,7 +91,9 @@ export class CachePanel {
     const { kind, name } = this.#choice;
     try {
       const skip = more ? this.#shown.size : 0;
-      const { entries, total, statistics } = await cache.entries(kind, name, { limit: PAGE, skip });
+      // Each page doubles what is shown, so that the last of many entries is not many presses away.
+      const limit = Math.min(Math.max(skip, PAGE), LONGEST_PAGE);
+      const { entries, total, statistics } = await cache.entries(kind, name, { limit, skip });
       if (load !== this.#loads) return; // something else has been asked for meanwhile
       if (!more) this.#clear();
       for (const entry of entries) this.#append(entry);
@@ -124,7 +126,7 @@ export class CachePanel {
     showFigures(byId("cache-numbers"), statistics, kind === "all" ? total : null);
     const shown = this.#shown.size;
     const left = this.#total - shown;
-    byId("cache-more").hidden = left <= 0 || shown > LAST_PAGE_BEGINS;
+    byId("cache-more").hidden = left <= 0;
     setText(byId("cache-more"), `More: ${whole(left)} left`);
     byId("cache-empty").hidden = shown > 0;
     setText(byId("cache-empty"), kind === "all"

@@ -7,7 +7,7 @@ import { chips } from "./chips.js";
 import { copyFrom } from "./clipboard.js";
 import { clone, find, make, setText } from "./element.js";
 import { ending } from "./ending.js";
-import { counted } from "./figures.js";
+import { counted, duration } from "./figures.js";
 import { Numbers } from "./numbers.js";
 import { Passage } from "./passage.js";
 import { RESULT_VIEWS } from "./results.js";
@@ -50,7 +50,7 @@ export class Card {
     this.replayed = part(".replayed");
     this.numbers = new Numbers(part(".numbers"));
     this.buttons = new Map(
-      ["cancel", "again", "copy", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
+      ["cancel", "again", "replay", "copy", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
     );
     this.reasoning = new Passage(find(this.reasoningBox, ".passage"));
     this.answer = new Passage(this.answerBox);
@@ -133,6 +133,8 @@ export class Card {
     held("cancel").hidden = run.isOver;
     held("cancel").disabled = !run.id;
     held("again").hidden = !run.isOver || !run.input;
+    // What bypassed the cache is not in it; an equal request's answer would not be this one.
+    held("replay").hidden = run.state !== "completed" || !run.input || run.cache === "bypass";
     held("copy").disabled = !run.copied;
     held("sse").disabled = held("link").disabled = !run.id;
     this.tab.hidden = !run.id;
@@ -156,8 +158,12 @@ export class Card {
     notes.hidden = !run.failures.length && !run.tools.length;
     notes.replaceChildren(
       ...run.failures.map((/** @type {any} */ failure) => {
-        const next = failure.next ? ` Next: ${failure.next.model}.` : "";
-        return make("li", {}, `${failure.model}: ${failure.error.detail}${next}`);
+        const { model, error, next } = failure;
+        const pause = next?.delay_ms ? ` in ${duration(next.delay_ms)}` : "";
+        const then = next ? ` Next: ${next.model}${pause}.` : "";
+        // Most details begin with the model's name.
+        const said = error.detail.startsWith(`${model}: `) ? error.detail : `${model}: ${error.detail}`;
+        return make("li", {}, `${said}${then} `, make("span", { class: "mono" }, error.code));
       }),
       ...run.tools.map((/** @type {any} */ tool) =>
         make("li", { class: "mono" }, `${tool.name}(${JSON.stringify(tool.arguments)})`),

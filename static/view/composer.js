@@ -6,6 +6,7 @@
 import { readCache, writeCache } from "./cachefields.js";
 import { byId, make } from "./element.js";
 import { EXAMPLES } from "./examples.js";
+import { FaultMenu } from "./faultmenu.js";
 import { FormError } from "./formerror.js";
 import { optionFields } from "./options.js";
 import { RECIPES } from "./recipes.js";
@@ -17,6 +18,7 @@ export class Composer {
   #pane = byId("composer-fold").closest(".composer-pane");
   #model = byId("model");
   #complaint = byId("composer-complaint");
+  #faults = new FaultMenu(() => this.#modelChosen());
   #recipe = RECIPES[0];
   /** @type {RecipeForm|null} */ #fields = null;
   /** @type {Catalog|null} */ #catalog = null;
@@ -60,10 +62,11 @@ export class Composer {
       make("optgroup", { label: "Aliases" }, ...tiers.map((name) => option(name, `${name} (${aliases[name]})`))),
       make("optgroup", { label: "Models" }, ...models.map(({ id }) => option(id, id))),
     );
+    this.#faults.fill(catalog.mocks, catalog.faults);
     const known = new Set(catalog.templates.map((template) => template.name));
     for (const example of EXAMPLES) {
       if (example.input.template && !known.has(example.input.template)) continue;
-      const use = () => this.write(example.recipe, { model: this.#model.value, ...example.input });
+      const use = () => this.#fillIn(example.recipe, example.input);
       byId("examples").append(make("button", { type: "button", class: "small", onclick: use }, example.title));
     }
     byId("examples").hidden = false;
@@ -73,10 +76,16 @@ export class Composer {
 
   /** Put a request back into the form. @param {string} recipe @param {Record<string, any>} input */
   write(recipe, input) {
+    this.#faults.write(input);
+    this.#model.value = this.#faults.active ? "" : (input.model ?? "");
+    this.#modelChosen();
+    this.#fillIn(recipe, input);
+  }
+
+  /** All but the model. @param {string} recipe @param {Record<string, any>} input */
+  #fillIn(recipe, input) {
     this.#recipeChosen(recipe);
     this.#fields?.write(input);
-    this.#model.value = input.model ?? "";
-    this.#modelChosen();
     for (const option of this.#options) option.write(input.options?.[option.name]);
     writeCache(input.cache);
     byId("on-disconnect").value = input.on_disconnect ?? "";
@@ -110,8 +119,8 @@ export class Composer {
 
   /** What is set of the fields that all recipes share. */
   #common() {
-    /** @type {Record<string, any>} */ const common = {};
-    if (this.#model.value) common.model = this.#model.value;
+    /** @type {Record<string, any>} */ const common = this.#faults.read();
+    if (!this.#faults.active && this.#model.value) common.model = this.#model.value;
     /** @type {Record<string, unknown>} */ const options = {};
     for (const { name, read, element } of this.#options) {
       try {
@@ -149,6 +158,7 @@ export class Composer {
   }
 
   #modelChosen() {
+    this.#model.disabled = this.#faults.active;
     const model = this.#chosenModel();
     const before = new Map(this.#options.map((option) => [option.name, option]));
     this.#options = model ? optionFields(model.options) : [];
@@ -159,6 +169,7 @@ export class Composer {
 
   /** @returns {Model|undefined} */
   #chosenModel() {
+    if (this.#faults.active) return undefined;
     const { models = [], aliases = {} } = this.#catalog ?? {};
     const name = this.#model.value || aliases.default;
     return models.find(({ id }) => id === (aliases[name] ?? name));

@@ -2,6 +2,8 @@
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const TENTH = new Intl.NumberFormat("en", { maximumFractionDigits: 1, minimumFractionDigits: 1 });
+const HUNDREDTH = new Intl.NumberFormat("en", { maximumFractionDigits: 2, minimumFractionDigits: 2 });
+const CENTS = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 
 /** @type {[string, number][]} */
 const UNITS = [["d", 86_400], ["h", 3_600], ["min", 60]];
@@ -44,6 +46,11 @@ export function size(bytes) {
   if (bytes < 1_000) return `${WHOLE.format(bytes)} B`;
   const [unit, least] = bytes < 1_000_000 ? ["kB", 1_000] : ["MB", 1_000_000];
   return `${TENTH.format(bytes / least)} ${unit}`;
+}
+
+/** An amount of an unnamed currency; small ones are not rounded to nothing. @param {number} amount */
+export function money(amount) {
+  return (amount < 1 ? CENTS : HUNDREDTH).format(amount);
 }
 
 /** @param {number|null|undefined} part 0 to 1. */

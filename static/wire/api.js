@@ -19,7 +19,9 @@ export async function request(path, init) {
 /** @returns {Promise<Catalog>} the models and templates there are. */
 export async function catalog() {
   const [models, templates] = await Promise.all([request("/v1/models"), request("/v1/templates")]);
-  return { models: models.data, aliases: models.aliases, templates: templates.templates };
+  const { data, aliases, mocks } = models;
+  const faults = mocks.length ? await request("/static/faults.json") : [];
+  return { models: data, aliases, mocks, faults, templates: templates.templates };
 }
 
 /** @param {string} run @returns {Promise<any>} what the service knows of the run. */

@@ -312,6 +312,23 @@ async def test_entries_are_listed_read_and_deleted(client: Client, model: Script
     assert (status, problem["code"]) == (404, "unknown_entry")
 
 
+async def test_a_list_is_paged_to_any_depth(client: Client) -> None:
+    """Behind the first thousand entries come the others, and behind the last one none."""
+    for batch in range(5):
+        asked = [{"input": {"prompt": f"{batch}-{number}"}} for number in range(256)]
+        await client.send("POST", "/v1/batch", {"requests": asked})
+    keys = []
+    for skip in (0, 1000):
+        _, page = await client.send("GET", f"/v1/cache?limit=1000&skip={skip}")
+        keys += [entry["key"] for entry in page["entries"]]
+    _, beyond = await client.send("GET", "/v1/cache?skip=100000000")
+    too_far, _ = await client.send("GET", "/v1/cache?skip=100000001")
+
+    assert len({*keys}) == len(keys) == page["total"] >= 5 * 256
+    assert beyond["entries"] == []
+    assert too_far == 400
+
+
 async def test_an_entry_is_computed_anew(client: Client, model: ScriptedModel) -> None:
     """`refresh` of an entry asks the model what it was asked, and replaces the answer."""
     model.respond = lambda _call: Script(chunks=(f"answer {len(model.calls)}",))

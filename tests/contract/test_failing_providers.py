@@ -8,7 +8,7 @@ import pytest
 
 from llm_stream.config import LocalSection, ModelsSection, ProviderSection, Settings
 from llm_stream.config.resilience import RetriesSection
-from llm_stream.testing.mockproviders import MockProviders, mock_providers
+from llm_stream.testing.mockproviders import MockProviders
 from llm_stream.testing.service import RunningService, running_service
 
 WIRES = ("chat", "responses", "anthropic", "gemini")
@@ -18,13 +18,6 @@ AGAIN = ("429", "500", "503", "529", "408", "409", "drop", "cuthead-20")
 
 FINAL = {"400": "upstream_rejected", "401": "upstream_rejected", "404": "upstream_rejected"}
 """Refusals: the same model would say it again."""
-
-
-@pytest.fixture
-async def mocks() -> AsyncIterator[MockProviders]:
-    """All providers, on this machine."""
-    async with mock_providers() as mocks:
-        yield mocks
 
 
 @pytest.fixture

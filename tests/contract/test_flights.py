@@ -10,8 +10,8 @@ from llm_stream.testing import Fault, Script, ScriptedModel
 
 from ..conftest import StartService
 from ..redisserver import RedisServer
-from ..standin import KEYS, OTHER, other_replica, until
-from ..wire import reached, start_async
+from ..standin import KEYS, OTHER, other_replica
+from ..wire import ended, reached, shared, start_async, until
 
 STALL = Script(fault=Fault(at=1, stall=True))
 
@@ -34,7 +34,8 @@ async def give_away(http: aiohttp.ClientSession, service: Any, server: RedisServ
     """Make another replica the holder of the lease on the call `x`; nothing is in the cache."""
     run, _ = await start_async(http, service.url, prompt="x")
     held = service.parts.registry.find(run)
-    await until(lambda: held.done and not service.parts.replicas.mirror.behind)
+    await ended(held)
+    await shared(service)
     async with http.post(f"{service.url}/v1/cache/invalidate", json={"all": True}) as response:
         assert response.status == 200
     with redis.Redis(port=server.port) as client:
@@ -53,7 +54,7 @@ async def test_a_bypass_frees_no_lease(
     async with http.post(f"{ours.url}/v1/generate", json=bypass) as response:
         assert response.status == 200
         await response.read()
-    await until(lambda: ours.parts.replicas.mirror.behind == 0)
+    await shared(ours)
 
     joined, _ = await start_async(http, theirs.url, prompt="x")
 
@@ -66,8 +67,8 @@ async def test_an_end_frees_the_lease(
 ) -> None:
     """Nothing stays of a call that has ended."""
     run, _ = await start_async(http, pair[0].url, prompt="x")
-    held = pair[0].parts.registry.find(run)
-    await until(lambda: held.done and not pair[0].parts.replicas.mirror.behind)
+    await ended(pair[0].parts.registry.find(run))
+    await shared(pair[0])
 
     assert leases(redis_server) == []
 
@@ -101,11 +102,12 @@ async def test_a_holder_that_says_nothing_is_asked_once(
         inbox.subscribe(KEYS.inbox(OTHER))
         async with http.post(f"{pair[0].url}/v1/generate", json={"prompt": "x"}) as response:
             assert response.status == 200
-        await until(lambda: not leases(redis_server))
+        await shared(pair[0])
         said = []
         while message := inbox.get_message(timeout=0.1):
             said.append(str(message["data"]))
 
+    assert leases(redis_server) == []
     assert len(model.calls) == 2
     assert sum('"do":"join"' in text for text in said) == 1
     assert sum('"do":"forget"' in text for text in said) == 1

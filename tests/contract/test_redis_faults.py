@@ -15,7 +15,7 @@ from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
 from ..redisserver import RedisServer
-from ..wire import SSE, WsClient, follow, reached, sse_events, start_async
+from ..wire import SSE, WsClient, follow, reached, shared, sse_events, start_async, until
 
 CHUNKS = 150
 
@@ -49,14 +49,6 @@ async def held(server: RedisServer, start_service: StartService) -> Any:
     return [await start_service(model, redis={"url": server.url}) for _ in range(2)], model
 
 
-async def shared(service: RunningService) -> None:
-    """Wait until Redis has all that the service's runs have said."""
-    replicas = service.parts.replicas
-    assert replicas is not None
-    while replicas.mirror.behind or not replicas.durable:
-        await asyncio.sleep(0.01)  # another process' doing is not an event here
-
-
 async def begin(http: aiohttp.ClientSession, service: RunningService) -> str:
     """A run whose model waits after 50 words, all of them in Redis."""
     run, _ = await start_async(
@@ -82,9 +74,7 @@ async def test_redis_is_killed_and_comes_back(
     (ours, theirs), model = held
     run = await begin(http, ours)
     there = asyncio.create_task(follow(http, theirs.url, run))
-    await asyncio.sleep(0)
-    while not theirs.parts.replicas.tail.runs:
-        await asyncio.sleep(0.01)
+    await until(lambda: theirs.parts.replicas.tail.runs)
     server.kill()
     model.go.set()
 
@@ -153,8 +143,8 @@ async def test_redis_takes_no_writes(
         model.go.set()
         here = await follow(http, ours.url, run)
         assert len(here) == CHUNKS + 3
-        while (await health(http, ours))["durable"]:
-            await asyncio.sleep(0.01)
+        await ours.parts.replicas.mirror.catch_up()
+        assert (await health(http, ours))["durable"] is False
     await shared(ours)
 
     assert await follow(http, theirs.url, run) == here

@@ -10,8 +10,8 @@ from llm_stream.testing import Fault, Script, ScriptedModel
 
 from ..conftest import StartService
 from ..redisserver import RedisServer
-from ..standin import KEYS, OTHER, RUN, of_another, other_replica, until
-from ..wire import WsClient, reached, start_async
+from ..standin import KEYS, OTHER, RUN, of_another, other_replica
+from ..wire import WsClient, reached, shared, start_async
 
 
 async def cancel(http: aiohttp.ClientSession, url: str, run: str) -> tuple[int, Any]:
@@ -50,13 +50,14 @@ async def test_a_cancel_is_told_to_who_works_on_the_run_now(
     await reached(held, 2)
     sharing = service.parts.replicas
     assert sharing is not None
-    await until(lambda: not sharing.mirror.behind)
+    await shared(service)
     again = Event(2, 1, run, 5, {"type": "run.restarted", "reason": "owner_lost"})
     with redis.Redis(port=redis_server.port) as client:
         client.xadd(KEYS.log(run), {"t": again.type, "d": again.data}, id=again.position)
         client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2})
     sharing.mirror.check([held])
-    await until(lambda: held.log.cursor == again.position)
+    await reached(held, 3)
+    assert held.log.cursor == again.position
 
     says = {"state": "cancelled", "shared": False}
     async with other_replica(redis_server, release=says) as heard:

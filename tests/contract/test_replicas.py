@@ -1,6 +1,7 @@
 """Two replicas and a Redis: whatever runs on one is read, resumed and ended on the other."""
 
 import asyncio
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from ..conftest import StartService
 from ..redisserver import RedisServer, free_port
 from ..standin import RUN, of_another, other_replica
-from ..wire import SSE, WsClient, ended, follow, reached, sse_events, start_async
+from ..wire import SSE, WsClient, ended, follow, in_pieces, reached, sse_events, start_async, until
 
 
 @pytest.fixture
@@ -63,22 +64,8 @@ async def test_a_reader_changes_replicas_in_mid_stream(
     """Cut after every few events and resumed on the other replica, the pieces join to the whole."""
     model.scripts = [Script(chunks=words(150), delay_seconds=0.001)]
     run, _ = await start_async(http, pair[0].url, prompt="x", on_disconnect="continue")
-    pieces, after, drops = [], "0", 0
-    while True:
-        async with http.get(
-            f"{pair[drops % 2].url}/v1/runs/{run}/events?after={after}", headers=SSE
-        ) as response:
-            if response.status == 204:
-                break
-            budget = 11
-            async for event in sse_events(response):
-                pieces.append(event.data)
-                after = event.id or after
-                budget -= 1
-                if not budget:
-                    response.close()
-                    drops += 1
-                    break
+    urls = cycle(service.url for service in pair)
+    pieces, drops = await in_pieces(http, urls, run, 11)
 
     assert drops > 10
     assert pieces == [event.data for event in await follow(http, pair[0].url, run)]
@@ -253,11 +240,9 @@ async def test_leaving_on_the_other_replica_abandons_the_run(
         held = ours.parts.registry.find(run)
         held.interest.patience_seconds = 0.0
         async with http.get(f"{theirs.url}/v1/runs/{run}/events", headers=SSE) as there:
-            while held.readers < 2:
-                await asyncio.sleep(0.01)  # the other replica's word is under way
+            await until(lambda: held.readers == 2)
             here.close()
-            while held.readers > 1:
-                await asyncio.sleep(0.01)
+            await until(lambda: held.readers == 1)
             assert not held.ending
             there.close()
         await ended(held)
@@ -346,8 +331,7 @@ async def test_it_works_on_a_cluster(
     try:
         with redis.Redis(port=server.port) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
-                await asyncio.sleep(0.01)  # another process' doing is not an event here
+        server.says("Cluster state changed: ok")
         ours, theirs = [await start_service(redis={"url": server.url}) for _ in range(2)]
         model.scripts = [Script(chunks=words(100), delay_seconds=0.002)]
         run, _ = await start_async(http, ours.url, prompt="x")

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from itertools import repeat
 from typing import Any
 
 import aiohttp
@@ -11,7 +12,18 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
-from ..wire import SSE, WsClient, ended, follow, reached, speaking, sse_events, start_async, turns
+from ..wire import (
+    SSE,
+    WsClient,
+    ended,
+    follow,
+    in_pieces,
+    reached,
+    speaking,
+    sse_events,
+    start_async,
+    turns,
+)
 
 
 async def test_resuming_at_every_cursor_of_a_run(
@@ -40,22 +52,8 @@ async def test_a_dropped_stream_goes_on_without_a_hole(
     """Cut after every few events of a live run and resumed, the pieces join to the whole."""
     model.scripts = [Script(chunks=words(100), delay_seconds=0.001)]
     run, _ = await start_async(http, service.url, prompt="x", on_disconnect="continue")
-    pieces, after, drops = [], "0", 0
-    while True:
-        async with http.get(
-            f"{service.url}/v1/runs/{run}/events?after={after}", headers=SSE
-        ) as response:
-            if response.status == 204:
-                break
-            budget = 7
-            async for event in sse_events(response):
-                pieces.append(event.data)
-                after = event.id or after
-                budget -= 1
-                if not budget:
-                    response.close()
-                    drops += 1
-                    break
+    urls = repeat(service.url)
+    pieces, drops = await in_pieces(http, urls, run, 7)
 
     assert drops > 10
     assert pieces == [event.data for event in await follow(http, service.url, run)]

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import llm
 import pytest
 
+from llm_stream.engine.fold import Fold
 from llm_stream.errors import UpstreamRejected
-from llm_stream.history.turns import Finished
+from llm_stream.history.turns import Finished, response_of
 from llm_stream.testing import Fault, Script, ScriptedModel
 from llm_stream.testing.service import RunningService
 
@@ -214,3 +216,13 @@ async def test_all_that_waits_counts() -> None:
 
     assert large > small + 100_000
     assert batch > small
+
+
+async def test_a_logged_answer_is_read_and_not_continued() -> None:
+    """Its text is there without a model; who goes on from it is told to ask the model itself."""
+    spec, run = await ended("q", "a")
+    response = response_of(Finished(spec, run, None, 0.0), Fold(run.events()))
+
+    assert response.text() == "a"
+    with pytest.raises(llm.ModelError, match="Ask the model itself"):
+        response.reply("more").text()

@@ -46,6 +46,13 @@ async def until(model: LocalModel, *, running: int, waiting: int = 0) -> None:
         await asyncio.sleep(0)
 
 
+async def reading(model: LocalModel) -> asyncio.Task[Any]:
+    """Somebody who has asked and whose answer is being made."""
+    reader = asyncio.create_task(ask(model))
+    await until(model, running=1)
+    return reader
+
+
 # -- the real model ----------------------------------------------------------
 
 
@@ -276,8 +283,7 @@ async def test_cancelling_before_the_first_chunk_ends_at_the_next(
     scripted: LocalModel, server: ScriptedServer
 ) -> None:
     """The reader returns when llama.cpp has let go, and gets nothing of what it still said."""
-    reader = asyncio.create_task(ask(scripted))
-    await until(scripted, running=1)
+    reader = await reading(scripted)
     reader.cancel()
     await asyncio.sleep(0)
     assert not reader.done()
@@ -293,8 +299,7 @@ async def test_a_second_cancellation_does_not_wait(
     scripted: LocalModel, server: ScriptedServer
 ) -> None:
     """Who is cancelled while leaving leaves the thread to itself."""
-    reader = asyncio.create_task(ask(scripted))
-    await until(scripted, running=1)
+    reader = await reading(scripted)
     reader.cancel()
     await asyncio.sleep(0)
     reader.cancel()
@@ -321,8 +326,7 @@ async def test_a_prompt_that_waits_can_be_cancelled(
     scripted: LocalModel, server: ScriptedServer
 ) -> None:
     """It is gone at once and never reaches llama.cpp."""
-    first = asyncio.create_task(ask(scripted))
-    await until(scripted, running=1)
+    first = await reading(scripted)
     waiting = asyncio.create_task(ask(scripted))
     await until(scripted, running=1, waiting=1)
 
@@ -340,8 +344,7 @@ async def test_closing_the_model_fails_its_answers(
 ) -> None:
     """Readers under way get `model_unavailable`, not a text that looks whole; so do later ones."""
     server.chunks = repeat(COMPLETE[0])
-    reader = asyncio.create_task(ask(scripted))
-    await until(scripted, running=1)
+    reader = await reading(scripted)
 
     closed = asyncio.create_task(scripted.close())
     while not closed.done():

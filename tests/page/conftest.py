@@ -94,6 +94,11 @@ class Shown:
             self.page.locator(".card").filter(has=self.page.get_by_text(title, exact=True)).first
         )
 
+    @property
+    def cards(self) -> Locator:
+        """All cards, newest first."""
+        return self.page.locator(".card")
+
     def status(self, name: str) -> Locator:
         """A figure of the status bar."""
         return self.page.locator(f"#{name}")

@@ -1,6 +1,7 @@
 """The cache on the page: replays that say so, the hit rate, and the panel of entries."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -8,9 +9,9 @@ import pytest
 from playwright.async_api import Locator, expect
 
 from llm_stream.testing import Fault, Script, ScriptedModel
-from llm_stream.testing.service import RunningService
+from llm_stream.testing.service import RunningService, running_service
 
-from ..conftest import StartService
+from ..conftest import StartService, settings
 from ..redisserver import RedisServer
 from .conftest import ARTIFACTS, SCRIPT, TEXT, HeldModel, OpenPage, Shown, in_one_loop
 from .test_look import FAINT, Scheme, overflow
@@ -69,6 +70,42 @@ async def test_a_hit_is_replayed_and_says_so(tab: Shown, held: HeldModel) -> Non
     await expect(card.element.locator(".replayed")).to_be_visible()
     await expect(card.element.locator(".numbers div:visible")).to_have_text(
         ["saved90 tokens", "total0 ms, from the cache"]
+    )
+    assert len(held.calls) == 1
+
+
+async def test_a_card_replays_its_answer(tab: Shown, held: HeldModel) -> None:
+    """Replay says the kept answer again, marked, and calls no model; Run again calls it."""
+    held.free()
+    card = await tab.run(PROMPT)
+    await card.ends("completed")
+    await card.act("replay")
+    replay = tab.cards.first
+    await expect(replay.locator(".replayed")).to_be_visible()
+    await expect(replay).to_have_attribute("data-state", "completed")
+    await expect(replay.locator(".answer")).to_have_js_property("textContent", TEXT)
+    assert len(held.calls) == 1
+
+    await replay.locator("[data-act=again]").click()
+    await expect(tab.cards.first.locator(".chips")).to_contain_text("cache bypassed")
+    await expect(tab.cards.first).to_have_attribute("data-state", "completed")
+    await expect(tab.cards.first.locator("[data-act=replay]")).to_be_hidden()
+    assert len(held.calls) == 2
+
+
+async def test_what_is_no_longer_kept_is_not_replayed(tab: Shown, held: HeldModel) -> None:
+    """Once the entry is dropped, a replay is not started, says why, and calls no model."""
+    held.free()
+    card = await tab.run(PROMPT)
+    await card.ends("completed")
+    panel = await open_panel(tab)
+    await panel.get_by_role("button", name=f"Drop: {PROMPT}").click()
+    await expect(panel.locator("#cache-told")).to_contain_text("Dropped")
+    await tab.page.keyboard.press("Escape")
+    await card.act("replay")
+
+    await expect(tab.cards.first.locator(".ending")).to_contain_text(
+        "Not started. Not in the cache. There is no answer to this request in the cache."
     )
     assert len(held.calls) == 1
 
@@ -272,6 +309,45 @@ async def test_more_entries_come_when_asked_for(tab: Shown, ask: Ask) -> None:
     await expect(panel.locator(".entry")).to_have_count(53)
     await expect(panel.locator(".entry-title").last).to_have_text("Question 0?")
     await expect(panel.locator("#cache-more")).to_be_hidden()
+
+
+async def test_the_last_of_many_entries_is_reached(
+    tab: Shown, ask: Ask, http: aiohttp.ClientSession
+) -> None:
+    """More goes on behind a thousand entries, with more at each press, to the very last."""
+    for batch in range(5):
+        asked = [{"input": {"prompt": f"Question {batch}-{number}?"}} for number in range(256)]
+        async with http.post(f"{ask.url}/v1/batch", json={"requests": asked}) as response:
+            await response.read()
+    panel = await open_panel(tab)
+    shown = panel.locator(".entry")
+    for count in (50, 100, 200, 400, 800):
+        await expect(shown).to_have_count(count)
+        await panel.locator("#cache-more").click()
+
+    await expect(panel.locator("#cache-more")).to_be_hidden()
+    await expect(panel.locator("#cache-numbers")).to_contain_text(f"entries{await shown.count():,}")
+    assert await shown.count() >= 5 * 256
+    await shown.last.scroll_into_view_if_needed()
+    await expect(shown.last).to_be_in_viewport()
+
+
+async def test_money_and_restored_answers_are_told(
+    open_page: OpenPage, start_service: StartService, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """With prices the panel says what hits did not cost; after a restart, what history had."""
+    history = {"enabled": True, "path": str(tmp_path / "logs.db")}
+    price = {"input_per_million": 1_000, "output_per_million": 4_000}
+    sections: dict[str, Any] = {"history": history, "cache": {"prices": {"priced": price}}}
+    model = ScriptedModel("priced", Script(usage=(1_000, 500)))
+    async with running_service(settings(**sections), [ScriptedModel("scripted"), model]) as before:
+        await Ask(http, before)("One?", model="priced")
+    service = await start_service(model, **sections)
+    await Ask(http, service)("One?", model="priced")
+    panel = await open_panel(await open_page(service))
+
+    for figure in ("saved1,500 tokens", "cost saved3.00", "restored1"):
+        await expect(panel.locator("#cache-numbers div").filter(has_text=figure)).to_be_visible()
 
 
 async def test_the_panel_is_used_by_keyboard(tab: Shown, ask: Ask) -> None:

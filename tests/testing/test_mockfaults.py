@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 
 import pytest
@@ -13,13 +12,6 @@ from llm_stream.testing.mockproviders import MockProviders
 from .rawhttp import Arrived, chat_request, connect, exchange, post
 
 KEY = {"authorization": "Bearer sk-abcdefgijkl"}
-
-
-@pytest.fixture
-async def mocks() -> AsyncIterator[MockProviders]:
-    """Mock providers without scripts."""
-    async with mock_providers() as running:
-        yield running
 
 
 async def ask(model: str, fault: MockFault | None = None) -> Arrived:

@@ -1,12 +1,10 @@
 """Google's mocked wires: Gemini in both of its streamed forms, and PaLM."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from llm_stream.testing import mock_providers
 from llm_stream.testing.mockproviders import MockProviders
 
 from .rawhttp import Arrived, exchange, post
@@ -14,13 +12,6 @@ from .rawhttp import Arrived, exchange, post
 CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
 KEY = {"x-goog-api-key": "AIza-abcdefgijkl"}
 STREAM = "/gemini/v1beta/models/{}:streamGenerateContent"
-
-
-@pytest.fixture
-async def mocks() -> AsyncIterator[MockProviders]:
-    """Mock providers without scripts."""
-    async with mock_providers() as running:
-        yield running
 
 
 async def ask(mocks: MockProviders, path: str, body: dict[str, Any] | None = None) -> Arrived:

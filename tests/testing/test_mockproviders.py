@@ -1,7 +1,6 @@
 """The mock providers: what they record, and how each fault looks on the wire."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -9,13 +8,6 @@ from llm_stream.testing import MockFault, mock_providers
 from llm_stream.testing.mockproviders import MockProviders
 
 from .rawhttp import chat_request, connect, exchange
-
-
-@pytest.fixture
-async def mocks() -> AsyncIterator[MockProviders]:
-    """Mock providers without scripts."""
-    async with mock_providers() as running:
-        yield running
 
 
 async def test_equal_requests_get_equal_bytes(mocks: MockProviders) -> None:

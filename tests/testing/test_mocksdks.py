@@ -7,7 +7,6 @@ import anthropic
 import openai
 import pytest
 
-from llm_stream.testing import mock_providers
 from llm_stream.testing.mockproviders import MockProviders
 
 from .rawhttp import HELLO
@@ -20,13 +19,6 @@ SCHEMA = {
     "additionalProperties": False,
 }
 ARGUMENTS = '{"city":"value","days":3}'
-
-
-@pytest.fixture
-async def mocks() -> AsyncIterator[MockProviders]:
-    """Mock providers without scripts."""
-    async with mock_providers() as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ class Crew:
 
     Args:
         parts: what each does, by its name.
-        pause_seconds: before the first restart, and how long a task has to last to be well again.
+        pause_seconds: before the first restart, how long a task has to last to be well again, and
+            how long one that is dismissed has before it is told again.
 
     Attributes:
         down: names of those that have failed and have not lasted since.
@@ -40,10 +41,16 @@ class Crew:
         ]
 
     async def dismiss(self) -> None:
-        """End all of them."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """End all of them.
+
+        One cancel is not enough: the client of Redis sends through `asyncio.wait_for`, which in
+        Python 3.11 loses a cancel that comes in the turn in which the sending ends.
+        """
+        left = {*self._tasks}
+        while left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=self._pause_seconds)
 
     async def _keep(self, name: str, work: Work) -> None:
         loop = asyncio.get_running_loop()

@@ -46,6 +46,7 @@ class RedisLink:
         broken: whether the last call has failed; then most calls fail at once.
         failures: calls that have failed.
         on_call: told of the seconds each call took; must not raise.
+        on_listening: told each time that Redis has begun to pass messages on; must not raise.
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -68,6 +69,7 @@ class RedisLink:
         self.broken = False
         self.failures = 0
         self.on_call: Callable[[float], None] = lambda _seconds: None
+        self.on_listening: Callable[[], None] = lambda: None
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one go; the replies, in their order.
@@ -149,13 +151,17 @@ class RedisLink:
         A lost connection is replaced; what was said meanwhile is not heard.
         """
         while True:
-            async with self._listener.pubsub(ignore_subscribe_messages=True) as pubsub:
+            async with self._listener.pubsub() as pubsub:
                 try:
                     await pubsub.subscribe(channel)
                     while True:
                         message = await pubsub.get_message(timeout=LISTEN_SECONDS)
-                        if message is not None:
+                        if message is None:
+                            continue
+                        if message["type"] == "message":
                             yield message["data"]
+                        else:
+                            self.on_listening()
                 except (RedisError, OSError) as error:
                     log.info("redis.listener_lost: %s", error or type(error).__name__)
             await asyncio.sleep(BREAK_SECONDS)

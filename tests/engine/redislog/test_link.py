@@ -81,23 +81,23 @@ async def test_a_listener_outlives_its_connection(redis_server: RedisServer, kin
     redis_server.kill()
     redis_server.start("--unixsocket", str(path))
     link = RedisLink(redis_server.url if kind == "tcp" else f"unix://{path}")
-    heard: list[bytes] = []
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    listens = asyncio.Event()
+    link.on_listening = listens.set
 
     async def listen() -> None:
         async for message in link.messages("inbox"):
-            heard.append(message)
-
-    async def say(what: str) -> None:
-        while what.encode() not in heard:
-            await link.send([("PUBLISH", "inbox", what)])
-            await asyncio.sleep(0.01)  # another process' doing is not an event here
+            heard.put_nowait(message)
 
     task = asyncio.create_task(listen())
-    await say("one")
-    await link.send([("CLIENT", "KILL", "TYPE", "pubsub")])
-    await say("two")
+    for word in (b"one", b"two"):
+        await listens.wait()
+        await link.send([("PUBLISH", "inbox", word)])
+        assert await heard.get() == word
+        listens.clear()
+        await link.send([("CLIENT", "KILL", "TYPE", "pubsub")])
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await link.close()
 
-    assert {*heard} == {b"one", b"two"}
+    assert heard.empty()

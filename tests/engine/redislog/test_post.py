@@ -10,7 +10,8 @@ from llm_stream.engine.redislog.post import SILENT_SECONDS, Post
 from llm_stream.engine.redislog.records import Keys
 
 from ...redisserver import RedisServer
-from ...standin import OTHER, other_replica, until
+from ...standin import OTHER, other_replica
+from ...wire import until
 from ..conftest import Clock
 
 KEYS = Keys("llm-stream")
@@ -21,10 +22,10 @@ async def post(redis_server: RedisServer, clock: Clock) -> Any:
     """The post of a replica, by the test's clock."""
     link = RedisLink(redis_server.url)
     post = Post(link, KEYS, "r_1", clock)
+    listens = asyncio.Event()
+    link.on_listening = listens.set
     tasks = [asyncio.create_task(post.deliver()), asyncio.create_task(post.listen())]
-    (subscribed,) = await link.ask([("PUBLISH", KEYS.inbox("r_1"), b'{"do":"answer"}')])
-    while not subscribed:
-        (subscribed,) = await link.ask([("PUBLISH", KEYS.inbox("r_1"), b'{"do":"answer"}')])
+    await listens.wait()
     yield post
     for task in tasks:
         task.cancel()
