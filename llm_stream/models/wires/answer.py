@@ -51,10 +51,12 @@ class Answer:
         """What an answer in one piece says; raises as `take`."""
         raise NotImplementedError
 
-    def tool_called(self, call_id: str, name: str) -> StreamEvent:
-        """A call of a tool begins."""
+    def tool_called(self, call_id: str, name: str, kept: Any = None) -> StreamEvent:
+        """A call of a tool begins; `kept` is sent back with it, see `turns.kept_for`."""
         self.calls[call_id] = [name]
-        return StreamEvent(type="tool_call_name", chunk=name, tool_call_id=call_id)
+        return StreamEvent(
+            type="tool_call_name", chunk=name, tool_call_id=call_id, provider_metadata=kept
+        )
 
     def tool_arguments(self, call_id: str, piece: str) -> StreamEvent:
         """A piece of the JSON of a call's arguments."""

@@ -22,6 +22,7 @@ from llm_stream.models.wires.turns import (
     Turn,
     base64_of,
     function_tools,
+    kept_for,
     split,
     turns_of,
     type_of,
@@ -79,8 +80,10 @@ class GeminiAnswer(Answer):
             call_id = call.get("id") or f"call_{self._calls}"
             self._calls += 1
             arguments = orjson.dumps(call.get("args") or {}).decode()
+            signature = part.get("thoughtSignature")
+            kept = {"gemini": {"thoughtSignature": text_of(signature)}} if signature else None
             return (
-                self.tool_called(call_id, text_of(call["name"])),
+                self.tool_called(call_id, text_of(call["name"]), kept),
                 self.tool_arguments(call_id, arguments),
             )
         return NOTHING
@@ -184,7 +187,11 @@ class GeminiModel(WireModel):
             data = base64_of(each, self.model_id)
             parts.append({"inlineData": {"mimeType": TYPES.get(kind, kind), "data": data}})
         parts += [
-            {"functionCall": {"name": call.name, "args": call.arguments}} for call in turn.calls
+            {
+                "functionCall": {"name": call.name, "args": call.arguments},
+                **kept_for(call, "gemini"),
+            }
+            for call in turn.calls
         ]
         parts += [
             {"functionResponse": {"name": result.name, "response": {"output": result.output}}}

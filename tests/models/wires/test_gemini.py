@@ -156,6 +156,24 @@ async def test_tools_and_their_results(wire: MakeAdapter, provider: FakeProvider
     assert body["tools"] == [{"functionDeclarations": [declared]}]
 
 
+async def test_thought_signatures_go_back_with_the_calls(
+    wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """A call goes back with the signature it came with; newer models refuse it without."""
+    called = {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "Q2Fy"}
+    second = {"functionCall": {"name": "g", "args": {}}}
+    provider.answer(Reply(sse(parts(called, second), part("", finishReason="STOP"))))
+    model: Any = wire("gemini")._model
+    tools = [llm.Tool("f", "Adds.", SCHEMA)]
+    first = model.prompt("?", tools=tools)
+    await first.text()
+    provider.answer(Reply(GEMINI))
+
+    await model.prompt(messages=[llm.user("?"), *await first.messages()], tools=tools).text()
+
+    assert provider.last.body["contents"][1]["parts"] == [called, second]
+
+
 async def test_a_schema_that_refers_to_itself(wire: MakeAdapter, provider: FakeProvider) -> None:
     """It cannot be said to Gemini; the caller is told, and nothing is sent."""
     schema = {"$defs": {"n": {"properties": {"n": {"$ref": "#/$defs/n"}}}}, "$ref": "#/$defs/n"}
