@@ -5,7 +5,7 @@ Nothing here runs once per token.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -167,9 +167,6 @@ class _Gauges(Collector):
         self._registry = registry
         self._sockets = sockets
 
-    def describe(self) -> Iterable[Metric]:
-        return ()
-
     def collect(self) -> Iterator[Metric]:
         runs = self._registry
         yield GaugeMetricFamily("llm_stream_runs_active", "Runs under way.", runs.live)
@@ -182,9 +179,6 @@ class _Gauges(Collector):
 class _CacheFigures(Collector):
     def __init__(self, cache: AnswerCache) -> None:
         self._cache = cache
-
-    def describe(self) -> Iterable[Metric]:
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         cache = self._cache

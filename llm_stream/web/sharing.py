@@ -1,6 +1,6 @@
 """How sharing runs with other replicas goes, as Prometheus metrics."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import prometheus_client as prom
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -25,9 +25,6 @@ def watch_replicas(registry: prom.CollectorRegistry, replicas: Replicas) -> None
 class _Sharing(Collector):
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
-
-    def describe(self) -> Iterable[Metric]:
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         own, name = self._replicas, "llm_stream_"

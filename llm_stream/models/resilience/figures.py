@@ -1,6 +1,6 @@
 """How models fare, for Prometheus."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -22,10 +22,6 @@ class UpstreamFigures(Collector):
 
     def __init__(self, upstreams: Upstreams) -> None:
         self._upstreams = upstreams
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing beforehand."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """The figures now."""
