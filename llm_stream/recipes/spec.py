@@ -57,18 +57,12 @@ class CacheControl:
 class RunSpec:
     """What is to be run. Names are resolved, templates rendered, options checked.
 
-    <<<<<<< HEAD
-    `model` and `fallback_models` are ids of the catalog. `owner` is the scope in which equal
-    runs may be shared. `input` is what recipes other than generate work on, as validated JSON;
-    `sample` tells apart calls that are meant to differ though all else is equal.
-    `timeouts` are those the request asks for; the others are each model's own.
-    `on_midstream_failure` None means: as `midstream` says.
-    =======
     `model` and `fallback_models` are ids of the catalog, `model_version` is what else tells the
     model's answers from those of another one of that id (`ModelAdapter.version`). `owner` is the
     scope in which equal runs may be shared. `input` is what recipes other than generate work on,
     as validated JSON; `sample` tells apart calls that are meant to differ though all else is equal.
-    >>>>>>> main
+    `timeouts` are those the request asks for; the others are each model's own.
+    `on_midstream_failure` None means: as `midstream` says.
     `abandon_seconds` is how long the run goes on without a reader, None =
     for ever. `parent` is the run whose recipe asks for this one.
     """
