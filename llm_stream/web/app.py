@@ -61,7 +61,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     local = await asyncio.to_thread(make_local, settings)
     threads = SyncThreads(settings.models.sync_threads)
     own = [*([local] if local else []), *own_models]
-    providers = await asyncio.to_thread(make_providers, settings)
+    upstreams = Upstreams(settings.models)
+    providers = await asyncio.to_thread(make_providers, settings, upstreams.note_limits)
     catalog = await asyncio.to_thread(make_catalog, settings, threads, own, providers)
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
@@ -71,7 +72,6 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         retention_bytes=settings.runs.retention_bytes,
         observers=(metrics, RunLog()),
     )
-    upstreams = Upstreams(settings.models)
     history = make_history(settings)
     cache = make_cache(settings, metrics, history)
     replicas = make_replicas(settings, registry)

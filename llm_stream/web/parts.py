@@ -23,6 +23,7 @@ from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import weights_path
 from llm_stream.models.wires.providers import Providers
+from llm_stream.models.wires.ratelimits import NoteLimits
 from llm_stream.recipes.attempts import Attempts
 from llm_stream.recipes.batch import Batch
 from llm_stream.recipes.breakdown import Breakdown
@@ -50,9 +51,9 @@ def make_recipes(
     return {recipe.name: recipe for recipe in recipes}
 
 
-def make_providers(settings: Settings) -> Providers:
+def make_providers(settings: Settings, note_limits: NoteLimits | None = None) -> Providers:
     """The configured providers, with the keys of the environment and of llm's store."""
-    return Providers(settings.providers, Keyring(os.environ, keys_path()))
+    return Providers(settings.providers, Keyring(os.environ, keys_path()), note_limits)
 
 
 def make_catalog(

@@ -105,7 +105,7 @@ class Upstreams:
         return Admission(own, self._providers[provider])
 
     def note_limits(self, model_id: str, remaining: int, reset_seconds: float) -> None:
-        """What a provider said of a model's limit (`x-ratelimit-*`): see `Places.note`.
+        """What a provider said of a model's limit: see `Places.note`, and `wires/ratelimits`.
 
         For wires to call, in the loop, with an id of the catalog.
         """
