@@ -1,7 +1,7 @@
 """Parts of the service, made as the settings say."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from llm_stream.cache.answers import AnswerCache
@@ -100,7 +100,9 @@ def make_history(settings: Settings) -> History | None:
     )
 
 
-def make_cache(settings: Settings, metrics: Metrics, history: History | None) -> AnswerCache:
+def make_cache(
+    settings: Settings, metrics: Metrics, history: History | None, label_of: Callable[[str], str]
+) -> AnswerCache:
     """The cache as configured, the history behind it; nothing is connected before a request."""
     cache = settings.cache
     shelf: Shelf
@@ -119,6 +121,7 @@ def make_cache(settings: Settings, metrics: Metrics, history: History | None) ->
             name: Price(price.input_per_million, price.output_per_million)
             for name, price in settings.cache.prices.items()
         },
+        label_of=label_of,
         second=history,
     )
 
