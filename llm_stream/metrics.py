@@ -1,6 +1,7 @@
 """Prometheus metrics: an observer of runs, and gauges read when somebody asks.
 
-Labels are bounded: recipes, outcomes, route patterns, error codes, and ids of the catalog.
+Labels are bounded: recipes, outcomes, route patterns, error codes, and models' ids or what stands
+for those that only a request has named.
 Nothing here runs once per token.
 """
 
@@ -30,11 +31,15 @@ LATENCY_BUCKETS: Final = (
 class Metrics:
     """All metrics of one service, in a registry of their own.
 
+    Args:
+        label_of: what a model is called, by its id; of few names (`ModelCatalog.label_of`).
+
     Attributes:
         registry: what /metrics shows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, label_of: Callable[[str], str] = str) -> None:
+        self._label_of = label_of
         self.registry = prom.CollectorRegistry()
         self._finished = prom.Counter(
             "llm_stream_runs", "Runs that ended.", ["recipe", "outcome"], registry=self.registry
@@ -136,10 +141,11 @@ class Metrics:
         # Only these call models; recipes report again what their inner runs have spent.
         if recipe == "generate":
             self._chunks.inc(figures.chunks)
+            model = self._label_of(run.info.model)
             if figures.input_tokens is not None:
-                self._tokens.labels(run.info.model, "input").inc(figures.input_tokens)
+                self._tokens.labels(model, "input").inc(figures.input_tokens)
             if figures.output_tokens is not None:
-                self._tokens.labels(run.info.model, "output").inc(figures.output_tokens)
+                self._tokens.labels(model, "output").inc(figures.output_tokens)
         if run.error is not None:
             code = run.error.code if isinstance(run.error, StreamError) else InternalError.code
             self._errors.labels(code).inc()

@@ -79,6 +79,10 @@ class Keyring:
             return min(found, key=lambda key: self._resting[key.value])
         return first
 
+    def count(self, name: str, variables: Sequence[str]) -> int:
+        """How many different keys there are for a provider; arguments as of `find`."""
+        return len({key.value for key in self._candidates(name, variables)})
+
     def rest(self, value: str, seconds: float = REST_SECONDS) -> None:
         """Use other keys of the provider for a while, where there are any."""
         self._resting[value] = self._clock() + seconds

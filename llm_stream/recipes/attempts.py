@@ -44,7 +44,8 @@ class Attempts:
 
     def route(self, spec: RunSpec) -> Route:
         """The way of one run: its model, then its fallbacks."""
-        return self._upstreams.route((spec.model, *spec.fallback_models))
+        models = (spec.model, *spec.fallback_models)
+        return self._upstreams.route(models, self._catalog.label_of)
 
     async def ask(
         self, spec: RunSpec, route: Route, question: Question, answer: Answer

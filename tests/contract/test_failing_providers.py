@@ -11,6 +11,8 @@ from llm_stream.config.resilience import RetriesSection
 from llm_stream.testing.mockproviders import MockProviders, mock_providers
 from llm_stream.testing.service import RunningService, running_service
 
+from ..wire import SSE, sse_events
+
 WIRES = ("chat", "responses", "anthropic", "gemini")
 
 AGAIN = ("429", "500", "503", "529", "408", "409", "drop", "cuthead-20")
@@ -41,6 +43,9 @@ async def service(
         ),
         "anthropic": ProviderSection(
             kind="anthropic", base_url=mocks.anthropic_url, api_key_env=key
+        ),
+        "twokeys": ProviderSection(
+            kind="openai", base_url=mocks.openai_url, api_key_env=("MOCK_KEY", "OTHER_KEY")
         ),
         "gemini": ProviderSection(kind="gemini", base_url=mocks.gemini_url, api_key_env=key),
     }
@@ -119,3 +124,58 @@ async def test_nobody_is_asked_twice_for_a_silence(
 
     assert answer["attempts"] == 2
     assert len(mocks.requests) == 2
+
+
+async def events_of(
+    http: aiohttp.ClientSession, service: RunningService, model: str
+) -> list[dict[str, Any]]:
+    """All events of a run that is not cached, in order."""
+    asked = {"prompt": "Say something long.", "model": model, "cache": {"mode": "bypass"}}
+    async with http.post(f"{service.url}/v1/generate", json=asked, headers=SSE) as stream:
+        return [event.payload async for event in sse_events(stream)]
+
+
+@pytest.mark.parametrize("wire", ["chat", "responses", "anthropic"])
+async def test_a_limit_in_headers_holds_calls_back(
+    wire: str, mocks: MockProviders, service: RunningService, http: Any
+) -> None:
+    """A provider that takes no further call gets none, and the run says that it waits."""
+    model = f"{wire}/mock-words-3-left-0-reset-60000"
+    first = await events_of(http, service, model)
+    asked = {"prompt": "Hi", "model": model}
+    async with http.post(f"{service.url}/v1/generate", json=asked, headers=SSE) as stream:
+        async for event in sse_events(stream):
+            if event.payload["type"] == "run.queued":
+                break
+
+    assert "run.queued" not in {event["type"] for event in first}
+    assert event.payload["position"] == 1
+    assert len(mocks.requests) == 1
+
+
+@pytest.mark.slow
+async def test_a_limit_in_headers_is_waited_for(
+    mocks: MockProviders, service: RunningService, http: Any
+) -> None:
+    """After its reset the call is made."""
+    model = "chat/mock-words-3-left-0-reset-1000"
+    await events_of(http, service, model)
+    second = await events_of(http, service, model)
+
+    assert [event["type"] for event in second[:2]] == ["run.started", "run.queued"]
+    assert second[-1]["type"] == "run.completed"
+    before, after = mocks.requests
+    assert after.received_at - before.received_at >= 1
+
+
+async def test_a_limit_of_one_key_does_not_hold_another_back(
+    mocks: MockProviders, service: RunningService, http: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several keys nobody waits for the reset of one of them."""
+    monkeypatch.setenv("OTHER_KEY", "sk-mock-other-1234567890")
+    model = "twokeys/mock-words-3-left-0-reset-20000"
+    await events_of(http, service, model)
+    second = await events_of(http, service, model)
+
+    assert "run.queued" not in {event["type"] for event in second}
+    assert second[-1]["type"] == "run.completed"

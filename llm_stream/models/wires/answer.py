@@ -1,5 +1,6 @@
 """What a provider's answer adds up to, event by event: the part all wires share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from llm_stream.errors import ContentRefused, InvalidOutput, UpstreamFailed
 NOTHING: Final[tuple[StreamEvent, ...]] = ()
 
 
-class Answer:
+class Answer(ABC):
     """Reads one answer. Each wire has its own; it knows the provider's format and nothing else.
 
     Attributes:
@@ -38,18 +39,18 @@ class Answer:
         self.calls: dict[str, list[str]] = {}
 
     def take(self, event: Any) -> Sequence[StreamEvent]:
-        """What one event of the stream says.
+        """What one event of the stream says; a whole answer, where a wire has no other events.
 
         Raises:
             StreamError: it is an error.
             LookupError, TypeError, ValueError, AttributeError: it is not in the provider's
                 format.
         """
-        raise NotImplementedError
+        return self.take_whole(event)
 
+    @abstractmethod
     def take_whole(self, body: Any) -> Sequence[StreamEvent]:
         """What an answer in one piece says; raises as `take`."""
-        raise NotImplementedError
 
     def tool_called(self, call_id: str, name: str, kept: Any = None) -> StreamEvent:
         """A call of a tool begins; `kept` is sent back with it, see `turns.kept_for`."""

@@ -51,26 +51,22 @@ class GeminiAnswer(Answer):
         super().__init__(model_id)
         self._calls = 0
 
-    def take(self, event: Any) -> Sequence[StreamEvent]:
-        """One object. Nothing but the end of the body tells that the last one has come."""
-        if event.get("error"):
-            raise error_event(event["error"], self.model_id)
+    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
+        """One object, or the only one: nothing but the body's end tells that the last has come."""
+        if body.get("error"):
+            raise error_event(body["error"], self.model_id)
         found: Sequence[StreamEvent] = NOTHING
-        if candidates := event.get("candidates"):
+        if candidates := body.get("candidates"):
             candidate = candidates[0]
             parts = (candidate.get("content") or {}).get("parts") or ()
             found = [e for part in parts for e in self._part(part)]
             if reason := candidate.get("finishReason"):
-                self._finish(event, text_of(reason))
-        elif blocked := (event.get("promptFeedback") or {}).get("blockReason"):
+                self._finish(body, text_of(reason))
+        elif blocked := (body.get("promptFeedback") or {}).get("blockReason"):
             self.refused.append(text_of(blocked))
-        if usage := event.get("usageMetadata"):
+        if usage := body.get("usageMetadata"):
             self._count(usage)
         return found
-
-    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
-        """The answer in one piece has the shape of an event."""
-        return self.take(body)
 
     def _part(self, part: dict[str, Any]) -> Sequence[StreamEvent]:
         if text := part.get("text"):

@@ -1,6 +1,7 @@
 """The `llm` model behind every wire: sends one request, reads one answer, closes what it opened."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -84,25 +85,25 @@ class WireModel(llm.AsyncKeyModel):
         """
         return explicit_key or self.endpoint.key.value()
 
+    @abstractmethod
     def path(self, *, stream: bool) -> str:
         """Where requests go, below the base URL."""
-        raise NotImplementedError
 
+    @abstractmethod
     def headers(self, key: str | None, body: dict[str, Any]) -> dict[str, str]:
         """Headers that carry the key, and what else the body makes necessary."""
-        raise NotImplementedError
 
+    @abstractmethod
     def request(self, prompt: llm.Prompt, *, stream: bool) -> dict[str, Any]:
         """The JSON body.
 
         Raises:
             UnsupportedByModel: the provider has no way to say this (caller's doing).
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, prompt: llm.Prompt) -> Answer:
         """A reader for the answer to this prompt."""
-        raise NotImplementedError
 
     async def execute(
         self,
@@ -117,6 +118,8 @@ class WireModel(llm.AsyncKeyModel):
         Raises:
             StreamError: no key, a refusal, a broken or faulty answer; see docs/providers.md.
         """
+        # llm asks every model for a stream, also one that has none (llm 0.36).
+        stream = stream and self.can_stream
         body = self.request(prompt, stream=stream)
         answer = self.answer(prompt)
         async with self._sent(key, body, stream=stream) as upstream:

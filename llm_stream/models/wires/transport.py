@@ -6,7 +6,7 @@ address it was configured for and no other.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -37,7 +37,8 @@ class Outgoing:
     """A request: `url` is a configured base and a path of ours, `headers` hold the key.
 
     Without a `body` it is a GET. `accept` is the media type the answer must have;
-    `connect_seconds` is the limit for connection and TLS together.
+    `connect_seconds` is the limit for connection and TLS together. `heard` is told the headers
+    of the answer, whatever its status.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Outgoing:
     body: bytes | None
     accept: str
     connect_seconds: float = 10.0
+    heard: Callable[[Mapping[str, str]], None] | None = None
 
 
 class Upstream:
@@ -127,6 +129,8 @@ class Transport:
             ) from error
         upstream = Upstream(response, model_id)
         try:
+            if request.heard is not None:
+                request.heard(response.headers)
             await _accept(response, request.accept, model_id)
             yield upstream
         finally:

@@ -90,6 +90,9 @@ class Dispatcher:
             reply = wire.error(Refusal(fault.status, message), call)
         else:
             reply = wire.reply(asked, answer, fault)
+        if fault.limit_left is not None:
+            limits = wire.limits(fault.limit_left, fault.limit_reset_seconds)
+            reply = replace(reply, headers={**reply.headers, **limits})
         return distorted(
             reply, fault, wire.error_chunk(asked, fault.error_status, first=fault.error_at == 0)
         )

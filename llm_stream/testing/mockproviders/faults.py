@@ -21,6 +21,9 @@ class MockFault:
     Args:
         status: answer with this status and the provider's own kind of error; 0 = 200.
         headers: sent beside, or instead of, the usual ones; an empty value takes one away.
+        limit_left: calls that the provider says it will still take, in its own headers; None = as
+            many as usual. Google's wires say no such thing.
+        limit_reset_seconds: until that is reset.
         retry_date_seconds: a `Retry-After` that is an HTTP date so many seconds from now.
         content_type: said instead of the true one.
         body: sent instead of what the provider would say.
@@ -49,6 +52,8 @@ class MockFault:
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
+    limit_left: int | None = None
+    limit_reset_seconds: float = 1.0
     retry_date_seconds: float | None = None
     content_type: str = ""
     body: str | None = None

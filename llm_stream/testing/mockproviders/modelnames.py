@@ -8,6 +8,8 @@ word asks for a good answer. Some words take a number; times are in milliseconds
 `after-5`             beside a status: `Retry-After: 5`
 `afterms-500`         `retry-after-ms: 500`
 `afterdate-5`         `Retry-After` as a date in five seconds
+`left-0`              the provider's headers say how many calls it will still take;
+                      `reset-500`: and that this holds for half a second
 `html`                a gateway's HTML page as the body
 `cut-50`              the connection ends after byte 50 of the body; `cuthead-20`: of the headers
 `rst`, `end`          the cut is a reset, or a clean end of HTTP's
@@ -75,6 +77,8 @@ NUMBERS: Final[dict[str, Change]] = {
     "after": lambda n: {"headers": {"retry-after": str(n)}},
     "afterms": lambda n: {"headers": {"retry-after-ms": str(n)}},
     "afterdate": lambda n: {"retry_date_seconds": float(n)},
+    "left": lambda n: {"limit_left": n},
+    "reset": lambda n: {"limit_reset_seconds": n / 1000},
     "cut": lambda n: {"cut_at": n},
     "cuthead": lambda n: {"cut_head_at": n},
     "stall": lambda n: {"stall_at": n},
@@ -103,7 +107,7 @@ NUMBERED: Final = {*NUMBERS, "words", "long"}
 
 KNOWN: Final = {*FLAGS, *NUMBERS, *SHAPES}
 
-OF_A_STATUS: Final = frozenset({"after", "afterms", "afterdate", "html"})
+OF_A_STATUS: Final = frozenset({"after", "afterms", "afterdate", "html", "left", "reset"})
 """Words that still belong to the `429-3` before them."""
 
 

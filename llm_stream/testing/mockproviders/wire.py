@@ -90,6 +90,10 @@ class Wire(ABC):
     def error_chunk(self, asked: Asked, status: int, *, first: bool) -> bytes:
         """How a stream tells of an error; status 0 = of the usual kind."""
 
+    def limits(self, left: int, reset_seconds: float) -> Mapping[str, str]:
+        """Headers that say how many calls are left until a reset; none where there are none."""
+        return {}
+
     @abstractmethod
     def models(self, names: Sequence[str]) -> Reply:
         """The list of models."""
