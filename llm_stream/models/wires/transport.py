@@ -13,7 +13,7 @@ from typing import Final
 
 import aiohttp
 
-from llm_stream.errors import UpstreamFailed, UpstreamRejected
+from llm_stream.errors import UpstreamFailed, UpstreamRejected, UpstreamTimedOut
 from llm_stream.models.faults import scrub
 from llm_stream.models.wires.refusals import refusal
 
@@ -37,7 +37,7 @@ class Outgoing:
     """A request: `url` is a configured base and a path of ours, `headers` hold the key.
 
     Without a `body` it is a GET. `accept` is the media type the answer must have;
-    `connect_seconds` is the limit for connection and TLS together. `heard` is told the headers
+    `connect_seconds` is the limit for name, connection and TLS together. `heard` is told the headers
     of the answer, whatever its status.
     """
 
@@ -106,6 +106,7 @@ class Transport:
             model_id: begins the details of errors.
 
         Raises:
+            UpstreamTimedOut: no connection within `connect_seconds` (the upstream's doing).
             UpstreamFailed: no connection, or an answer of another type (the upstream's doing).
             StreamError: what a status other than 200 stands for, see `refusals`.
         """
@@ -121,8 +122,14 @@ class Transport:
                 },
                 allow_redirects=False,
                 # How long an answer may take is the caller's to say, see `models/timers`.
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.connect_seconds),
+                timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_seconds),
             )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise UpstreamTimedOut(
+                f"{model_id}: no connection to the provider within connect_seconds ="
+                f" {request.connect_seconds:g}. Try again, or be more patient.",
+                field="timeouts.connect_seconds",
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamFailed(
                 f"{model_id}: no answer from the provider: {_reason(error)}"
@@ -222,8 +229,6 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, (TimeoutError, aiohttp.ServerTimeoutError)):
-        return "connecting took too long"
     if isinstance(error, aiohttp.ClientConnectorError):
         return scrub(error.strerror or error.os_error.__class__.__name__)
     return type(error).__name__
