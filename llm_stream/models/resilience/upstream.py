@@ -64,10 +64,10 @@ class Upstream:
         """Whether an error means that the model does not work, for others as well.
 
         A timer counts only if it gave the model as long as configured: a caller in a hurry
-        decides for nobody else. Nor does one who asks for more than a limit allows: a provider
-        that counts works.
+        decides for nobody else. Nor does one who asks for more than a limit allows, or a key: a
+        provider that counts, or looks at keys, works.
         """
-        if isinstance(error, RateLimited):
+        if isinstance(error, RateLimited) or error.other_key:
             return False
         if not isinstance(error, UpstreamTimedOut):
             return verdict(error) == "again"

@@ -72,11 +72,13 @@ class ProviderKey:
             )
         return None
 
-    def refused(self, value: str | None, retry_after_ms: int | None) -> None:
-        """The provider did not take it: use another one for a while, where there is one."""
-        if value is not None:
-            seconds = REST_SECONDS if retry_after_ms is None else retry_after_ms / 1000
-            self.keyring.rest(value, seconds)
+    def refused(self, value: str | None, retry_after_ms: int | None) -> bool:
+        """The provider did not take it: use another one for a while; whether there is one now."""
+        if value is None:
+            return False
+        seconds = REST_SECONDS if retry_after_ms is None else retry_after_ms / 1000
+        self.keyring.rest(value, seconds)
+        return self.keyring.awake(self.name, self.variables)
 
 
 class Endpoint:

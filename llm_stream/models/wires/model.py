@@ -14,14 +14,12 @@ from llm.parts import StreamEvent
 from llm_stream.errors import StreamError, UpstreamFailed
 from llm_stream.models.wires.answer import Answer
 from llm_stream.models.wires.endpoint import Endpoint
+from llm_stream.models.wires.refusals import blames_key
 from llm_stream.models.wires.sse import MAX_LINE_BYTES, LineTooLong, SseParser
 from llm_stream.models.wires.transport import Upstream
 
 SETTLE_SECONDS: Final = 1.0
 """How long counts or an end may follow the finish reason. An answer that has it is whole."""
-
-NOT_WITH_THIS_KEY: Final = frozenset({401, 403, 429})
-"""Statuses with which another key of the same provider may fare better."""
 
 NOT_THEIR_FORMAT: Final = (LookupError, TypeError, ValueError, AttributeError)
 """What reading an event raises that is not what its provider documents."""
@@ -151,8 +149,8 @@ class WireModel(llm.AsyncKeyModel):
             ) as upstream:
                 yield upstream
         except StreamError as error:
-            if error.status in NOT_WITH_THIS_KEY:
-                self.endpoint.key.refused(key, error.retry_after_ms)
+            if blames_key(error):
+                error.other_key = self.endpoint.key.refused(key, error.retry_after_ms)
             raise
 
     def _events(self, parser: SseParser, block: bytes) -> list[bytes]:

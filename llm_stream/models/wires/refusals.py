@@ -30,6 +30,9 @@ REQUEST_ID_HEADERS: Final = ("request-id", "x-request-id", "x-goog-request-id")
 MAY_PASS: Final = frozenset({408, 409, 425})
 """Statuses below 500 that say nothing against the request; 429 has a class of its own."""
 
+OF_A_KEY: Final = frozenset({401, 403, 429})
+"""Statuses with which another key of the same provider may fare better."""
+
 STATUS_OF: Final = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
@@ -56,6 +59,7 @@ _REFUSED: Final = re.compile(
 _NO_QUOTA: Final = re.compile(
     r"insufficient_quota|billing_hard_limit|credit balance", re.IGNORECASE
 )
+_BAD_KEY: Final = re.compile(r"API key not valid|API key expired", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
@@ -119,6 +123,13 @@ def classify(status: int, said: dict[str, Any], body: bytes, model_id: str) -> S
     error = kind(detail, retry_after_ms=_advice_in(said))
     error.status = status
     return error
+
+
+def blames_key(error: StreamError) -> bool:
+    """Whether another key of the same provider may fare better; Google says so with a 400."""
+    return error.status in OF_A_KEY or (
+        error.status == 400 and _BAD_KEY.search(error.detail) is not None
+    )
 
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:

@@ -37,8 +37,8 @@ class Outgoing:
     """A request: `url` is a configured base and a path of ours, `headers` hold the key.
 
     Without a `body` it is a GET. `accept` is the media type the answer must have;
-    `connect_seconds` is the limit for name, connection and TLS together. `heard` is told the headers
-    of the answer, whatever its status.
+    `connect_seconds` is the limit for name, connection and TLS together. `heard` is told the
+    headers of the answer, whatever its status.
     """
 
     url: str
