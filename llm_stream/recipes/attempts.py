@@ -115,7 +115,8 @@ class Attempts:
         self, spec: RunSpec, route: Route, question: Question, answer: Answer
     ) -> AsyncGenerator[Payload]:
         adapter, upstream = self._catalog.find(route.model), route.upstream
-        upstream.check()
+        provider = self._upstreams.outage(adapter.provider, adapter.address)
+        upstream.check(provider)
         call, timeouts = question(adapter), spec.timeouts.over(upstream.patience)
         keep = answer.text.append if answer.keep_text else None
         splice = answer.splice
@@ -124,7 +125,7 @@ class Attempts:
         if position := max(admission.ahead, adapter.ahead):
             yield {"type": "run.queued", "position": position}
         async with admission, adapter.turn() as turn:
-            with upstream.attempt(timeouts) as attempt:
+            with upstream.attempt(timeouts, provider) as attempt:
                 async with (
                     Watch(timeouts, adapter.id) as watch,
                     aclosing(adapter.stream(call, turn)) as chunks,

@@ -179,3 +179,18 @@ async def test_a_limit_of_one_key_does_not_hold_another_back(
 
     assert "run.queued" not in {event["type"] for event in second}
     assert second[-1]["type"] == "run.completed"
+
+
+async def test_an_outage_of_a_provider_is_noticed_across_its_models(
+    mocks: MockProviders, service: RunningService, http: Any
+) -> None:
+    """After ten failures of several models the next one is not even asked; other providers are."""
+    for number in range(4):
+        await ask(http, service, f"chat/mock-503-words-{number}")
+    asked = len(mocks.requests)
+    problem = await ask(http, service, "chat/mock-words-3")
+    answer = await ask(http, service, "anthropic/mock-words-3")
+
+    assert problem["code"] == "model_resting"
+    assert answer["attempts"] == 1
+    assert (asked, len(mocks.requests)) == (10, 11)

@@ -60,6 +60,15 @@ class UpstreamFigures(Collector):
             calls.add_metric([label, "waiting"], sum(each.places.waiting for each in same))
             breakers.add_metric([label], max(STATES[each.breaker.state] for each in same))
             budgets.add_metric([label], min(each.budget.left for each in same))
+        providers = GaugeMetricFamily(
+            "llm_stream_provider_breaker", "As llm_stream_breaker.", labels=["provider"]
+        )
+        worst: dict[str, int] = {}
+        for (provider, _), breaker in self._upstreams.outages.items():
+            worst[provider] = max(worst.get(provider, 0), STATES[breaker.state])
+        for provider, state in worst.items():
+            providers.add_metric([provider], state)
         yield calls
         yield breakers
+        yield providers
         yield budgets

@@ -34,6 +34,7 @@ class Upstreams:
     Attributes:
         attempts: calls by (label of the model, error code); "ok" for those that answered.
         mended: what became of answers that broke off in the middle.
+        outages: breakers of providers by (name, address).
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Upstreams:
         self._clock = clock
         self._known: OrderedDict[str, Upstream] = OrderedDict()
         self._providers: dict[str, Places] = {}
+        self.outages: dict[tuple[str, str], Breaker] = {}
         retries = models.retries
         self.draw = draw
         self.policy = RetryPolicy(
@@ -96,6 +98,21 @@ class Upstreams:
         if provider not in self._providers:
             self._providers[provider] = Places(limit)
         return Admission(own, self._providers[provider])
+
+    def outage(self, provider: str, address: str | None) -> Breaker | None:
+        """The breaker of all models behind one address; None where that is not known.
+
+        It opens only when several models fail: one that is down takes no others along.
+        """
+        if address is None:
+            return None
+        found = self.outages.get((provider, address))
+        if found is None:
+            limits = self._models.breaker
+            found = self.outages[provider, address] = Breaker(
+                limits.provider_failures, limits.open_seconds, self._clock, models=2
+            )
+        return found
 
     def note_limits(self, model_id: str, remaining: int, reset_seconds: float) -> None:
         """What a provider said of a model's limit: see `Places.note`, and `wires/ratelimits`.

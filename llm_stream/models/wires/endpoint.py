@@ -103,7 +103,7 @@ class Endpoint:
         self.provider = provider
         self.key = key
         self._address = address
-        self._base = address.base_url.rstrip("/")
+        self.base_url = address.base_url.rstrip("/")
         self._transport = transport
         self._note_limits = note_limits
 
@@ -140,7 +140,7 @@ class Endpoint:
     ) -> Outgoing:
         limits = [self._address.connect_seconds, connect_limit()]
         return Outgoing(
-            f"{self._base}{path}",
+            f"{self.base_url}{path}",
             {**self._address.headers, **headers},
             body,
             accept,

@@ -63,6 +63,7 @@ class WireModel(llm.AsyncKeyModel):
         self.upstream_name = upstream_name
         self.endpoint = endpoint
         self.provider = endpoint.provider
+        self.address = endpoint.base_url
         # llm's own way to vary them by model.
         self.Options = abilities.options  # type: ignore[assignment]
         self.attachment_types = set(abilities.attachment_types)
