@@ -81,6 +81,7 @@ class Dispatcher:
             call = replace(call, body=request.body)
             asked = read(wire, call)
             request.model = asked.model
+            request.draw.seed(f"{self.seed} {request.content.hex()}")
             fault, answer = self._behaviour(wire, asked)
         except Refusal as refusal:
             return self._sound(wire.error(refusal, call))

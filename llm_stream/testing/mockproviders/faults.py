@@ -38,6 +38,8 @@ class MockFault:
         header_seconds: how long the status line takes.
         first_seconds: from the headers to the first chunk.
         pace_seconds: between two chunks.
+        jitter: share of `pace_seconds` that varies, 0 to 1; drawn from the server's seed and the
+            request's body, so that an equal request is answered at an equal pace.
         malformed_at: this chunk is broken off, and the stream goes on as if it were not.
         error_at: instead of this chunk the provider tells of an error, and ends.
         error_status: of what kind that error is; 0 = the provider's usual one.
@@ -68,6 +70,7 @@ class MockFault:
     header_seconds: float = 0.0
     first_seconds: float = 0.0
     pace_seconds: float = 0.0
+    jitter: float = 0.0
     malformed_at: int | None = None
     error_at: int | None = None
     error_status: int = 0

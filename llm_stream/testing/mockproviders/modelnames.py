@@ -19,6 +19,7 @@ word asks for a good answer. Some words take a number; times are in milliseconds
 `stall-10`            nothing more before chunk 10
 `split-3`             three bytes at a time
 `headers-500`         headers after half a second; `first-500`: the first chunk; `pace-20`: each
+`jitter-50`           the pace varies by half, up and down; equal requests vary equally
 `malformed-2`         chunk 2 is broken off
 `error-2`             the provider tells of an error instead of chunk 2
 `empty`               200 and no body
@@ -86,6 +87,7 @@ NUMBERS: Final[dict[str, Change]] = {
     "headers": lambda n: {"header_seconds": n / 1000},
     "first": lambda n: {"first_seconds": n / 1000},
     "pace": lambda n: {"pace_seconds": n / 1000},
+    "jitter": lambda n: {"jitter": min(n, 100) / 100},
     "malformed": lambda n: {"malformed_at": n},
     "error": lambda n: {"error_at": n},
     "times": lambda n: {"times": n},
