@@ -3,29 +3,22 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from typing import Final, NamedTuple
 
 from llm_stream.cache.answers import AnswerCache, Lookup
 from llm_stream.cache.attempts import Attempts
 from llm_stream.cache.stored import Stored
-from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.flights import Flights
 from llm_stream.engine.gate import Gate, admit_all
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Client, DescribeError, RunInfo
+from llm_stream.engine.runinfo import Client, DescribeError
 from llm_stream.errors import Draining, NotCached, StreamError, TooManyRuns
-from llm_stream.events import Event
-from llm_stream.recipes.ask import Ask, Asking
-from llm_stream.recipes.recipe import Recipe, again
+from llm_stream.production import Production
+from llm_stream.recipes.recipe import Recipe
 from llm_stream.recipes.recorder import Recorder
-from llm_stream.recipes.spec import RunSpec, described, dump_spec
-
-BATCH_LOGS: Final = 16
-"""A batch's log holds the answers of its requests: room for as many of the longest ones."""
-
+from llm_stream.recipes.spec import RunSpec, described
 
 PACED: Final = 256
 """Replays at a pace at a time; they cost no model call, but live for long."""
@@ -59,6 +52,9 @@ class Launcher:
         describe_error: makes the problem object of `run.failed`.
         history: told of the runs that have ended.
         flights: calls under way on other replicas; None: there are none.
+
+    Attributes:
+        production: what makes its runs.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of the road
@@ -79,10 +75,18 @@ class Launcher:
         self._gate = gate
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
-        self._history = history
         self._paced = Gate(PACED, 0, "paced replays")
         self._attempts = Attempts()
         self._flights = flights
+        self.production = Production(
+            self.recipes,
+            cache,
+            self.launch,
+            max_log_bytes=max_log_bytes,
+            describe_error=describe_error,
+            history=history,
+            flights=flights,
+        )
 
     async def launch(
         self, spec: RunSpec, gates: Sequence[Gate] = (), *, claim: str = "", request: str = ""
@@ -154,49 +158,14 @@ class Launcher:
         spec = replace(spec, request=client.request)
 
         def create() -> Run:
+            info = described(spec, key, "miss" if self._cache.used_by(spec) else "bypass")
             passes = [] if spec.parent else admit_all((*gates, self._gate))
-            run = Run(
-                described(spec, key, "miss" if self._cache.used_by(spec) else "bypass"),
-                max_log_bytes=self._max_log_bytes * min(BATCH_LOGS, max(1, len(spec.children))),
-                describe_error=self._describe_error,
-                client=client,
-            )
-            if self._flights and self._flights.keep_spec and spec.parent is None:
-                self._flights.keep_spec(run.id, dump_spec(spec))
-            run.marks = found.marks
-            run.on_finished(partial(self._ended, spec))
-            run.start(self.recipes[spec.recipe].run(spec, self._ask_for(run)), passes)
-            return run
+            return self.production.begin(spec, info, client, marks=found.marks, passes=passes)
 
         run, _ = self._registry.start_or_join(key, create, client, join=False, share=share)
         if found.marks is not None and spec.cache.mode == "use":
             self._cache.missed()
         return Launch(run, joined=False)
-
-    def _ended(self, spec: RunSpec, run: Run) -> None:
-        if run.marks is not None:
-            # From the very moment of its end the answer is found in the cache.
-            self._cache.keep(spec, run, run.marks)
-        if self._history is not None:
-            self._history.record(spec, run, run.marks)
-
-    async def restart(
-        self, info: RunInfo, spec: bytes, epoch: int, earlier: Sequence[Event]
-    ) -> Run:
-        """Run again what another replica has lost, under its id and behind the events it has.
-
-        Whatever is wrong with it ends the run, never this call. It is let in also while draining.
-        """
-        log = EventLog(
-            info.id, max_bytes=self._max_log_bytes * BATCH_LOGS, epoch=epoch, earlier=earlier
-        )
-
-        def create() -> Run:
-            run = Run(info, max_log_bytes=0, describe_error=self._describe_error, log=log)
-            run.start(again(self.recipes, spec, self._ask_for(run)), [self._gate.admit_patiently()])
-            return run
-
-        return self._registry.start_or_join(info.key, create, Client(inner=True), join=False)[0]
 
     def _replay(self, wanted: Wanted, entry: Stored) -> Run:
         """A kept answer as a run: at once, or at the pace that was asked for."""
@@ -240,6 +209,3 @@ class Launcher:
         with suppress(TooManyRuns, Draining):
             asks = Client("revalidate", request=client.request)
             self._start(Wanted(fresh, key, asks, found), share=True)
-
-    def _ask_for(self, run: Run) -> Ask:
-        return Asking(run, self.launch)

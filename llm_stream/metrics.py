@@ -6,6 +6,7 @@ Nothing here runs once per token.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
 from typing import Final, TypeVar
@@ -161,11 +162,10 @@ class Metrics:
 
     async def measure_loop_lag(self, every_seconds: float) -> None:
         """Observe, until cancelled, how late the loop wakes a timer."""
-        loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + every_seconds
+            due = time.monotonic() + every_seconds
             await asyncio.sleep(every_seconds)
-            self._loop_lag.observe(max(0.0, loop.time() - due))
+            self._loop_lag.observe(max(0.0, time.monotonic() - due))
 
 
 class _Gauges(Collector):

@@ -1,6 +1,5 @@
 """A real service on a real socket, with scripted models, no network and no keys."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from llm_stream.config import Settings
 from llm_stream.testing import ScriptedModel
 from llm_stream.testing.service import RunningService, running_service
-from llm_stream.web.process import new_loop
 
 from .redisserver import RedisServer
 
@@ -35,11 +33,6 @@ def settings(**sections: dict[str, Any]) -> Settings:
             for name, field in Settings.model_fields.items()
         }
     )
-
-
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Tests run in the loop that serves."""
-    return {"serving": new_loop}
 
 
 @pytest.fixture(autouse=True)

@@ -70,6 +70,7 @@ def replicas(
 def main() -> None:
     """Serve until told to stop; the address is the first line of standard output."""
     from llm_stream import logs  # noqa: PLC0415 - pytest has no need of them
+    from llm_stream.config import ProviderSection  # noqa: PLC0415 - same
     from llm_stream.web import server  # noqa: PLC0415
 
     from .conftest import settings  # noqa: PLC0415 - same
@@ -78,6 +79,8 @@ def main() -> None:
     logs.configure("info", "json")
     script, sections = json.loads(sys.argv[1])
     said = Script(chunks=words(script["chunks"]), delay_seconds=script["delay_seconds"])
+    if given := sections.get("providers"):
+        sections["providers"] = {name: ProviderSection(**each) for name, each in given.items()}
     chosen = settings(**{"server": {"port": 0}, **sections})
 
     def announce(url: str, _app: object) -> None:

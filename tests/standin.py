@@ -13,6 +13,7 @@ from llm_stream.engine.redislog.post import Handler, Message, Post
 from llm_stream.engine.redislog.records import Keys, Record, write_events, write_facts
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.events import Event
+from llm_stream.recipes.spec import RunSpec, dump_spec
 
 from .redisserver import RedisServer
 
@@ -21,14 +22,19 @@ OTHER = "r_other"
 RUN = "run_01KAQ8Z3M5XW2T9V7B4C6D8E0F"
 
 
-def of_another(server: RedisServer) -> None:
-    """Put a live run of another replica, which has a sign of life, into Redis."""
-    info = RunInfo(id=RUN, recipe="generate", model="scripted", key="k", created_at=time.time())
-    first = Event(1, 1, RUN, 0, info.started())
-    record = Record(info, OTHER, 1, "running", {}, b"")
+def of_another(
+    server: RedisServer, spec: RunSpec | None = None, *, lives: bool = True, run: str = RUN
+) -> None:
+    """Put a live run of another replica into Redis; the replica has a sign of life if it lives."""
+    key = "k" if spec is None else spec.fingerprint()
+    info = RunInfo(id=run, recipe="generate", model="scripted", key=key, created_at=time.time())
+    first = Event(1, 1, run, 0, info.started())
+    record = Record(info, OTHER, 1, "running", {}, b"" if spec is None else dump_spec(spec))
     with redis.Redis(port=server.port) as client:
-        client.set(KEYS.alive(OTHER), "1")
-        for command in [*write_events(KEYS, RUN, [first]), *write_facts(KEYS, record)]:
+        client.sadd(KEYS.replicas, OTHER)
+        if lives:
+            client.set(KEYS.alive(OTHER), "1")
+        for command in [*write_events(KEYS, run, [first]), *write_facts(KEYS, record)]:
             client.execute_command(*command)
 
 

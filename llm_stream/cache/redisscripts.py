@@ -37,13 +37,16 @@ end
 return 1
 """
 )
-# Raises a generation and puts the list of what is void aside; how many there were.
+# Raises a generation and puts the list of what is void aside; how many there were. Generations
+# are times in milliseconds: a Redis that has lost them goes on beyond them, so that no run that
+# was asked for before an invalidation looks younger than it.
 BUMP: Final = (
     _NOW
     + """
 local count = redis.call('ZCOUNT', KEYS[3], now, '+inf')
-redis.call('INCR', KEYS[1])
-redis.call('EXPIRE', KEYS[1], ARGV[1])
+local before = tonumber(redis.call('GET', KEYS[1]) or '0')
+local after = math.max(before + 1, math.floor(now * 1000))
+redis.call('SET', KEYS[1], string.format('%.0f', after), 'EX', ARGV[1])
 redis.call('DEL', KEYS[3])
 if redis.call('EXISTS', KEYS[2]) == 1 then
   redis.call('RENAME', KEYS[2], KEYS[4])

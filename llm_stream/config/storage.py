@@ -91,10 +91,11 @@ class RedisSection(Section):
         default=15.0,
         ge=1,
         le=20,
-        description="How long after its last sign of life the runs of a replica are taken over.",
+        description="How long after its last sign of life the runs of a replica are taken over;"
+        " below 6, up to 2 seconds later, so that none is that lives.",
     )
     on_owner_lost: Literal["fail", "restart"] = Field(
         default="fail",
         description='What becomes of them: "fail" ends them with the error owner_lost, "restart"'
-        " runs them again under their ids, on another replica.",
+        " runs them again under their ids, on another replica, three times at most.",
     )

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llm_stream.engine.runinfo import State
+from llm_stream.engine.runinfo import DescribeError, RunInfo, State
 from llm_stream.errors import InternalError, StreamError
+from llm_stream.events import Payload
 
 LAST_RESORT: Final[dict[str, Any]] = {
     "type": "/docs/errors#internal_error",
@@ -32,6 +33,12 @@ def tellable(error: BaseException, run: str) -> StreamError:
     return InternalError(
         "The service failed while it worked on this run. Its log has the details.", run=run
     )
+
+
+def failed(error: BaseException, info: RunInfo, describe: DescribeError) -> Payload:
+    """The terminal payload of a run that this error has ended."""
+    shown = tellable(error, info.id)
+    return {"type": "run.failed", "error": describe(shown, run=info.id, request=info.request)}
 
 
 def forget_frames(error: BaseException | None) -> None:

@@ -30,6 +30,12 @@ class Flights(Protocol):
             marks: generations that the call knows of, see `outdated`.
         """
 
+    async def claim(self, key: str) -> bool:
+        """Take the lease on a call without asking to join, for a run that goes on in any case.
+
+        False: another replica that lives has it, or nobody can tell now.
+        """
+
     def hold(self, key: str, run: Run) -> None:
         """The run works on the call until it ends."""
 

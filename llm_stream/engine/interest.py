@@ -25,15 +25,17 @@ class Interest:
         self.readers = 0
         self.patience_seconds = client.abandon_seconds
         self._released: set[str] = set()
-        self._left_to_end = False
+        self._forgotten: dict[str, float | None] = {}
         self._abandon = abandon
         self._timer: asyncio.TimerHandle | None = None
         self._over = False
+        self._heir: Interest | None = None
 
     def join(self, client: Client) -> None:
         """One more client wants the run; its patience counts if it is the longer one."""
         self.claims[client.claim] = client.abandon_seconds
         self._released.discard(client.claim)
+        self._forgotten.pop(client.claim, None)
         if self.patience_seconds is not None:
             longer = client.abandon_seconds
             self.patience_seconds = None if longer is None else max(self.patience_seconds, longer)
@@ -49,11 +51,13 @@ class Interest:
         """
         if claim is not None and claim in self._released:
             return False
+        if claim is not None:
+            self.recall(claim)  # it was not gone
         if claim is not None and claim in self.claims:
             del self.claims[claim]
             self._released.add(claim)
             # Who went and wanted it to go on is not spoken for by who joined it.
-            return not self.claims and not self._left_to_end
+            return not self.claims and None not in self._forgotten.values()
         if len(self.claims) > 1:
             return False
         self.claims.clear()
@@ -64,8 +68,13 @@ class Interest:
 
         If it wanted the run to go on for ever, no release of another's claim ends the run.
         """
-        if claim in self.claims and self.claims.pop(claim) is None:
-            self._left_to_end = True
+        if claim in self.claims:
+            self._forgotten[claim] = self.claims.pop(claim)
+
+    def recall(self, claim: str) -> None:
+        """A client that was forgotten is back, and decides again."""
+        if claim in self._forgotten:
+            self.claims[claim] = self._forgotten.pop(claim)
 
     def reader_came(self) -> None:
         """A subscription was opened."""
@@ -76,7 +85,21 @@ class Interest:
         """A subscription was closed."""
         self.readers -= 1
         if not self.readers:
+            if self._heir is not None:
+                self._heir.reader_left()
+                self._heir = None
             self._arm()
+
+    def expect(self) -> None:
+        """Somebody has to read from now on: patience begins, as if the last reader had left."""
+        if not self.readers:
+            self._arm()
+
+    def hand_on(self, heir: "Interest") -> None:
+        """The readers there are now read what another run says: together they are one of its."""
+        if self.readers:
+            heir.reader_came()
+            self._heir = heir
 
     def close(self) -> None:
         """The run has ended: nothing is decided any more."""

@@ -64,7 +64,7 @@ class RunRegistry:
                 seconds=retention_seconds,
                 max_bytes=max(1, retention_bytes // share),
                 tombstones=TOMBSTONES,
-                forget=lambda run: self._runs.get(run.id) is run and self._runs.pop(run.id),
+                forget=self.forget,
                 clock=clock,
             )
             for share in (1, REPLAY_SHARE)
@@ -150,21 +150,21 @@ class RunRegistry:
         if self.on_added is not None:
             run.on_read = self.on_added
         self._replays.keep(run, REPLAY_BYTES)
-        self._replays.retire()
-        if self._timer is None:
-            self._set_timer()
+        self.retire()
+
+    def forget(self, run: Run) -> None:
+        """Find this run here no more."""
+        if self._runs.get(run.id) is run:
+            del self._runs[run.id]
 
     def retire(self) -> int:
         """Forget ended runs over retention, oldest first; how many went."""
         gone = self._ended.retire() + self._replays.retire()
         if self._timer is None:
-            self._set_timer()
+            waits = [kept.next_in_seconds for kept in (self._ended, self._replays)]
+            if (seconds := min((w for w in waits if w is not None), default=None)) is not None:
+                self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)
         return gone
-
-    def _set_timer(self) -> None:
-        waits = [kept.next_in_seconds for kept in (self._ended, self._replays)]
-        if (seconds := min((w for w in waits if w is not None), default=None)) is not None:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -193,9 +193,9 @@ class RunRegistry:
         """The run of that id, whoever owns it; None if it is not here."""
         return self._runs.get(run_id)
 
-    def everything(self) -> list[Run]:
-        """Every run that can be found, oldest first."""
-        return [*self._runs.values()]
+    def added(self) -> list[Run]:
+        """Every run that can be found and that `on_added` is told of, oldest first."""
+        return [run for run in self._runs.values() if not isinstance(run, Replay) or run.was_read]
 
     def newest(self, owner: str = "", *, hidden: bool = False) -> Iterator[Run]:
         """Runs of the owner, newest first; those asked for by recipes only if `hidden`."""

@@ -99,12 +99,15 @@ class Replay(Run):
     error = None
     task = None
     state = "completed"
-    substituted = False
+    substituted = superseded = False
     # Nothing is left to decide about any of them.
     interest = NoInterest()
 
     on_read: Callable[["Replay"], object] | None = None
     """Called when somebody reads the events, before that."""
+
+    was_read = False
+    """Whether somebody has read them; else they are of no use to anybody elsewhere."""
 
     def __init__(self, info: RunInfo, recording: Recording) -> None:  # does all of `Run`'s
         self.info = info
@@ -112,6 +115,7 @@ class Replay(Run):
 
     def subscribe(self, after: str = "0") -> Subscription:
         """See `Run.subscribe`."""
+        self.was_read = True
         if self.on_read is not None:
             self.on_read(self)
         return super().subscribe(after)

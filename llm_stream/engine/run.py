@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 
-from llm_stream.engine.endings import LAST_RESORT, STATES, forget_frames, tellable
+from llm_stream.engine.endings import LAST_RESORT, STATES, failed, forget_frames
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.gate import Pass
 from llm_stream.engine.insistence import Insistence
@@ -42,6 +42,7 @@ class Run:
     Attributes:
         substituted: whether a fallback answered, here or in an inner run.
         marks: what the answer can be invalidated by, {name: generation}; None: it is not kept.
+        superseded: whether another replica has taken it over, and so has all there is to record.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Run:
         self.task: asyncio.Task[Outcome] | None = None
         self.interest = Interest(client or Client(), lambda: self.cancel("abandoned"))
         self.state: State = "queued"
-        self.substituted = False
+        self.substituted = self.superseded = False
         self.marks: Mapping[str, int] | None = None
         self._tally = Tally()
         self._describe_error = describe_error
@@ -140,31 +141,25 @@ class Run:
         try:
             self._conclude(task)
         except Exception as error:  # noqa: BLE001 - readers would wait for ever without an end
-            self.state = "failed"
-            self.error = error
-            self._seal({"type": "run.failed", "error": LAST_RESORT | {"run": self.id}})
+            self._seal({"type": "run.failed", "error": LAST_RESORT | {"run": self.id}}, error)
 
     def _conclude(self, task: asyncio.Task[Outcome]) -> None:
         self._tally.total_ms = self._now_ms()
         if task.cancelled():
             self._seal_cancelled()
         elif error := task.exception():
-            self.state = "failed"
-            self.error = error
-            shown = tellable(error, self.id)
-            problem = self._describe_error(shown, run=self.id, request=self.info.request)
-            self._seal({"type": "run.failed", "error": problem})
+            self._seal(failed(error, self.info, self._describe_error), error)
         else:
-            self.state = "completed"
             self.substituted |= self._tally.model not in {None, self.info.model}
             self._seal(self._tally.completed(task.result()))
 
     def _seal_cancelled(self) -> None:
-        self.state = "cancelled"
         reason = self._reason or "shutdown"
         self._seal({"type": "run.cancelled", "reason": reason, "usage": self._tally.usage()})
 
-    def _seal(self, payload: Payload) -> None:
+    def _seal(self, payload: Payload, error: BaseException | None = None) -> None:
+        self.error = error
+        self.state = STATES[payload["type"]]
         self.log.append(payload)
         self._end()
 
@@ -188,13 +183,15 @@ class Run:
         # A second task.cancel() would interrupt the closing of the upstream.
         if self.log.closed or self._reason is not None or self.task is None:
             if reason == "shutdown" and self.log.closed and not self.done:
-                self._end()  # handed over: its end is told elsewhere
+                self.state = "cancelled"  # here; its end is told elsewhere
+                self._end()
             return False
         self._reason = reason
         return self._insistence.begin(self.task)
 
     def hand_over(self) -> None:
         """Another replica works on it from now on, and writes what comes: see `feed`."""
+        self.superseded = True
         self.log.close()
         if self.task is not None:
             self.task.cancel()

@@ -22,6 +22,7 @@ from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.resources import resource
+from llm_stream.restarting import Restarter
 from llm_stream.web import director, entries, info, rest, ws
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
@@ -40,7 +41,7 @@ from llm_stream.web.parts import (
 from llm_stream.web.problems import problem
 from llm_stream.web.recipes import RECIPES
 from llm_stream.web.service import SERVICE, Service
-from llm_stream.web.sharing import watch_replicas
+from llm_stream.web.sharing import warn_of_own_cache, watch_replicas
 
 log = structlog.get_logger("llm_stream.app")
 
@@ -75,6 +76,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     history = make_history(settings)
     cache = make_cache(settings, metrics, history, catalog.label_of)
     replicas = make_replicas(settings, registry)
+    gate = Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service")
     service = Service(
         settings=settings,
         catalog=catalog,
@@ -88,7 +90,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             make_recipes(catalog, prompts, upstreams),
             registry,
             cache,
-            Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service"),
+            gate,
             max_log_bytes=settings.runs.max_log_bytes,
             describe_error=problem,
             flights=None if replicas is None else replicas.flights,
@@ -104,8 +106,11 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         metrics=metrics,
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
+    warn_of_own_cache(settings)
     if replicas is not None:
-        replicas.restart = service.launcher.restart
+        replicas.succession.heir = Restarter(
+            service.launcher.production, registry, gate, replicas.flights
+        )
         watch_replicas(metrics.registry, replicas)
     metrics.watch_cache(cache)
     metrics.registry.register(UpstreamFigures(upstreams, catalog.label_of))

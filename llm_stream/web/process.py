@@ -1,26 +1,10 @@
-"""What a serving process sets up once for all it does: its event loop, its garbage collector."""
+"""What a serving process sets up once for all it does: its garbage collector."""
 
-import asyncio
 import gc
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
-
-new_loop: Callable[[], asyncio.AbstractEventLoop]
-try:
-    from uvloop import new_event_loop as new_loop
-except ImportError:  # there are no wheels for every platform; asyncio's own loop does as well
-    new_loop = asyncio.new_event_loop
-
-T = TypeVar("T")
+from typing import Final
 
 YOUNG_OBJECTS: Final = 50_000
 """New objects between two looks of the collector, instead of 700: a replay makes thousands."""
-
-
-def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
-    """Run `work` to its end in a loop of its own, uvloop's where it is installed; blocks."""
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(work)
 
 
 def settle_memory() -> None:

@@ -1,13 +1,27 @@
-"""How sharing runs with other replicas goes, as Prometheus metrics."""
+"""How sharing with other replicas goes: as Prometheus metrics, and a warning where it does not."""
 
 from collections.abc import Iterator
 
 import prometheus_client as prom
+import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from llm_stream.config import Settings
 from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.metrics import LATENCY_BUCKETS
+
+log = structlog.get_logger("llm_stream.sharing")
+
+
+def warn_of_own_cache(settings: Settings) -> None:
+    """Say so where replicas share runs and each has a cache of its own."""
+    cache = settings.cache
+    if settings.redis.url and cache.enabled and not cache.url:
+        log.warning(
+            "cache.not_shared",
+            detail="An invalidation reaches the one process it is sent to. Set cache.url.",
+        )
 
 
 def watch_replicas(registry: prom.CollectorRegistry, replicas: Replicas) -> None:

@@ -58,6 +58,20 @@ async def test_another_replica_sees_the_same(
     await other.close()
 
 
+async def test_generations_only_grow(redis_shelf: RedisShelf, redis_server: RedisServer) -> None:
+    """Each is greater than those before, also when Redis has lost them meanwhile."""
+    seen = []
+    for _ in range(3):
+        await redis_shelf.bump("/x")
+        seen.append((await marks(redis_shelf, "/x"))["/x"])
+    with redis.Redis(port=redis_server.port) as client:
+        client.flushall()
+    await redis_shelf.bump("/x")
+    seen.append((await marks(redis_shelf, "/x"))["/x"])
+
+    assert seen == sorted(set(seen))
+
+
 async def test_foreign_bytes_are_no_entry(
     redis_shelf: RedisShelf, redis_server: RedisServer
 ) -> None:

@@ -3,19 +3,32 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from redis import Redis
 
 from llm_stream.testing import words
+from llm_stream.testing.mockproviders import MockProviders, mock_providers
 
 from ..redisserver import RedisServer
 from ..replica import Replica, replicas
+from ..standin import KEYS
 from ..wire import SSE, SseEvent, follow, sse_events, start_async
 
 LOST_SECONDS = 2
+FROZEN_SECONDS = 30
+
+
+@pytest.fixture
+async def mocks(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[MockProviders]:
+    """Providers on this machine, with a key for them."""
+    monkeypatch.setenv("MOCK_KEY", "sk-mock-key-1234567890")
+    async with mock_providers() as mocks:
+        yield mocks
 
 
 @pytest.fixture
@@ -141,6 +154,52 @@ async def test_a_zombie_is_fenced(pair: list[Replica], http: aiohttp.ClientSessi
     assert [json.loads(e.data)["type"] for e in ours].count("run.failed") == 1
     shared = await follow(http, other.url, run)
     assert shared[-1] == theirs[-1]
+
+
+@pytest.mark.slow
+async def test_half_a_minute_of_stillness_costs_an_owner_its_run(
+    redis_server: RedisServer, tmp_path: Path, http: aiohttp.ClientSession, mocks: MockProviders
+) -> None:
+    """A frozen owner whose run was taken over adds nothing, leaves its provider, tells one end.
+
+    Its readers, who were there all the time, see the end that the others see.
+    """
+    provider = {"kind": "openai", "base_url": mocks.openai_url, "api_key_env": ["MOCK_KEY"]}
+    redis = {"url": redis_server.url}
+    with replicas(tmp_path, redis=redis, providers={"chat": provider}) as (owner, other):
+        run, _ = await start_async(
+            http, owner.url, prompt="x", model="chat/mock-pace-50-words-4000",
+            on_disconnect="continue",
+        )  # fmt: skip
+        seen = await read_some(http, owner.url, run, 20)
+        still_there = asyncio.create_task(read_rest(http, owner.url, run, seen[-1].id or ""))
+        elsewhere = asyncio.create_task(read_rest(http, other.url, run, seen[-1].id or ""))
+        with owner.frozen(), Redis(port=redis_server.port) as client:
+            frozen_at = seconds(client)
+            theirs, _ = await elsewhere
+            while seconds(client) < frozen_at + FROZEN_SECONDS:
+                await asyncio.sleep(0.1)  # to be still for so long is the fault
+            shared = client.xrange(KEYS.log(run))
+        ours, _ = await still_there
+        await mocks.until(lambda mocks: mocks.requests[0].closed_at is not None)
+        with Redis(port=redis_server.port) as client:
+            assert client.xrange(KEYS.log(run)) == shared
+        async with http.get(f"{owner.url}/v1/runs/{run}") as response:
+            state = (await response.json())["state"]
+
+    assert theirs[-1].id == "2-1"
+    assert theirs[-1].payload["error"]["code"] == "owner_lost"
+    assert ours[-1] == theirs[-1]
+    assert [event.payload["type"] for event in ours].count("run.failed") == 1
+    assert "run.completed" not in {event.payload["type"] for event in ours}
+    assert state == "failed"
+    assert len(mocks.requests) == 1
+
+
+def seconds(client: Redis) -> float:
+    """The time by Redis' clock."""
+    whole, millionths = client.time()
+    return float(whole + millionths / 1e6)
 
 
 @pytest.mark.slow

@@ -87,6 +87,47 @@ async def test_nobody_reading_gives_the_run_up() -> None:
     assert kept == []
 
 
+async def test_patience_can_begin_without_a_reader() -> None:
+    """A run whose readers have to come back is given up when none does."""
+    wanted, given_up = interest(0.0)
+    wanted.expect()
+    while not given_up:
+        await asyncio.sleep(0)
+    read, kept = interest(0.0)
+    read.reader_came()
+    read.expect()
+    await after_timers()
+
+    assert kept == []
+
+
+async def test_readers_count_where_they_are_handed_on() -> None:
+    """Together they are one reader of the other run, until the last of them has left."""
+    wanted, given_up = interest(0.0)
+    before, _ = interest(None)
+    before.reader_came()
+    before.reader_came()
+    before.hand_on(wanted)
+    before.reader_left()
+    assert wanted.readers == 1
+    before.reader_left()
+    while not given_up:
+        await asyncio.sleep(0)
+
+    assert wanted.readers == 0
+
+
+async def test_where_nobody_reads_nobody_is_handed_on() -> None:
+    """Without readers the other run gets none."""
+    wanted, _ = interest(0.0)
+    before, _ = interest(None)
+    before.hand_on(wanted)
+    before.reader_came()
+    before.reader_left()
+
+    assert wanted.readers == 0
+
+
 def test_who_left_a_run_to_its_end_is_not_spoken_for() -> None:
     """Gone with the wish that it goes on: a joined client's release does not end it."""
     wanted, _ = interest(None)
@@ -104,6 +145,31 @@ def test_who_just_left_is_forgotten() -> None:
     wanted.forget("ann")
 
     assert wanted.release("bob")
+
+
+def test_who_was_forgotten_and_speaks_is_heard() -> None:
+    """Its release is its own: another's claim stays, and without another it ends the run."""
+    wanted, _ = interest(0.0)
+    wanted.join(Client("bob", None))
+    wanted.forget("bob")
+    assert not wanted.release("bob")
+    assert wanted.claims.keys() == {"ann"}
+
+    alone, _ = interest(None)
+    alone.forget("ann")
+    assert alone.release("ann")
+
+
+def test_who_is_recalled_decides_again() -> None:
+    """Once forgotten and back it has its claim; who has released it has not."""
+    wanted, _ = interest(None)
+    wanted.join(Client("bob"))
+    wanted.forget("bob")
+    wanted.recall("bob")
+    wanted.release("ann")
+    wanted.recall("ann")
+
+    assert wanted.claims.keys() == {"bob"}
 
 
 def test_who_joins_again_can_release_again() -> None:

@@ -42,6 +42,20 @@ async def test_a_replay_says_what_was_recorded(make_run: MakeRun) -> None:
     assert len(replay.log) == 4
 
 
+async def test_only_what_was_read_is_shared(make_run: MakeRun) -> None:
+    """Of replays only those count as told of that somebody has read, and now again."""
+    registry = RunRegistry(retention_seconds=60, retention_bytes=100_000)
+    told: list[str] = []
+    registry.on_added = lambda run: told.append(run.id)
+    recording = await recorded(make_run, "a")
+    for name in ("run_2", "run_3"):
+        registry.add_replay(replay_of(recording, name))
+    registry.find("run_3").subscribe().close()
+
+    assert [run.id for run in registry.added()] == told == ["run_3"]
+    await registry.close()
+
+
 async def test_a_replay_has_the_figures_of_a_finished_run(make_run: MakeRun) -> None:
     """State, chunks and characters are known before anybody has read it."""
     figures = replay_of(await recorded(make_run, "ab", "c")).statistics()

@@ -271,11 +271,26 @@ async def test_explicit_cancel_ends_a_shared_run_with_its_last_claim(make_run: M
     await finished(run)
 
 
+async def test_a_superseded_run_ends_with_its_process(make_run: MakeRun) -> None:
+    """Another replica has it and has not ended it: a shutdown here calls it cancelled, once."""
+    run = make_run()
+    told: list[Any] = []
+    run.on_finished(lambda run: told.append((run.state, run.superseded, run.done)))
+    run.start(silent())
+    run.hand_over()
+    await ended(run)
+    assert told == []
+
+    assert not run.cancel("shutdown")
+    assert not run.cancel("shutdown")
+    assert told == [("cancelled", True, False)]
+
+
 async def test_a_task_that_will_not_end_does_not_keep_its_run(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plugin that swallows cancellations is asked three times; then the run ends alone."""
-    monkeypatch.setattr("llm_stream.engine.insistence.INSIST_SECONDS", 0.001)
+    monkeypatch.setattr("llm_stream.engine.insistence.INSIST_SECONDS", 0.0)
     asked = []
     freed = asyncio.Event()
 

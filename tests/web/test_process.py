@@ -1,13 +1,11 @@
-"""The loop and the collector of a serving process."""
+"""The collector of a serving process."""
 
-import asyncio
 import gc
 from collections.abc import Iterator
 
 import pytest
-import uvloop
 
-from llm_stream.web.process import run_in_loop, settle_memory
+from llm_stream.web.process import settle_memory
 
 
 @pytest.fixture
@@ -17,20 +15,6 @@ def collector() -> Iterator[None]:
     yield
     gc.unfreeze()
     gc.set_threshold(*before)
-
-
-def test_a_process_serves_on_uvloop() -> None:
-    """Where it is installed."""
-
-    async def loop() -> asyncio.AbstractEventLoop:
-        return asyncio.get_running_loop()
-
-    assert isinstance(run_in_loop(loop()), uvloop.Loop)
-
-
-async def test_tests_run_on_the_loop_that_serves() -> None:
-    """What is shown here holds there."""
-    assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
 
 
 @pytest.mark.usefixtures("collector")

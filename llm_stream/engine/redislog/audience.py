@@ -53,6 +53,10 @@ class Audience:
         if followers.pop(replica, None) is not None and run is not None:
             run.interest.reader_left()
 
+    def forget(self, run_id: str) -> None:
+        """The run is another replica's now: who follows it tells that one."""
+        self._followers.pop(run_id, None)
+
     def expire(self) -> None:
         """Let those go that have not renewed, where they could be heard all the time."""
         now = self._clock()

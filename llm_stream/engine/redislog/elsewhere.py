@@ -12,7 +12,7 @@ from llm_stream.engine.directory import Listed
 from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.post import Post
 from llm_stream.engine.redislog.records import Keys, Record, events_of, read_last
-from llm_stream.engine.redislog.remote import RemoteRun
+from llm_stream.engine.redislog.remote import Followed, RemoteRun
 from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.run import Run
 from llm_stream.errors import LogUnavailable, RunExpired, UnknownRun
@@ -71,11 +71,11 @@ class RemoteRuns:
                 await asyncio.sleep(pause)
                 await self._tail.fill(run)
 
-    async def look_again(self, run_id: str) -> None:
+    async def look_again(self, run: Followed) -> None:
         """Another replica has taken a run over: learn who."""
-        record = await self._record(run_id)
+        record = await self._record(run.id)
         if record is not None:
-            self.of(record)
+            run.learn(record)
 
     async def _load(self, run_id: str, owner: str) -> RemoteRun:
         record = await self._record(run_id)
@@ -124,7 +124,7 @@ class RemoteRuns:
             commands: list[Command] = []
             for run in some:
                 commands += [("HGETALL", self._keys.facts(run)), read_last(self._keys, run)]
-            replies = await self._link.ask(commands)
+            replies = await self._link.ask_each(commands)
             for facts, last in zip(replies[::2], replies[1::2], strict=True):
                 record, events = Record.read(facts), events_of(last)
                 # Facts outlive the log: such a run is over, and not to be read any more.

@@ -96,6 +96,14 @@ class RedisFlights:
             else:
                 await asyncio.sleep(pause)
 
+    async def claim(self, key: str) -> bool:
+        """See `Flights.claim`."""
+        self._held.pop(key, None)
+        try:
+            return await self._claim(key, "") == self._replica
+        except LogUnavailable:
+            return False
+
     async def _claim(self, key: str, to_lose: str) -> str:
         command: Command = (
             "EVAL", _CLAIM, 1, self._keys.flight(key), self._replica, to_lose, LIVE_MS

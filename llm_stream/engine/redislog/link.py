@@ -29,6 +29,9 @@ CALLS_AT_ONCE: Final = 16
 Command = tuple[Any, ...]
 """A command's name and its arguments."""
 
+OF_ONE_KEY: Final = "WRONGTYPE"
+"""In what Redis says of one key; whatever else it refuses, it refuses to all."""
+
 log = logging.getLogger(__name__)
 
 
@@ -88,7 +91,21 @@ class RedisLink:
         replies = await self.send(commands)
         for reply in replies:
             if isinstance(reply, ResponseError):
-                raise LogUnavailable("The shared log refuses.", retry_after_ms=1000) from reply
+                raise _refusal() from reply
+        return replies
+
+    async def ask_each(self, commands: Sequence[Command]) -> list[Any]:
+        """`ask`; but a key that holds something else is no reply, `None`, and no reason to fail.
+
+        Raises:
+            LogUnavailable: see `ask`.
+        """
+        replies = await self.send(commands)
+        for place, reply in enumerate(replies):
+            if isinstance(reply, ResponseError):
+                if OF_ONE_KEY not in str(reply):
+                    raise _refusal() from reply
+                replies[place] = None
         return replies
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
@@ -147,3 +164,7 @@ class RedisLink:
         """Close every connection."""
         await self._redis.aclose()
         await self._listener.aclose()
+
+
+def _refusal() -> LogUnavailable:
+    return LogUnavailable("The shared log refuses.", retry_after_ms=1000)

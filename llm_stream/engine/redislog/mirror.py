@@ -13,7 +13,7 @@ from typing import Final
 from redis.exceptions import ResponseError
 
 from llm_stream.engine.chapters import NOWHERE, place_of
-from llm_stream.engine.redislog.link import Command, RedisLink
+from llm_stream.engine.redislog.link import OF_ONE_KEY, Command, RedisLink
 from llm_stream.engine.redislog.mirrored import Mirrored, index_behind, is_ours
 from llm_stream.engine.redislog.records import Keys, events_of
 from llm_stream.engine.run import Run
@@ -29,9 +29,6 @@ CALL_EVENTS: Final = 512
 """Most events in one call."""
 
 CHECKED_AT_ONCE: Final = 100
-
-OF_ONE_RUN: Final = "WRONGTYPE"
-"""In what Redis says of one key; whatever else it refuses, it refuses to all."""
 
 RETRY_SECONDS: Final = 1.0
 
@@ -238,7 +235,7 @@ class LogMirror:
 
     def _refused(self, mirrored: Mirrored, why: str) -> None:
         self.refusals += 1
-        if OF_ONE_RUN in why:
+        if OF_ONE_KEY in why:
             # Others are not to wait for it. It is tried again when all are.
             log.error("redis.set_aside: %s: %s", mirrored.run.id, why)
             del self._behind[mirrored.run.id], self._runs[mirrored.run.id]

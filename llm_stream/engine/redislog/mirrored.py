@@ -1,7 +1,6 @@
 """One run on its way to Redis: how much of it is there, and what brings the rest."""
 
 from dataclasses import asdict, dataclass, field
-from functools import partial
 
 from llm_stream.engine.chapters import NOWHERE, Place
 from llm_stream.engine.redislog.link import Command
@@ -85,12 +84,3 @@ def index_behind(place: Place, run: Run) -> int | None:
         return run.log.locate(str(place)) if place > NOWHERE else 0
     except InvalidCursor:
         return None
-
-
-def relay(run: Run, before: Run, index: int = 0) -> None:
-    """Show readers of the run that had its id before what this one says, to its end."""
-    while events := run.log.slice(index, limit=len(run.log)):
-        before.feed(events)
-        index += len(events)
-    if not run.done:
-        run.log.notify(partial(relay, run, before, index))

@@ -91,6 +91,10 @@ class RemoteRun(Run):
         self._tell = tell
         self._follow = follow
 
+    def learn(self, record: Record) -> None:
+        """See `Followed.learn`."""
+        self.known = record
+
     def feed(self, events: Sequence[Event]) -> None:
         """See `Run.feed`."""
         was_done = self.done
@@ -171,9 +175,25 @@ class HandedOver:
     def __init__(self, run: Run) -> None:
         self.id, self.log, self.feed = run.id, run.log, run.feed
         self.known: Record | None = None
-        self.readers = 1
-        self.left_at: float | None = None
         self._run = run
+
+    @property
+    def readers(self) -> int:
+        """Readers it has here, those of this process."""
+        return self._run.readers
+
+    @property
+    def left_at(self) -> float | None:
+        """Never: it is followed to its end, read or not."""
+        return None
+
+    @left_at.setter
+    def left_at(self, when: float | None) -> None:
+        """Nothing comes of it."""
+
+    def learn(self, record: Record) -> None:
+        """See `Followed.learn`."""
+        self.known = record
 
     @property
     def done(self) -> bool:
@@ -208,6 +228,9 @@ class Followed(Protocol):
 
     def feed(self, events: Sequence[Event]) -> None:
         """Take in more events."""
+
+    def learn(self, record: Record) -> None:
+        """This is known of it now."""
 
 
 def _never(*_: object, **__: object) -> dict[str, Any]:

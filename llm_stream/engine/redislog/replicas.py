@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from ulid import ULID
@@ -16,20 +15,17 @@ from llm_stream.engine.redislog.elsewhere import RemoteRuns
 from llm_stream.engine.redislog.flights import RedisFlights
 from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
-from llm_stream.engine.redislog.mirrored import is_ours, relay
+from llm_stream.engine.redislog.mirrored import is_ours
 from llm_stream.engine.redislog.post import Post
-from llm_stream.engine.redislog.records import Keys, Record
+from llm_stream.engine.redislog.records import Keys
 from llm_stream.engine.redislog.remote import HandedOver
+from llm_stream.engine.redislog.succession import Succession
 from llm_stream.engine.redislog.tail import LogTail
-from llm_stream.engine.redislog.takeover import Policy, Watch
+from llm_stream.engine.redislog.takeover import Policy, Watch, confirm_seconds
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import DescribeError, RunInfo
+from llm_stream.engine.runinfo import DescribeError
 from llm_stream.errors import LogUnavailable
-from llm_stream.events import Event
-
-Restart = Callable[[RunInfo, bytes, int, Sequence[Event]], Awaitable[Run]]
-"""Runs a run that was taken over again, behind the events it has."""
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +44,7 @@ class Replicas:
 
     Attributes:
         id: of this replica, new with every start.
-        restart: what runs a lost run again, where that is the policy.
+        succession: hands over to its heir what is taken over.
     """
 
     def __init__(  # noqa: PLR0913 - what it stands between
@@ -64,7 +60,6 @@ class Replicas:
     ) -> None:
         self.id = f"r_{ULID()}".lower()
         self.link = link
-        self.restart: Restart = _nothing_restarts
         self._keys = Keys(prefix)
         self._registry = registry
         self._alive_ms = int(lost_seconds * 500)
@@ -74,6 +69,7 @@ class Replicas:
         self._audience = Audience(registry.get, time.monotonic, lambda: link.broken)
         self.tail = LogTail(link, self._keys)
         self.remote = RemoteRuns(link, self._keys, self._post, self.tail)
+        self.succession = Succession(registry, self.remote, self.tail)
         self.mirror = LogMirror(
             link,
             self._keys,
@@ -95,13 +91,13 @@ class Replicas:
             link,
             self._keys,
             self.id,
-            confirm_seconds=lost_seconds / 4,
+            confirm_seconds=confirm_seconds(lost_seconds),
             policy=policy,
             retention_ms=int(retention_seconds * 1000),
             describe_error=describe_error,
             followed=lambda: [run.known for run in self.tail.runs.values() if run.known],
             works_on=self._works_on,
-            on_taken=self._on_taken,
+            on_taken=self.succession.begin,
         )
         self._claimants = Claimants(link, self._keys, registry.get, time.monotonic)
         Desk(registry, self._audience, self._claimants, self.tail).answer(self._post)
@@ -183,9 +179,9 @@ class Replicas:
         """Tell each owner which of its runs have readers here; find out who the owner is now."""
         following: dict[str, list[str]] = {}
         for run in [*self.tail.runs.values()]:
-            if run.known is not None and run.known.epoch < run.log.last.epoch:
+            if run.known is None or run.known.epoch < run.log.last.epoch:
                 with suppress(LogUnavailable):
-                    await self.remote.look_again(run.id)
+                    await self.remote.look_again(run)
             if run.known is not None and run.readers:
                 following.setdefault(run.known.replica, []).append(run.id)
         for replica, runs in following.items():
@@ -203,34 +199,19 @@ class Replicas:
         incarnation = str(server.get("run_id")) if isinstance(server, dict) else "?"
         if self._incarnation and (newly or incarnation != self._incarnation):
             # Another Redis, or one that has forgotten us: it may lack any of our runs.
-            self.mirror.check(self._registry.everything())
+            self.mirror.check(self._registry.added())
             self.watch.forget()
         self._incarnation = incarnation
 
     def _hand_over(self, run: Run) -> None:
         log.warning("run.superseded: %s", run.id)
         run.hand_over()
+        self._audience.forget(run.id)
+        if run.done:
+            # It had ended here, which nobody else will be told: from now on what they are told is.
+            self._registry.forget(run)
         self.tail.follow(HandedOver(run))
 
     def _works_on(self, run_id: str) -> bool:
         run = self._registry.get(run_id)
         return (run is not None and is_ours(run)) or self.mirror.has(run_id)
-
-    async def _on_taken(self, record: Record) -> None:
-        if not record.ended:
-            copy = self.remote.of(record)
-            await self.tail.fill(copy)
-            before = self._registry.get(record.info.id)
-            run = await self.restart(record.info, record.spec, record.epoch, copy.events())
-            if before is not None:
-                # Handed over once, and back: what it was followed by is this replica's own.
-                if isinstance(self.tail.runs.get(before.id), HandedOver):
-                    del self.tail.runs[before.id]
-                relay(run, before)
-        if remote := self.remote.known.get(record.info.id):
-            remote.known = record
-        self.tail.ring(record.info.id)
-
-
-async def _nothing_restarts(*_: object) -> Run:
-    raise AssertionError("set it where that is the policy")

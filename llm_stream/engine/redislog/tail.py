@@ -1,8 +1,10 @@
 """The follower's side: copies of other replicas' logs, kept up while somebody here reads them."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from llm_stream.engine.redislog.link import RedisLink
@@ -18,6 +20,8 @@ LINGER_SECONDS: Final = 5.0
 
 READ_AT_ONCE: Final = 50
 RETRY_SECONDS: Final = 0.25
+
+log = logging.getLogger(__name__)
 
 
 class LogTail:
@@ -67,11 +71,13 @@ class LogTail:
 
     async def work(self) -> None:
         """Fill logs until cancelled."""
+        look_at = self._clock() + LOOK_SECONDS
         while True:
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(look_at - self._clock()):
                     await self._rung.wait()
-            except TimeoutError:
+            if self._clock() >= look_at:
+                look_at = self._clock() + LOOK_SECONDS
                 self._behind.update(self.runs)
                 self._leave()
             self._rung.clear()
@@ -88,13 +94,18 @@ class LogTail:
             # A ring that comes during the call is for what the call may not have seen.
             del self._behind[run.id]
         try:
-            replies = await self._link.ask(
+            replies = await self._link.ask_each(
                 [read_events(self._keys, run.id, run.log.last) for run in chosen]
             )
         except LogUnavailable:
             self._behind.update({run.id: run for run in chosen})
             raise
         for run, reply in zip(chosen, replies, strict=True):
+            if reply is None:
+                # Others are not to wait for it; who opens it anew is told.
+                log.error("run.unreadable: %s: its log holds something else", run.id)
+                self.runs.pop(run.id, None)
+                continue
             events = events_of(reply)
             run.feed(events)
             if run.done:

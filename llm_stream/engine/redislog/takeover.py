@@ -14,7 +14,7 @@ from typing import Final, Literal
 import orjson
 
 from llm_stream.engine.chapters import place_of
-from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.link import BREAK_SECONDS, RedisLink
 from llm_stream.engine.redislog.records import LIVE_MS, Keys, Record, events_of, read_last
 from llm_stream.engine.runinfo import DescribeError
 from llm_stream.errors import LogUnavailable, OwnerLost
@@ -22,6 +22,9 @@ from llm_stream.events import Event, Payload
 
 Policy = Literal["fail", "restart"]
 """What becomes of a lost replica's run: it fails, or is run again under its id."""
+
+RESTARTS: Final = 3
+"""How often one run is run again: it may be what its replicas die of."""
 
 _TAKE: Final = """
 local owner = redis.call('HGET', KEYS[2], 'replica')
@@ -37,6 +40,15 @@ return 1
 """One taker wins: the second finds another owner. From here on Redis refuses the old epoch."""
 
 log = logging.getLogger(__name__)
+
+
+def confirm_seconds(lost_seconds: float) -> float:
+    """How long a sign of life has to be missing before its replica is lost.
+
+    A quarter of the time, but so long that one who lives has renewed it: its heartbeat waits for a
+    breaker when a call of its has failed, and may then have just missed its turn.
+    """
+    return max(lost_seconds / 4, 2 * BREAK_SECONDS)
 
 
 class Watch:
@@ -86,6 +98,7 @@ class Watch:
         self._on_taken = on_taken
         self._clock = clock
         self._missing: dict[str, float] = {}
+        self._unbegun: list[Record] = []
         self.taken = 0
 
     def forget(self) -> None:
@@ -98,6 +111,8 @@ class Watch:
         Raises:
             LogUnavailable: Redis does not answer; nobody is lost by that.
         """
+        while self._unbegun:
+            await self._begin(self._unbegun.pop())
         await self._look_at_others()
         for record in await self.adrift():
             log.warning("run.adrift: %s", record.info.id)
@@ -106,24 +121,44 @@ class Watch:
     async def adrift(self) -> list[Record]:
         """Runs that are this replica's and that nothing here works on.
 
-        So it is with one that was taken over in a call whose reply was lost.
+        So it is with one that was taken over in a call whose reply was lost. What turns out
+        not to be this replica's, or cannot be read, is not looked at again.
 
         Raises:
             LogUnavailable: Redis does not answer.
         """
-        (members,) = await self._link.ask([("SMEMBERS", self._keys.working(self._replica))])
-        runs = [run for run in map(bytes.decode, members) if not self._works_on(run)]
-        if not runs:
-            return []
-        replies = await self._link.ask([("HGETALL", self._keys.facts(run)) for run in runs])
-        records = [record for reply in replies if (record := Record.read(reply))]
-        return [
-            record
-            for record in records
-            if record.replica == self._replica
-            and not record.ended
-            and not self._works_on(record.info.id)
-        ]
+        found, strays = [], []
+        for run in await self._runs_of(self._replica):
+            if self._works_on(run):
+                continue
+            record, _ = await self._read(run)
+            if record is None or record.ended or record.replica != self._replica:
+                strays.append(run)
+            elif not self._works_on(run):
+                found.append(record)
+        if strays:
+            await self._link.ask([("SREM", self._keys.working(self._replica), *strays)])
+        return found
+
+    async def _runs_of(self, replica: str) -> set[str]:
+        (members,) = await self._link.ask_each([("SMEMBERS", self._keys.working(replica))])
+        return {run.decode() for run in members or ()}
+
+    async def _read(
+        self, run: str, known: Record | None = None
+    ) -> tuple[Record | None, list[Event]]:
+        """A run's record, what was known of it if there is none any more, and its newest event.
+
+        Nothing of one whose keys hold something else.
+        """
+        facts, last = await self._link.ask_each(
+            [("HGETALL", self._keys.facts(run)), read_last(self._keys, run)]
+        )
+        if facts is None or last is None:
+            # Others are not to wait for it, and nobody can write its end.
+            log.error("run.given_up: %s: a key of it holds something else", run)
+            return None, []
+        return Record.read(facts) or known, events_of(last)
 
     async def _look_at_others(self) -> None:
         (members,) = await self._link.ask([("SMEMBERS", self._keys.replicas)])
@@ -142,9 +177,8 @@ class Watch:
                 del self._missing[name]
 
     async def _bury(self, lost: str) -> None:
-        (members,) = await self._link.ask([("SMEMBERS", self._keys.working(lost))])
         followed = {run.info.id: run for run in self._followed() if run.replica == lost}
-        runs = {run.decode() for run in members} | set(followed)
+        runs = await self._runs_of(lost) | set(followed)
         log.warning("replica.lost: %s with %d runs", lost, len(runs))
         for run in sorted(runs):
             await self._take(run, lost, followed.get(run), self._policy)
@@ -153,23 +187,22 @@ class Watch:
         )
 
     async def _take(self, run: str, lost: str, known: Record | None, policy: Policy) -> None:
-        facts, log_key = self._keys.facts(run), self._keys.log(run)
-        reply, last = await self._link.ask([("HGETALL", facts), read_last(self._keys, run)])
-        record = Record.read(reply) or known
+        record, newest = await self._read(run, known)
         if record is None or record.ended or record.replica != lost:
             return
-        newest = events_of(last)
         epoch = max(record.epoch, place_of(newest[-1]).epoch if newest else 0) + 1
-        restart = policy == "restart" and record.spec and record.info.parent is None
-        event = self._last_word(record, epoch, restart=bool(restart))
+        restart = policy == "restart" and bool(record.spec) and record.info.parent is None
+        restart = restart and epoch <= 1 + RESTARTS
+        event = self._last_word(record, epoch, restart=restart)
         taken = replace(
             record, replica=self._replica, epoch=epoch, state="running" if restart else "failed"
         )
         if restart:
             # Before it is ours: were this process to die in between, others would find it.
-            await self._link.ask([("SADD", self._keys.working(self._replica), run)])
+            await self._link.ask_each([("SADD", self._keys.working(self._replica), run)])
+        keys = self._keys.log(run), self._keys.facts(run)
         (won,) = await self._link.ask(
-            [("EVAL", _TAKE, 2, log_key, facts, lost, self._replica, epoch,
+            [("EVAL", _TAKE, 2, *keys, lost, self._replica, epoch,
               event.position, event.type, event.data, taken.state,
               orjson.dumps(taken.info._asdict()), orjson.dumps(taken.statistics),
               LIVE_MS if restart else self._retention_ms, LIVE_MS + self._retention_ms)]
@@ -183,7 +216,9 @@ class Watch:
         try:
             await self._on_taken(taken)
         except LogUnavailable:
-            raise  # it is found adrift when Redis is back
+            if taken.ended:
+                self._unbegun.append(taken)
+            raise  # what goes on is found adrift when Redis is back
         except Exception:
             if taken.ended:
                 raise

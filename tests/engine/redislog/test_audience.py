@@ -19,6 +19,22 @@ async def test_who_does_not_renew_reads_no_more(make_run: MakeRun, clock: Clock)
     assert [*audience.of(run.id)] == []
 
 
+async def test_a_run_that_comes_back_is_read_by_who_says_so(
+    make_run: MakeRun, clock: Clock
+) -> None:
+    """Who followed a run that was handed over counts anew at the one that has its id then."""
+    runs = {"run_1": make_run()}
+    audience = Audience(runs.get, clock)
+    audience.follows("r_1", ["run_1"])
+    audience.forget("run_1")
+    runs["run_1"] = make_run()
+    audience.follows("r_1", ["run_1"])
+    assert runs["run_1"].readers == 1
+
+    audience.leaves("r_1", "run_1")
+    assert runs["run_1"].readers == 0
+
+
 async def test_nobody_is_let_go_for_an_outage(make_run: MakeRun, clock: Clock) -> None:
     """While nobody can be heard all stay; afterwards each has the whole time to renew."""
     run, away = make_run(), [False]

@@ -47,6 +47,27 @@ async def test_claims_of_a_replica_that_is_gone_are_forgotten(
     assert run.interest.release("ours")
 
 
+async def test_claims_of_a_replica_that_is_back_count_again(
+    link: RedisLink, clock: Clock, make_run: MakeRun
+) -> None:
+    """One that was frozen for long has its clients' claims as before."""
+    run = make_run(claim="ours", abandon_seconds=5.0)
+    run.join(Client("theirs", 5.0))
+    claimants = Claimants(link, KEYS, {run.id: run}.get, clock)
+    claimants.claimed("r_1", run.id, "theirs")
+    for _ in range(2):
+        await claimants.look()
+        clock.now += GONE_SECONDS
+    assert run.interest.claims.keys() == {"ours"}
+
+    await link.ask([("SET", KEYS.alive("r_1"), "1")])
+    await claimants.look()
+
+    assert run.interest.claims.keys() == {"ours", "theirs"}
+    assert not run.interest.release("ours")
+    assert run.interest.release("theirs")
+
+
 async def test_nobody_is_gone_for_an_outage(
     link: RedisLink, redis_server: RedisServer, clock: Clock, make_run: MakeRun
 ) -> None:

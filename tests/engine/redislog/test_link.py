@@ -33,6 +33,15 @@ async def test_replies_come_in_order_and_refusals_in_their_places(link: RedisLin
     assert not link.broken
 
 
+async def test_a_key_of_another_type_is_no_reply(link: RedisLink) -> None:
+    """`ask_each` leaves that one out, and takes no other refusal."""
+    commands = [("SET", "a", "1"), ("LPUSH", "a", "x"), ("GET", "a")]
+    assert await link.ask_each(commands) == [True, None, b"1"]
+
+    with pytest.raises(LogUnavailable):
+        await link.ask_each([*commands, ("NOSUCH", "a")])
+
+
 async def test_a_dead_redis_is_asked_once_a_second(
     link: RedisLink, redis_server: RedisServer, clock: Clock
 ) -> None:

@@ -11,7 +11,6 @@ from llm_stream.engine.chapters import NOWHERE
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
-from llm_stream.engine.redislog.mirrored import relay
 from llm_stream.engine.redislog.records import (
     Keys,
     Record,
@@ -19,6 +18,7 @@ from llm_stream.engine.redislog.records import (
     read_events,
     write_facts,
 )
+from llm_stream.engine.redislog.succession import relay
 from llm_stream.engine.run import Run
 from llm_stream.events import Event
 

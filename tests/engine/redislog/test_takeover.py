@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llm_stream.engine.chapters import NOWHERE
-from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.redislog.link import BREAK_SECONDS, CALL_SECONDS, RedisLink
 from llm_stream.engine.redislog.records import (
     Keys,
     Record,
@@ -16,7 +16,7 @@ from llm_stream.engine.redislog.records import (
     write_events,
     write_facts,
 )
-from llm_stream.engine.redislog.takeover import Watch
+from llm_stream.engine.redislog.takeover import RESTARTS, Watch, confirm_seconds
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import LogUnavailable
 from llm_stream.events import Event
@@ -108,6 +108,18 @@ async def test_who_comes_back_in_time_is_not_lost(link: RedisLink, clock: Clock,
     assert len(await log_of(link)) == 1
 
 
+@pytest.mark.parametrize("lost_seconds", [1, 2, 4, 5, 8, 15, 20])
+def test_a_heartbeat_that_waits_for_the_breaker_comes_in_time(lost_seconds: float) -> None:
+    """One call fails, the next has to wait, and the one after it is heard before the wait is over.
+
+    A sign lasts half of the time; a heartbeat comes twelve times in it.
+    """
+    pulse = lost_seconds / 12
+    silent = pulse + CALL_SECONDS + BREAK_SECONDS + pulse + CALL_SECONDS
+
+    assert lost_seconds / 2 + confirm_seconds(lost_seconds) > silent
+
+
 async def test_ended_runs_are_left_alone(link: RedisLink, clock: Clock) -> None:
     """A lost replica's run that has its end gets no other one."""
     await link.ask([("HSET", KEYS.facts(INFO.id), "state", "completed")])
@@ -155,6 +167,72 @@ async def test_a_run_that_was_taken_and_not_begun_is_begun_later(
         (INFO.id, 2, b"a spec")
     ]
     assert [event.position for event in await log_of(link)] == ["1-1", "2-1"]
+
+
+@pytest.mark.parametrize("key", [KEYS.facts("run_0"), KEYS.log("run_0")])
+@pytest.mark.parametrize("mine", [False, True], ids=["of a lost replica", "adrift"])
+async def test_a_run_whose_keys_hold_something_else_is_given_up(
+    link: RedisLink, clock: Clock, caplog: pytest.LogCaptureFixture, key: str, mine: bool
+) -> None:
+    """It is told once, and the other runs are taken over."""
+    spoilt, owner = INFO._replace(id="run_0"), "r_1" if mine else "r_dead"
+    record = Record(spoilt, owner, 1, "running", {}, b"")
+    first = Event(1, 1, spoilt.id, 0, spoilt.started())
+    await link.ask([*write_events(KEYS, spoilt.id, [first]), *write_facts(KEYS, record)])
+    await link.ask([("SET", key, "what is it?")])
+    taken: list[Any] = []
+    eye = watch(link, "r_1", clock, taken)
+    for _ in range(3):
+        await eye.look()
+        clock.now += 5
+
+    assert [record.info.id for _, record in taken] == [INFO.id]
+    assert [line.split(":")[1] for line in caplog.messages if "given_up" in line] == [" run_0"]
+
+
+async def test_an_end_that_was_not_told_is_told_later(link: RedisLink, clock: Clock) -> None:
+    """A run that was ended here, just before Redis went away, is handed on when it is back."""
+    told: list[str] = []
+    answers = iter([False, True])
+
+    async def on_taken(record: Record) -> None:
+        if not next(answers):
+            raise LogUnavailable("Away.", retry_after_ms=0)
+        told.append(record.state)
+
+    eye = watch(link, "r_1", clock, [], on_taken=on_taken)
+    await eye.look()
+    clock.now += 5
+    with pytest.raises(LogUnavailable):
+        await eye.look()
+    await eye.look()
+    await eye.look()
+
+    assert told == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "end"), [(RESTARTS, "run.restarted"), (RESTARTS + 1, "run.failed")]
+)
+async def test_a_run_is_run_again_so_often(
+    link: RedisLink, clock: Clock, epoch: int, end: str
+) -> None:
+    """One whose replicas die again and again fails in the end."""
+    await link.ask([("HSET", KEYS.facts(INFO.id), "epoch", epoch)])
+    await taken_by(link, clock, works_on=lambda _run: True)
+
+    assert (await log_of(link))[-1].type == end
+
+
+async def test_a_run_that_another_has_taken_is_not_looked_at_again(
+    link: RedisLink, clock: Clock
+) -> None:
+    """Who was second at a takeover forgets the run."""
+    await link.ask([("SADD", KEYS.working("r_1"), INFO.id)])
+
+    assert await watch(link, "r_1", clock, []).adrift() == []
+    (left,) = await link.ask([("SMEMBERS", KEYS.working("r_1"))])
+    assert left == set()
 
 
 async def test_a_run_that_cannot_be_begun_is_ended(link: RedisLink, clock: Clock) -> None:

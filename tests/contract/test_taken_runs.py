@@ -1,0 +1,143 @@
+"""Runs of a replica that is gone, once another has taken them over: like any run of its own."""
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import redis
+
+from llm_stream.events import Event
+from llm_stream.models.chunks import Message
+from llm_stream.recipes.spec import RunSpec
+from llm_stream.testing import Fault, Script, ScriptedModel, words
+
+from ..conftest import StartService
+from ..history.conftest import rows
+from ..redisserver import RedisServer
+from ..standin import KEYS, OTHER, RUN, of_another, other_replica, until
+from ..wire import follow, reached, start_async
+
+SPEC = RunSpec(recipe="generate", model="scripted", messages=(Message("user", "x"),))
+
+
+def lose(server: RedisServer, spec: RunSpec | None) -> None:
+    """Put a run of a replica that is gone into Redis, and its lease on the call."""
+    of_another(server, spec, lives=False)
+    with redis.Redis(port=server.port) as client:
+        client.set(KEYS.flight(SPEC.fingerprint()), OTHER)
+
+
+async def start(
+    start_service: StartService, server: RedisServer, policy: str, history: Path
+) -> list[Any]:
+    """Two services that share the Redis and a history, and soon see that the replica is gone."""
+    lost = {"url": server.url, "owner_lost_seconds": 2, "on_owner_lost": policy}
+    recorded = {"enabled": True, "path": str(history)}
+    shared = {"url": server.url}
+    return [await start_service(redis=lost, cache=shared, history=recorded) for _ in range(2)]
+
+
+async def recorded(services: list[Any], path: Path) -> Any:
+    """What the history says of runs, once it has written one."""
+    await until(lambda: sum(service.parts.history.facts().written for service in services))
+    return rows(path, "SELECT run, status, error_code FROM llm_stream_runs")
+
+
+@pytest.mark.slow
+async def test_an_equal_call_joins_a_restarted_run(
+    redis_server: RedisServer,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+    tmp_path: Path,
+) -> None:
+    """Wherever it comes in: one model call, one answer, in the cache and in the history once."""
+    model.scripts = [Script(chunks=words(20), delay_seconds=0.05)]
+    lose(redis_server, SPEC)
+    path = tmp_path / "logs.db"
+    pair = await start(start_service, redis_server, "restart", path)
+    await until(lambda: sum(service.parts.replicas.watch.taken for service in pair))
+    await until(lambda: any(service.parts.registry.get(RUN) for service in pair))
+    taker = next(service for service in pair if service.parts.registry.get(RUN))
+    await reached(taker.parts.registry.get(RUN), 5)
+
+    joined = [(await start_async(http, service.url, prompt="x"))[0] for service in pair]
+    events = [await follow(http, service.url, RUN) for service in pair]
+    async with http.post(f"{pair[0].url}/v1/generate", json={"prompt": "x"}) as response:
+        again = await response.json()
+
+    assert joined == [RUN, RUN]
+    assert events[0] == events[1]
+    assert events[0][-1].payload["type"] == "run.completed"
+    assert len(model.calls) == 1
+    assert again["cached"] is True
+    assert again["text"] == "".join(words(20))
+    assert await recorded(pair, path) == [(RUN, "completed", None)]
+
+
+async def test_an_end_that_came_too_late_is_not_shown_again(
+    redis_server: RedisServer,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+) -> None:
+    """A run that ended here after it was taken over ends for later readers as it does elsewhere."""
+    service = await start_service(redis={"url": redis_server.url})
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    run, _ = await start_async(http, service.url, prompt="x", on_disconnect="continue")
+    held, sharing = service.parts.registry.find(run), service.parts.replicas
+    assert sharing is not None
+    await reached(held, 2)
+    await until(lambda: not sharing.mirror.behind)
+    problem = {"code": "owner_lost", "detail": "The replica is gone."}
+    lost = Event(2, 1, run, 5, {"type": "run.failed", "error": problem})
+    with redis.Redis(port=redis_server.port) as client:
+        client.xadd(KEYS.log(run), {"t": lost.type, "d": lost.data}, id=lost.position)
+        client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2, "state": "failed"})
+    held.cancel("requested")
+    await until(lambda: held.superseded)
+
+    assert held.events()[-1].type == "run.cancelled"
+    assert (await follow(http, service.url, run))[-1].id == "2-1"
+    async with http.get(f"{service.url}/v1/runs/{run}") as response:
+        assert (await response.json())["state"] == "failed"
+
+
+@pytest.mark.slow
+async def test_who_handed_a_run_on_still_counts_as_its_reader(
+    redis_server: RedisServer,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+) -> None:
+    """Readers of a frozen owner's run are told of to who has taken it, which would give it up."""
+    service = await start_service(redis={"url": redis_server.url, "owner_lost_seconds": 2})
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    run, _ = await start_async(http, service.url, prompt="x", on_disconnect="continue")
+    held, sharing = service.parts.registry.find(run), service.parts.replicas
+    assert sharing is not None
+    await reached(held, 2)
+    await until(lambda: not sharing.mirror.behind)
+    again = Event(2, 1, run, 5, {"type": "run.restarted", "reason": "owner_lost"})
+    async with other_replica(redis_server) as heard:
+        with redis.Redis(port=redis_server.port) as client, held.subscribe():
+            client.xadd(KEYS.log(run), {"t": again.type, "d": again.data}, id=again.position)
+            client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2})
+            sharing.mirror.check([held])
+            await until(lambda: any(message["do"] == "follow" for message in heard))
+
+    assert next(message["runs"] for message in heard if message["do"] == "follow") == [run]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", [None, SPEC], ids=["request unknown", "request kept"])
+async def test_a_lost_run_is_in_the_history(
+    redis_server: RedisServer, start_service: StartService, tmp_path: Path, spec: RunSpec | None
+) -> None:
+    """The taker records a run that it ends as `owner_lost`, whether it knows the request or not."""
+    of_another(redis_server, spec, lives=False)
+    path = tmp_path / "logs.db"
+    pair = await start(start_service, redis_server, "fail", path)
+
+    assert await recorded(pair, path) == [(RUN, "failed", "owner_lost")]
