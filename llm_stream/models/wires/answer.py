@@ -19,6 +19,7 @@ class Answer(ABC):
     Attributes:
         finish_reason: the provider's own word for why it ended. Only with it an answer is whole.
         closed: nothing of interest can follow.
+        ends: whether the finish reason is the end; if not, the body has to end properly as well.
         model: the version that answered, where the provider says.
         answer_id: the provider's id of the answer.
         input_tokens: as counted by the provider; None where it did not count.
@@ -30,6 +31,7 @@ class Answer(ABC):
         self.model_id = model_id
         self.finish_reason: str | None = None
         self.closed = False
+        self.ends = True
         self.model: str | None = None
         self.answer_id: str | None = None
         self.input_tokens: int | None = None

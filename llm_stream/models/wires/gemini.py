@@ -60,6 +60,9 @@ class GeminiAnswer(Answer):
             candidate = candidates[0]
             parts = (candidate.get("content") or {}).get("parts") or ()
             found = [e for part in parts for e in self._part(part)]
+            if found and self.finish_reason is not None:
+                # Older models say STOP with every piece.
+                self.ends = False
             if reason := candidate.get("finishReason"):
                 self._finish(body, text_of(reason))
         elif blocked := (body.get("promptFeedback") or {}).get("blockReason"):

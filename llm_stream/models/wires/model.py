@@ -184,7 +184,7 @@ async def _next_block(upstream: Upstream, answer: Answer) -> bytes:
     """The next block; empty when nothing more is to come: the body has ended, or the answer."""
     if answer.closed:
         return b""
-    if answer.finish_reason is None:
+    if answer.finish_reason is None or not answer.ends:
         return await upstream.read()
     try:
         async with asyncio.timeout(SETTLE_SECONDS):

@@ -94,6 +94,17 @@ async def test_a_finish_reason_with_every_piece(wire: MakeAdapter, provider: Fak
     assert (await ask(wire("gemini")))[:-1] == ["a", "b"]
 
 
+async def test_a_cut_between_pieces_that_all_say_stop(
+    wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """A finish reason that something follows is no end mark: the body has to end properly."""
+    events = sse(part("a", finishReason="STOP"), part("b", finishReason="STOP"))
+    provider.answer(Reply(events, end="cut"))
+
+    with pytest.raises(UpstreamFailed):
+        await ask(wire("gemini"))
+
+
 @pytest.mark.parametrize(
     "event",
     [
