@@ -140,6 +140,25 @@ def test_googles_advice_stands_in_the_body() -> None:
 
 
 @pytest.mark.parametrize(
+    ("delay", "expected"),
+    [
+        ("17s", 17_000),
+        ("0s", 0),
+        ("99999999s", 3_600_000),
+        ("soon", None),
+        (17, None),
+        ("-1s", None),
+    ],
+)
+def test_googles_advice_is_capped_as_any_other(delay: Any, expected: int | None) -> None:
+    """An hour at most, and nothing for what is no span of time; in events as well."""
+    error = {"code": 429, "details": [{**RETRY_INFO, "retryDelay": delay}]}
+
+    assert said(error, 429).retry_after_ms == expected
+    assert error_event(error, "m").retry_after_ms == expected
+
+
+@pytest.mark.parametrize(
     ("event", "kind", "status"),
     [
         ({"type": "overloaded_error", "message": "x"}, UpstreamFailed, 529),
