@@ -159,6 +159,27 @@ def test_googles_advice_is_capped_as_any_other(delay: Any, expected: int | None)
 
 
 @pytest.mark.parametrize(
+    ("status", "remaining", "advice", "expected"),
+    [
+        (429, "0", {}, 90_000),
+        (429, "0", {"retry-after": "1"}, 1000),
+        (429, "7", {}, None),
+        (503, "0", {}, None),
+    ],
+)
+def test_a_limits_reset_is_advice(
+    status: int, remaining: str, advice: dict[str, str], expected: int | None
+) -> None:
+    """Where a 429 says nothing else, and the limit is really exhausted."""
+    limit = {
+        "x-ratelimit-remaining-requests": remaining,
+        "x-ratelimit-reset-requests": "1m30s",
+    }
+
+    assert said({}, status, **limit, **advice).retry_after_ms == expected
+
+
+@pytest.mark.parametrize(
     ("event", "kind", "status"),
     [
         ({"type": "overloaded_error", "message": "x"}, UpstreamFailed, 529),
