@@ -1,12 +1,13 @@
 """Prometheus metrics: an observer of runs, and gauges read when somebody asks.
 
-Labels are bounded: recipes, outcomes, route patterns, error codes, and ids of the catalog.
+Labels are bounded: recipes, outcomes, route patterns, error codes, and models' ids or what stands
+for those that only a request has named.
 Nothing here runs once per token.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -31,11 +32,15 @@ LATENCY_BUCKETS: Final = (
 class Metrics:
     """All metrics of one service, in a registry of their own.
 
+    Args:
+        label_of: what a model is called, by its id; of few names (`ModelCatalog.label_of`).
+
     Attributes:
         registry: what /metrics shows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, label_of: Callable[[str], str] = str) -> None:
+        self._label_of = label_of
         self.registry = prom.CollectorRegistry()
         self._finished = prom.Counter(
             "llm_stream_runs", "Runs that ended.", ["recipe", "outcome"], registry=self.registry
@@ -137,10 +142,11 @@ class Metrics:
         # Only these call models; recipes report again what their inner runs have spent.
         if recipe == "generate":
             self._chunks.inc(figures.chunks)
+            model = self._label_of(run.info.model)
             if figures.input_tokens is not None:
-                self._tokens.labels(run.info.model, "input").inc(figures.input_tokens)
+                self._tokens.labels(model, "input").inc(figures.input_tokens)
             if figures.output_tokens is not None:
-                self._tokens.labels(run.info.model, "output").inc(figures.output_tokens)
+                self._tokens.labels(model, "output").inc(figures.output_tokens)
         if run.error is not None:
             code = run.error.code if isinstance(run.error, StreamError) else InternalError.code
             self._errors.labels(code).inc()
@@ -167,9 +173,6 @@ class _Gauges(Collector):
         self._registry = registry
         self._sockets = sockets
 
-    def describe(self) -> Iterable[Metric]:
-        return ()
-
     def collect(self) -> Iterator[Metric]:
         runs = self._registry
         yield GaugeMetricFamily("llm_stream_runs_active", "Runs under way.", runs.live)
@@ -182,9 +185,6 @@ class _Gauges(Collector):
 class _CacheFigures(Collector):
     def __init__(self, cache: AnswerCache) -> None:
         self._cache = cache
-
-    def describe(self) -> Iterable[Metric]:
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         cache = self._cache

@@ -5,9 +5,12 @@ from typing import Any
 
 import aiohttp
 import prometheus_client
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from llm_stream.config import ProviderSection
 from llm_stream.testing import Fault, Script, ScriptedModel
+from llm_stream.testing.mockproviders import mock_providers
 from llm_stream.testing.service import RunningService
 
 from .conftest import StartService
@@ -67,6 +70,34 @@ async def test_attempts_and_breakers_are_shown_by_model(
     assert found["llm_stream_attempts_total", ("code", "upstream_failed"), label] == 3
     assert found["llm_stream_breaker", label] == 2
     assert found["llm_stream_retries_left", label] == 18
+
+
+async def test_made_up_models_share_one_label(
+    start_service: StartService, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stranger names as a model becomes no label; a model that is configured does."""
+    monkeypatch.setenv("MOCK_KEY", "sk-mock-key-1234567890")
+    async with mock_providers() as mocks:
+        section = ProviderSection(
+            base_url=mocks.openai_url, api_key_env=("MOCK_KEY",), models=("mock",)
+        )
+        service = await start_service(providers={"p": section})
+        for model in ("p/mock", "p/mock-words-3", "p/mock-words-5", "p/mock-404", "p/mock-words-3"):
+            async with http.post(
+                f"{service.url}/v1/generate", json={"prompt": "x", "model": model}
+            ):
+                pass
+        await service.parts.cache.settled()
+        found = await scrape(http, service)
+    models = {labels["model"] for key in found if "model" in (labels := dict(key[1:]))}
+    other, ok = ("model", "p/other"), ("code", "ok")
+
+    assert models == {"p/mock", "p/other"}
+    assert found["llm_stream_attempts_total", ok, other] == 2
+    assert found["llm_stream_attempts_total", ("code", "upstream_rejected"), other] == 1
+    assert found["llm_stream_tokens_total", ("direction", "output"), other] == 8
+    assert found["llm_stream_calls", other, ("state", "active")] == 0
+    assert found["llm_stream_cache_saved_tokens_total", ("direction", "output"), other] == 3
 
 
 async def test_gauges_show_what_is_now(

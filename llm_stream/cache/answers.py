@@ -51,6 +51,7 @@ class AnswerCache:
         stale_seconds: how long beyond that it may still be given, while it is computed anew.
         policy: what is kept.
         prices: what a million tokens of a model cost, by its id.
+        label_of: what a model is called in the savings, by its id.
         second: asked on a miss, told of everything that is dropped.
 
     Attributes:
@@ -66,12 +67,13 @@ class AnswerCache:
         stale_seconds: float = 0,
         policy: Policy = "all",
         prices: Mapping[str, Price] | None = None,
+        label_of: Callable[[str], str] = str,
         second: SecondLevel | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.shelf = shelf
         self.counts: Counter[Count] = Counter()
-        self.savings = Savings(prices or {})
+        self.savings = Savings(prices or {}, label_of)
         self._ttl_seconds = ttl_seconds
         self._stale_seconds = stale_seconds
         self._policy = policy

@@ -1,7 +1,7 @@
 """What hits did not cost: tokens, and money where prices are known."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from llm_stream.engine.recording import Recording
@@ -21,14 +21,16 @@ class Savings:
 
     Args:
         prices: by model id; a model without one saves tokens only.
+        label_of: what a model is called in the sums, by its id.
 
     Attributes:
-        tokens: {(model, "input" or "output"): tokens}.
-        cost: {model: money}.
+        tokens: {(label, "input" or "output"): tokens}.
+        cost: {label: money}.
     """
 
-    def __init__(self, prices: Mapping[str, Price]) -> None:
+    def __init__(self, prices: Mapping[str, Price], label_of: Callable[[str], str] = str) -> None:
         self._prices = prices
+        self._label_of = label_of
         self.tokens: Counter[tuple[str, str]] = Counter()
         self.cost: dict[str, float] = {}
 
@@ -36,8 +38,9 @@ class Savings:
         """One answer was given again."""
         model, usage = recording.model, recording.ending["usage"]
         read, written = usage["input_tokens"] or 0, usage["output_tokens"] or 0
-        self.tokens[model, "input"] += read
-        self.tokens[model, "output"] += written
+        label = self._label_of(model)
+        self.tokens[label, "input"] += read
+        self.tokens[label, "output"] += written
         if (price := self._prices.get(model)) is not None:
             cost = read * price.input_per_million + written * price.output_per_million
-            self.cost[model] = self.cost.get(model, 0.0) + cost / MILLION
+            self.cost[label] = self.cost.get(label, 0.0) + cost / MILLION

@@ -58,10 +58,16 @@ class RetriesSection(Section):
 
 
 class BreakerSection(Section):
-    """Leaving a model alone that does not work."""
+    """Leaving a model, or a whole provider, alone that does not work."""
 
     failures: int = Field(
         default=5, ge=1, description="Failed calls in a row after which a model is left alone."
+    )
+    provider_failures: int = Field(
+        default=10,
+        ge=2,
+        description="The same of a provider: failed calls in a row, of two of its models at least,"
+        " after which all of them are left alone.",
     )
     open_seconds: float = Field(
         default=10.0,

@@ -15,13 +15,15 @@ class StreamError(Exception):
 
     Class attributes: `code`, stable and part of the protocol; `retryable`, whether the
     same request may succeed later. `status` and `upstream_request` are the HTTP status and the
-    request id of a provider, where it answered with one.
+    request id of a provider, where it answered with one. `other_key` says that the provider's
+    objection was to the key it was sent, and that there is another one to use at once.
     """
 
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
     status: int | None = None
     upstream_request: str | None = None
+    other_key: bool = False
 
     def __init_subclass__(cls, *, code: str | None = None, retryable: bool = False) -> None:
         super().__init_subclass__()

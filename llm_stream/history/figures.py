@@ -1,6 +1,6 @@
 """The history's figures for Prometheus."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -17,10 +17,6 @@ class HistoryFigures(Collector):
 
     def __init__(self, facts: Callable[[], Facts]) -> None:
         self._facts = facts
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing beforehand."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         """The figures now."""

@@ -30,12 +30,18 @@ class ModelAdapter:
     Args:
         model: the `llm` model; a sync-only one takes one of `threads` a call.
         threads: where sync models run.
+
+    Attributes:
+        provider: whose model it is: that of a wire, else the package the class comes from.
+        address: where we ask it ourselves; None where a plugin does.
     """
 
     def __init__(self, model: AnyModel, threads: SyncThreads) -> None:
         self._model = model
         self._threads = threads
         self.id: str = model.model_id
+        self.provider = str(getattr(model, "provider", "") or type(model).__module__.split(".")[0])
+        self.address: str | None = getattr(model, "address", None)
         self.is_async = isinstance(model, (llm.AsyncModel, llm.AsyncKeyModel))
         # What else tells its answers from those of another of this id; models of ours say it.
         self.version = str(getattr(model, "version", ""))
@@ -68,12 +74,6 @@ class ModelAdapter:
         """JSON Schema of the model's options."""
         schema: dict[str, Any] = self._model.Options.model_json_schema()
         return schema
-
-    @property
-    def provider(self) -> str:
-        """Whose model it is: the provider of a wire, else the package the class comes from."""
-        named = getattr(self._model, "provider", None)
-        return str(named or type(self._model).__module__.partition(".")[0])
 
     def check(self, call: ModelCall) -> None:
         """Say now whether the model would refuse the call, before a run exists. Sends nothing.

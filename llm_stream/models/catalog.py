@@ -107,6 +107,19 @@ class ModelCatalog:
             self._demanded.popitem(last=False)
         return adapter
 
+    def label_of(self, model_id: str) -> str:
+        """What a model is called where its names must be few, in metrics.
+
+        Its id if it is registered or configured, `<provider>/other` if it exists only because a
+        request named it, `other` if it does not exist here.
+        """
+        if model_id in self._adapters:
+            return model_id
+        found = self._demanded.get(model_id) or self._on_demand(model_id)
+        if found is None or isinstance(found, str):
+            return found or "other"
+        return f"{found.provider}/other"
+
     def aliases_of(self, model_id: str) -> list[str]:
         """Every other name of a model, sorted."""
         return sorted(n for n, target in self._names.items() if target == model_id and n != target)

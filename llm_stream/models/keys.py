@@ -79,6 +79,17 @@ class Keyring:
             return min(found, key=lambda key: self._resting[key.value])
         return first
 
+    def count(self, name: str, variables: Sequence[str]) -> int:
+        """How many different keys there are for a provider; arguments as of `find`."""
+        return len({key.value for key in self._candidates(name, variables)})
+
+    def awake(self, name: str, variables: Sequence[str]) -> bool:
+        """Whether a provider has a key that does not rest; arguments as of `find`."""
+        now = self._clock()
+        return any(
+            self._resting.get(key.value, now) <= now for key in self._candidates(name, variables)
+        )
+
     def rest(self, value: str, seconds: float = REST_SECONDS) -> None:
         """Use other keys of the provider for a while, where there are any."""
         self._resting[value] = self._clock() + seconds

@@ -44,7 +44,8 @@ class Attempts:
 
     def route(self, spec: RunSpec) -> Route:
         """The way of one run: its model, then its fallbacks."""
-        return self._upstreams.route((spec.model, *spec.fallback_models))
+        models = (spec.model, *spec.fallback_models)
+        return self._upstreams.route(models, self._catalog.label_of)
 
     async def ask(
         self, spec: RunSpec, route: Route, question: Question, answer: Answer
@@ -114,7 +115,8 @@ class Attempts:
         self, spec: RunSpec, route: Route, question: Question, answer: Answer
     ) -> AsyncGenerator[Payload]:
         adapter, upstream = self._catalog.find(route.model), route.upstream
-        upstream.check()
+        provider = self._upstreams.outage(adapter.provider, adapter.address)
+        upstream.check(provider)
         call, timeouts = question(adapter), spec.timeouts.over(upstream.patience)
         keep = answer.text.append if answer.keep_text else None
         splice = answer.splice
@@ -123,7 +125,7 @@ class Attempts:
         if position := max(admission.ahead, adapter.ahead):
             yield {"type": "run.queued", "position": position}
         async with admission, adapter.turn() as turn:
-            with upstream.attempt(timeouts) as attempt:
+            with upstream.attempt(timeouts, provider) as attempt:
                 async with (
                     Watch(timeouts, adapter.id) as watch,
                     aclosing(adapter.stream(call, turn)) as chunks,

@@ -62,19 +62,19 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     local = await asyncio.to_thread(make_local, settings)
     threads = SyncThreads(settings.models.sync_threads)
     own = [*([local] if local else []), *own_models]
-    providers = await asyncio.to_thread(make_providers, settings)
+    upstreams = Upstreams(settings.models)
+    providers = await asyncio.to_thread(make_providers, settings, upstreams.note_limits)
     catalog = await asyncio.to_thread(make_catalog, settings, threads, own, providers)
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
-    metrics = Metrics()
+    metrics = Metrics(catalog.label_of)
     registry = RunRegistry(
         retention_seconds=settings.runs.retention_seconds,
         retention_bytes=settings.runs.retention_bytes,
         observers=(metrics, RunLog()),
     )
-    upstreams = Upstreams(settings.models)
     history = make_history(settings)
-    cache = make_cache(settings, metrics, history)
+    cache = make_cache(settings, metrics, history, catalog.label_of)
     replicas = make_replicas(settings, registry)
     gate = Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service")
     service = Service(
@@ -113,7 +113,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         )
         watch_replicas(metrics.registry, replicas)
     metrics.watch_cache(cache)
-    metrics.registry.register(UpstreamFigures(upstreams))
+    metrics.registry.register(UpstreamFigures(upstreams, catalog.label_of))
     metrics.watch(registry, lambda: len(service.sockets))
     if history is not None:
         metrics.registry.register(HistoryFigures(history.facts))

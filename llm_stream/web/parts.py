@@ -1,7 +1,7 @@
 """Parts of the service, made as the settings say."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from llm_stream.cache.answers import AnswerCache
@@ -23,6 +23,7 @@ from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import weights_path
 from llm_stream.models.wires.providers import Providers
+from llm_stream.models.wires.ratelimits import NoteLimits
 from llm_stream.recipes.attempts import Attempts
 from llm_stream.recipes.batch import Batch
 from llm_stream.recipes.breakdown import Breakdown
@@ -50,9 +51,9 @@ def make_recipes(
     return {recipe.name: recipe for recipe in recipes}
 
 
-def make_providers(settings: Settings) -> Providers:
+def make_providers(settings: Settings, note_limits: NoteLimits | None = None) -> Providers:
     """The configured providers, with the keys of the environment and of llm's store."""
-    return Providers(settings.providers, Keyring(os.environ, keys_path()))
+    return Providers(settings.providers, Keyring(os.environ, keys_path()), note_limits)
 
 
 def make_catalog(
@@ -99,7 +100,9 @@ def make_history(settings: Settings) -> History | None:
     )
 
 
-def make_cache(settings: Settings, metrics: Metrics, history: History | None) -> AnswerCache:
+def make_cache(
+    settings: Settings, metrics: Metrics, history: History | None, label_of: Callable[[str], str]
+) -> AnswerCache:
     """The cache as configured, the history behind it; nothing is connected before a request."""
     cache = settings.cache
     shelf: Shelf
@@ -118,6 +121,7 @@ def make_cache(settings: Settings, metrics: Metrics, history: History | None) ->
             name: Price(price.input_per_million, price.output_per_million)
             for name, price in settings.cache.prices.items()
         },
+        label_of=label_of,
         second=history,
     )
 

@@ -1,6 +1,6 @@
 """How sharing with other replicas goes: as Prometheus metrics, and a warning where it does not."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import prometheus_client as prom
 import structlog
@@ -39,9 +39,6 @@ def watch_replicas(registry: prom.CollectorRegistry, replicas: Replicas) -> None
 class _Sharing(Collector):
     def __init__(self, replicas: Replicas) -> None:
         self._replicas = replicas
-
-    def describe(self) -> Iterable[Metric]:
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         own, name = self._replicas, "llm_stream_"

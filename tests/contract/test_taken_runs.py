@@ -16,8 +16,8 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from ..conftest import StartService
 from ..history.conftest import rows
 from ..redisserver import RedisServer
-from ..standin import KEYS, OTHER, RUN, of_another, other_replica, until
-from ..wire import follow, reached, start_async
+from ..standin import KEYS, OTHER, RUN, of_another, other_replica
+from ..wire import follow, reached, start_async, until
 
 SPEC = RunSpec(recipe="generate", model="scripted", messages=(Message("user", "x"),))
 

@@ -97,3 +97,25 @@ def test_late_failures_do_not_prolong_it(breaker: Breaker, clock: Clock) -> None
     breaker.failed(probe=False)
 
     assert breaker.blocked_seconds() == 1
+
+
+def test_a_providers_breaker_needs_two_models(clock: Clock) -> None:
+    """One model that fails, however often, is not the provider's outage; a second one makes it."""
+    provider = Breaker(3, 10, clock, models=2)
+    for _ in range(9):
+        provider.failed(probe=provider.begin(), model="a")
+    assert provider.blocked_seconds() is None
+    provider.failed(probe=provider.begin(), model="b")
+
+    assert provider.blocked_seconds() == 10
+
+
+def test_an_answer_of_any_model_starts_anew(clock: Clock) -> None:
+    """Models that failed before it no longer count."""
+    provider = Breaker(2, 10, clock, models=2)
+    provider.failed(probe=False, model="a")
+    provider.answered()
+    provider.failed(probe=False, model="b")
+    provider.failed(probe=False, model="b")
+
+    assert provider.state == "closed"

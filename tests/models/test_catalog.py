@@ -87,3 +87,17 @@ def test_the_list_describes_every_model() -> None:
     assert entry["attachment_types"] == ["image/png", "text/plain"]
     assert "temperature" in entry["options"]["properties"]
     assert not other["is_async"]
+
+
+def test_only_known_models_have_labels_of_their_own() -> None:
+    """What a request named is its provider's other; what cannot be a model is just other."""
+    on_demand = ScriptedModel("p/new")
+    on_demand.provider = "p"  # type: ignore[attr-defined]
+    made = {"p/new": on_demand, "p/a": "a"}
+    loaded = Loaded([Registered(A, (), "plugin")], on_demand=made.get)
+    models = ModelCatalog(loaded, SyncThreads(1), default="a", aliases={})
+    found = [models.label_of(name) for name in ("a", "p/new", "p/a", "gone")]
+    models.find("p/new")
+
+    assert found == ["a", "p/other", "a", "other"]
+    assert models.label_of("p/new") == "p/other"

@@ -18,8 +18,17 @@ from llm_stream.errors import (
 )
 from llm_stream.models.resilience.policy import RetryPolicy, Verdict, verdict
 
+
+def of_a_key(error: StreamError) -> StreamError:
+    """The provider objects to a key, and there is another one."""
+    error.other_key = True
+    return error
+
+
 VERDICTS: list[tuple[StreamError, Verdict]] = [
     (UpstreamFailed("503"), "again"),
+    (of_a_key(UpstreamRejected("401")), "again"),
+    (of_a_key(RateLimited("429")), "again"),
     (RateLimited("429"), "again"),
     (UpstreamTimedOut("no connection", field="timeouts.connect_seconds"), "again"),
     (UpstreamTimedOut("silent", field="timeouts.first_token_seconds"), "next"),
@@ -52,6 +61,13 @@ def test_pauses_double_up_to_their_bound() -> None:
     pauses = [POLICY.delay_seconds(failures, FAILED, lambda: 1.0) for failures in range(1, 6)]
 
     assert pauses == [1, 2, 4, 5, 5]
+
+
+def test_a_pause_meant_for_one_key_is_not_anothers() -> None:
+    """However long the provider wants it, the next key is tried after the usual pause."""
+    limited = of_a_key(RateLimited("429", retry_after_ms=3_600_000))
+
+    assert POLICY.delay_seconds(1, limited, lambda: 1.0) == 1
 
 
 @pytest.mark.parametrize(("lot", "pause"), [(0.0, 1.0), (0.5, 1.5), (1.0, 2.0)])

@@ -3,6 +3,7 @@
 import pytest
 
 from llm_stream.config import ModelsSection
+from llm_stream.errors import UpstreamRejected
 from llm_stream.models.resilience.upstreams import MAX_MODELS, Upstreams
 
 
@@ -40,12 +41,13 @@ async def test_a_model_that_is_being_called_is_not_forgotten(upstreams: Upstream
     assert upstreams.of("called") is called
 
 
-def test_labels_are_bounded(upstreams: Upstreams) -> None:
-    """Beyond the bound models are counted together."""
-    for number in range(MAX_MODELS + 5):
-        upstreams.count(f"m{number}", "upstream_rejected")
-    upstreams.count("m0", "upstream_rejected")
+def test_calls_are_counted_by_label(upstreams: Upstreams) -> None:
+    """However many names callers make up, as many figures are kept as there are labels."""
+    for name in ("p/one", "p/two", "a"):
+        route = upstreams.route([name], lambda model: model.replace("p/one", "p/two"))
+        route.failed(UpstreamRejected("no"))
+    route.answered()
 
-    assert len(upstreams.attempts) == MAX_MODELS + 1
-    assert upstreams.attempts["other", "upstream_rejected"] == 5
-    assert upstreams.attempts["m0", "upstream_rejected"] == 2
+    assert upstreams.attempts == {
+        ("p/two", "upstream_rejected"): 2, ("a", "upstream_rejected"): 1, ("a", "ok"): 1,
+    }  # fmt: skip

@@ -150,3 +150,79 @@ async def test_long_answers_do_not_close_a_model() -> None:
     await refuse(bench, 2)
 
     assert text_of(await bench.run(spec())) == "fine"
+
+
+OUTAGE = {
+    "retries": {"attempts": 1},
+    "breaker": {"failures": 9, "provider_failures": 2, "open_seconds": 10},
+}
+
+
+def behind(address: str | None, model_id: str, *scripts: Script) -> ScriptedModel:
+    """A model that is asked at an address."""
+    model = ScriptedModel(model_id, *scripts)
+    model.address = address  # type: ignore[attr-defined]
+    return model
+
+
+async def test_an_outage_of_a_provider_spares_models_nobody_has_asked() -> None:
+    """Two of its models fail; a third is not called, one of another provider is."""
+    third = behind("x", "c", FINE)
+    bench = Bench(
+        behind("x", "a", failing()), behind("x", "b", failing()), third, behind("y", "d", FINE),
+        **OUTAGE,
+    )  # fmt: skip
+    await refuse(bench, 1, model="a")
+    await refuse(bench, 1, model="b")
+    with pytest.raises(ModelResting, match="^c like others of its provider") as caught:
+        await bench.run(spec(model="c"))
+
+    assert caught.value.retry_after_ms == 10_000
+    assert third.calls == []
+    assert text_of(await bench.run(spec(model="c", fallback_models=("d",)))) == "fine"
+
+
+async def test_one_call_finds_out_whether_a_provider_works() -> None:
+    """While it does, its other models wait; its first output lets them in."""
+    slow = Script(chunks=("so ", "slow"), fault=Fault(at=1, stall=True))
+    bench = Bench(
+        behind("x", "a", failing()), behind("x", "b", failing(), FINE),
+        probed := behind("x", "c", SILENT, slow), **OUTAGE,
+    )  # fmt: skip
+    await refuse(bench, 1, model="a")
+    await refuse(bench, 1, model="b")
+    bench.now += 10
+    silent = asyncio.create_task(bench.run(spec(model="c")))
+    while not probed.calls:
+        await asyncio.sleep(0)
+    with pytest.raises(ModelResting):
+        await bench.run(spec(model="b"))
+    silent.cancel()
+    await asyncio.wait([silent])
+    seen: list[Any] = []
+    probe = asyncio.create_task(bench.run(spec(model="c"), seen))
+    while not seen:
+        await asyncio.sleep(0)
+
+    assert text_of(await bench.run(spec(model="b"))) == "fine"
+    probe.cancel()
+    await asyncio.wait([probe])
+
+
+async def test_one_dead_model_closes_no_provider() -> None:
+    """Its own breaker is there for that."""
+    bench = Bench(behind("x", "a", failing()), behind("x", "b", FINE), **OUTAGE)
+    await refuse(bench, 5, model="a")
+
+    assert text_of(await bench.run(spec(model="b"))) == "fine"
+
+
+async def test_plugins_models_have_no_provider_in_common() -> None:
+    """Nobody knows which server is behind them."""
+    bench = Bench(
+        *(behind(None, name, failing()) for name in "ab"), behind(None, "c", FINE), **OUTAGE
+    )
+    await refuse(bench, 2, model="a")
+    await refuse(bench, 2, model="b")
+
+    assert text_of(await bench.run(spec(model="c"))) == "fine"

@@ -154,6 +154,20 @@ async def test_slow_headers_take_their_time(mocks: MockProviders) -> None:
     assert (request.sent, request.left) == (0, "fin")
 
 
+async def test_a_pace_varies_as_its_seed_has_it() -> None:
+    """Pauses lie within the share that varies, and are the same for the same request and seed."""
+    drawn = []
+    for seed in (1, 1, 2):
+        async with mock_providers(seed=seed) as mocks:
+            await exchange(mocks, chat_request("mock-words-9-pace-2-jitter-50"))
+            drawn.append(mocks.requests[0].pauses)
+
+    first, equal, other = drawn
+    assert len(set(first)) == len(first) > 9
+    assert all(0.001 <= pause <= 0.003 for pause in first)
+    assert (first == equal, first == other) == (True, False)
+
+
 async def test_silence_until_resumed(mocks: MockProviders) -> None:
     """`silent` answers nothing until a test lets it go on."""
     asked = asyncio.create_task(exchange(mocks, chat_request("mock-silent")))

@@ -1,4 +1,4 @@
-"""Leaves a model alone that has failed several times in a row, and looks after a while."""
+"""Leaves a model, or a provider, alone that has failed several times in a row; looks later."""
 
 import time
 from collections.abc import Callable
@@ -18,12 +18,19 @@ class Breaker:
         failures: in a row, at least 1.
         open_seconds: how long nobody is let through.
         clock: monotonic seconds.
+        models: of how many different models these failures have to be, at least.
     """
 
     def __init__(
-        self, failures: int, open_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        failures: int,
+        open_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        models: int = 1,
     ) -> None:
         self._limit = failures
+        self._models = models
+        self._failed: set[str] = set()
         self._open_seconds = open_seconds
         self._clock = clock
         self._failures = 0
@@ -54,13 +61,17 @@ class Breaker:
     def answered(self) -> None:
         """A call, or the first output of the probe, has come."""
         self._failures = 0
+        self._failed.clear()
         self._opened = None
         self._probing = False
 
-    def failed(self, *, probe: bool) -> None:
+    def failed(self, *, probe: bool, model: str = "") -> None:
         """A call has failed in a way that says the model is down."""
         self._failures += 1
-        if probe or (self._opened is None and self._failures >= self._limit):
+        if len(self._failed) < self._models:
+            self._failed.add(model)
+        enough = self._failures >= self._limit and len(self._failed) >= self._models
+        if probe or (self._opened is None and enough):
             self._opened = self._clock()
             self._probing = False
 

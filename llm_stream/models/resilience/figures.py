@@ -1,6 +1,6 @@
 """How models fare, for Prometheus."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,18 +14,18 @@ STATES: Final[dict[State, int]] = {"closed": 0, "half-open": 1, "open": 2}
 
 
 class UpstreamFigures(Collector):
-    """Reads the figures when somebody asks. Labels are ids of the catalog and error codes.
+    """Reads the figures when somebody asks. Labels are names of models and error codes.
+
+    Of models that share a name the calls are added up, and the worst breaker and budget shown.
 
     Args:
         upstreams: whose figures.
+        label_of: what a model is called, by its id; of few names (`ModelCatalog.label_of`).
     """
 
-    def __init__(self, upstreams: Upstreams) -> None:
+    def __init__(self, upstreams: Upstreams, label_of: Callable[[str], str]) -> None:
         self._upstreams = upstreams
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing beforehand."""
-        return ()
+        self._label_of = label_of
 
     def collect(self) -> Iterator[Metric]:
         """The figures now."""
@@ -43,6 +43,9 @@ class UpstreamFigures(Collector):
         for outcome, count in self._upstreams.mended.items():
             mended.add_metric([outcome], count)
         yield mended
+        yield from self._now()
+
+    def _now(self) -> Iterator[Metric]:
         breakers = GaugeMetricFamily(
             "llm_stream_breaker", "0 closed, 1 half-open, 2 open.", labels=["model"]
         )
@@ -52,11 +55,20 @@ class UpstreamFigures(Collector):
         calls = GaugeMetricFamily(
             "llm_stream_calls", "Calls of models now.", labels=["model", "state"]
         )
-        for upstream in self._upstreams:
-            calls.add_metric([upstream.model_id, "active"], upstream.places.busy)
-            calls.add_metric([upstream.model_id, "waiting"], upstream.places.waiting)
-            breakers.add_metric([upstream.model_id], STATES[upstream.breaker.state])
-            budgets.add_metric([upstream.model_id], upstream.budget.left)
+        for label, same in self._upstreams.by_label(self._label_of).items():
+            calls.add_metric([label, "active"], sum(each.places.busy for each in same))
+            calls.add_metric([label, "waiting"], sum(each.places.waiting for each in same))
+            breakers.add_metric([label], max(STATES[each.breaker.state] for each in same))
+            budgets.add_metric([label], min(each.budget.left for each in same))
+        providers = GaugeMetricFamily(
+            "llm_stream_provider_breaker", "As llm_stream_breaker.", labels=["provider"]
+        )
+        worst: dict[str, int] = {}
+        for (provider, _), breaker in self._upstreams.outages.items():
+            worst[provider] = max(worst.get(provider, 0), STATES[breaker.state])
+        for provider, state in worst.items():
+            providers.add_metric([provider], state)
         yield calls
         yield breakers
+        yield providers
         yield budgets

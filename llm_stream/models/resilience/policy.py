@@ -24,13 +24,16 @@ def verdict(error: StreamError) -> Verdict:
     """Whether the same model may be asked again, only another one, or none.
 
     `again`: what may pass (overload, 5xx, connection). `next`: what this model would say again,
-    and a model that stayed silent until its timer ran out. `end`: what is the caller's doing, and
+    and a model that stayed silent until its timer ran out. What was said of a key is asked again
+    with another one, where there is one. `end`: what is the caller's doing, and
     a refusal of the content, which a fallback must not go around.
     """
     if isinstance(error, UpstreamTimedOut):
         return "again" if error.field == CONNECT else "next"
     if isinstance(error, (ContextTooLong, InvalidOutput, ModelResting)):
         return "next"
+    if error.other_key:
+        return "again"
     if isinstance(error, ContentRefused) or not isinstance(error, UpstreamError):
         return "end"
     return "again" if error.retryable else "next"
@@ -64,7 +67,8 @@ class RetryPolicy:
         if failures >= self.attempts or verdict(error) != "again":
             return None
         backoff = min(self.max_seconds, self.initial_seconds * 2 ** min(failures - 1, 30))
-        asked = max(0, error.retry_after_ms or 0) / 1000
+        # A pause that a provider asks for is meant for the key it was sent.
+        asked = 0 if error.other_key else max(0, error.retry_after_ms or 0) / 1000
         # Asking before the provider's time wastes a call, and a reader's patience if it is long.
         if asked > self.max_retry_after_seconds:
             return None

@@ -43,31 +43,33 @@ class Upstream:
         self.places = places
         self.patience = patience
 
-    def check(self) -> None:
-        """Say now if the model is being left alone.
+    def check(self, provider: Breaker | None = None) -> None:
+        """Say now if the model, or its whole provider, is being left alone.
 
         Raises:
             ModelResting: it is (the upstream's doing).
         """
-        blocked = self.breaker.blocked_seconds()
-        if blocked is not None:
-            raise ModelResting(
-                f"{self.model_id} failed several times in a row and is left alone for a moment.",
-                retry_after_ms=int(blocked * 1000) or PROBED_MS,
-            )
+        for breaker, whose in ((self.breaker, ""), (provider, " like others of its provider")):
+            blocked = None if breaker is None else breaker.blocked_seconds()
+            if blocked is not None:
+                raise ModelResting(
+                    f"{self.model_id}{whose} failed several times in a row and is left alone for a"
+                    " moment.",
+                    retry_after_ms=int(blocked * 1000) or PROBED_MS,
+                )
 
-    def attempt(self, timeouts: Timeouts) -> "Attempt":
-        """A call that is about to be made with these timers."""
-        return Attempt(self, timeouts)
+    def attempt(self, timeouts: Timeouts, provider: Breaker | None = None) -> "Attempt":
+        """A call that is about to be made with these timers; `provider` as for `check`."""
+        return Attempt(self, timeouts, provider)
 
     def says_down(self, error: StreamError, timeouts: Timeouts) -> bool:
         """Whether an error means that the model does not work, for others as well.
 
         A timer counts only if it gave the model as long as configured: a caller in a hurry
-        decides for nobody else. Nor does one who asks for more than a limit allows: a provider
-        that counts works.
+        decides for nobody else. Nor does one who asks for more than a limit allows, or a key: a
+        provider that counts, or looks at keys, works.
         """
-        if isinstance(error, RateLimited):
+        if isinstance(error, RateLimited) or error.other_key:
             return False
         if not isinstance(error, UpstreamTimedOut):
             return verdict(error) == "again"
@@ -79,7 +81,7 @@ class Upstream:
 
 
 class Attempt:
-    """One call of a model, as its breaker and its budget see it.
+    """One call of a model, as its breakers and its budget see it.
 
     `with` it around the call: how the body ends is how the call went. An error that is none of
     ours, a cancellation or a reader's leaving say nothing about the model.
@@ -88,23 +90,24 @@ class Attempt:
         ModelResting: from `with`; nothing may be sent (the upstream's doing).
     """
 
-    __slots__ = ("_probe", "_timeouts", "_upstream")
+    __slots__ = ("_breakers", "_probes", "_provider", "_timeouts", "_upstream")
 
-    def __init__(self, upstream: Upstream, timeouts: Timeouts) -> None:
+    def __init__(self, upstream: Upstream, timeouts: Timeouts, provider: Breaker | None) -> None:
         self._upstream = upstream
         self._timeouts = timeouts
-        self._probe = False
+        self._provider = provider
+        self._breakers = (upstream.breaker,) if provider is None else (upstream.breaker, provider)
+        self._probes: list[Breaker] = []
 
     def __enter__(self) -> Self:
-        self._upstream.check()
-        self._probe = self._upstream.breaker.begin()
+        self._upstream.check(self._provider)
+        self._probes = [breaker for breaker in self._breakers if breaker.begin()]
         return self
 
     def has_begun(self) -> None:
         """The first chunk is here: a probe need not wait for the last one to tell."""
-        if self._probe:
-            self._probe = False
-            self._upstream.breaker.answered()
+        while self._probes:
+            self._probes.pop().answered()
 
     def __exit__(
         self,
@@ -112,11 +115,15 @@ class Attempt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        breaker = self._upstream.breaker
+        upstream = self._upstream
+        down = isinstance(error, StreamError) and upstream.says_down(error, self._timeouts)
+        for breaker in self._breakers:
+            probe = breaker in self._probes
+            if error is None:
+                breaker.answered()
+            elif down:
+                breaker.failed(probe=probe, model=upstream.model_id)
+            else:
+                breaker.told_nothing(probe=probe)
         if error is None:
-            breaker.answered()
-            self._upstream.budget.answered()
-        elif isinstance(error, StreamError) and self._upstream.says_down(error, self._timeouts):
-            breaker.failed(probe=self._probe)
-        else:
-            breaker.told_nothing(probe=self._probe)
+            upstream.budget.answered()

@@ -17,8 +17,8 @@ from llm_stream.models.resilience.upstream import Upstream
 from llm_stream.models.timers import Timeouts
 
 MAX_MODELS: Final = 256
-"""How many models are remembered, and shown by name; where any name can be a model's, a caller
-could make up more than there is memory."""
+"""How many models are remembered; where any name can be a model's, a caller could make up more than
+there is memory."""
 
 Mending = Literal["spliced", "diverged", "restarted", "lost"]
 
@@ -32,8 +32,9 @@ class Upstreams:
         draw: gives a number from 0 to 1, for the jitter.
 
     Attributes:
-        attempts: calls by (model, error code); "ok" for those that answered.
+        attempts: calls by (label of the model, error code); "ok" for those that answered.
         mended: what became of answers that broke off in the middle.
+        outages: breakers of providers by (name, address).
     """
 
     def __init__(
@@ -46,8 +47,8 @@ class Upstreams:
         self._models = models
         self._clock = clock
         self._known: OrderedDict[str, Upstream] = OrderedDict()
-        self._named: set[str] = set()
         self._providers: dict[str, Places] = {}
+        self.outages: dict[tuple[str, str], Breaker] = {}
         retries = models.retries
         self.draw = draw
         self.policy = RetryPolicy(
@@ -77,12 +78,6 @@ class Upstreams:
                 del self._known[each.model_id]
                 return
 
-    def count(self, model_id: str, code: str) -> None:
-        """One more call of a model that has ended so; beyond `MAX_MODELS` they are "other"."""
-        if len(self._named) < MAX_MODELS:
-            self._named.add(model_id)
-        self.attempts[model_id if model_id in self._named else "other", code] += 1
-
     def _make(self, model_id: str) -> Upstream:
         models = self._models
         timers = models.per_model_timeouts.get(model_id, models.timeouts)
@@ -104,8 +99,23 @@ class Upstreams:
             self._providers[provider] = Places(limit)
         return Admission(own, self._providers[provider])
 
+    def outage(self, provider: str, address: str | None) -> Breaker | None:
+        """The breaker of all models behind one address; None where that is not known.
+
+        It opens only when several models fail: one that is down takes no others along.
+        """
+        if address is None:
+            return None
+        found = self.outages.get((provider, address))
+        if found is None:
+            limits = self._models.breaker
+            found = self.outages[provider, address] = Breaker(
+                limits.provider_failures, limits.open_seconds, self._clock, models=2
+            )
+        return found
+
     def note_limits(self, model_id: str, remaining: int, reset_seconds: float) -> None:
-        """What a provider said of a model's limit (`x-ratelimit-*`): see `Places.note`.
+        """What a provider said of a model's limit: see `Places.note`, and `wires/ratelimits`.
 
         For wires to call, in the loop, with an id of the catalog.
         """
@@ -114,9 +124,21 @@ class Upstreams:
     def __iter__(self) -> Iterator[Upstream]:
         return iter(self._known.values())
 
-    def route(self, models: Sequence[str]) -> "Route":
-        """The way of one answer over these models, the first of which is asked first."""
-        return Route(self, models)
+    def by_label(self, label_of: Callable[[str], str]) -> dict[str, list[Upstream]]:
+        """All that are remembered, those together whose models are called the same."""
+        found: dict[str, list[Upstream]] = {}
+        for upstream in self:
+            found.setdefault(label_of(upstream.model_id), []).append(upstream)
+        return found
+
+    def route(self, models: Sequence[str], label_of: Callable[[str], str] = str) -> "Route":
+        """The way of one answer over these models, the first of which is asked first.
+
+        Args:
+            models: ids of the catalog.
+            label_of: what a model is called where calls are counted.
+        """
+        return Route(self, models, label_of)
 
 
 class Route:
@@ -128,8 +150,11 @@ class Route:
         cause: what a run should say of its failure; None before the first.
     """
 
-    def __init__(self, upstreams: Upstreams, models: Sequence[str]) -> None:
+    def __init__(
+        self, upstreams: Upstreams, models: Sequence[str], label_of: Callable[[str], str]
+    ) -> None:
         self._upstreams = upstreams
+        self._label_of = label_of
         self._later = list(models[1:])
         self._failures = 0
         self.model = models[0]
@@ -141,9 +166,12 @@ class Route:
         """What is known of the model to ask now."""
         return self._upstreams.of(self.model)
 
+    def _count(self, code: str) -> None:
+        self._upstreams.attempts[self._label_of(self.model), code] += 1
+
     def answered(self) -> None:
         """The call was answered to its end."""
-        self._upstreams.count(self.model, "ok")
+        self._count("ok")
 
     def failed(self, error: StreamError, *, better: bool = False) -> None:
         """The call has failed with `error`, which explains the failure better than those before.
@@ -152,7 +180,7 @@ class Route:
         not meant for it explains less. One of a model that was really asked is always better
         than one of a model that was left alone.
         """
-        self._upstreams.count(self.model, error.code)
+        self._count(error.code)
         if better or self.cause is None or isinstance(self.cause, ModelResting):
             self.cause = error
 

@@ -1,5 +1,6 @@
 """What a provider's answer adds up to, event by event: the part all wires share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,12 +13,13 @@ from llm_stream.errors import ContentRefused, InvalidOutput, UpstreamFailed
 NOTHING: Final[tuple[StreamEvent, ...]] = ()
 
 
-class Answer:
+class Answer(ABC):
     """Reads one answer. Each wire has its own; it knows the provider's format and nothing else.
 
     Attributes:
         finish_reason: the provider's own word for why it ended. Only with it an answer is whole.
         closed: nothing of interest can follow.
+        ends: whether the finish reason is the end; if not, the body has to end properly as well.
         model: the version that answered, where the provider says.
         answer_id: the provider's id of the answer.
         input_tokens: as counted by the provider; None where it did not count.
@@ -29,6 +31,7 @@ class Answer:
         self.model_id = model_id
         self.finish_reason: str | None = None
         self.closed = False
+        self.ends = True
         self.model: str | None = None
         self.answer_id: str | None = None
         self.input_tokens: int | None = None
@@ -38,23 +41,25 @@ class Answer:
         self.calls: dict[str, list[str]] = {}
 
     def take(self, event: Any) -> Sequence[StreamEvent]:
-        """What one event of the stream says.
+        """What one event of the stream says; a whole answer, where a wire has no other events.
 
         Raises:
             StreamError: it is an error.
             LookupError, TypeError, ValueError, AttributeError: it is not in the provider's
                 format.
         """
-        raise NotImplementedError
+        return self.take_whole(event)
 
+    @abstractmethod
     def take_whole(self, body: Any) -> Sequence[StreamEvent]:
         """What an answer in one piece says; raises as `take`."""
-        raise NotImplementedError
 
-    def tool_called(self, call_id: str, name: str) -> StreamEvent:
-        """A call of a tool begins."""
+    def tool_called(self, call_id: str, name: str, kept: Any = None) -> StreamEvent:
+        """A call of a tool begins; `kept` is sent back with it, see `turns.kept_for`."""
         self.calls[call_id] = [name]
-        return StreamEvent(type="tool_call_name", chunk=name, tool_call_id=call_id)
+        return StreamEvent(
+            type="tool_call_name", chunk=name, tool_call_id=call_id, provider_metadata=kept
+        )
 
     def tool_arguments(self, call_id: str, piece: str) -> StreamEvent:
         """A piece of the JSON of a call's arguments."""

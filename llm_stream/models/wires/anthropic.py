@@ -19,6 +19,7 @@ from llm_stream.models.wires.turns import (
     Turn,
     base64_of,
     function_tools,
+    kept_for,
     split,
     turns_of,
     type_of,
@@ -172,6 +173,13 @@ class ClaudeModel(WireModel):
         blocks: list[dict[str, Any]] = [
             {"type": "tool_result", "tool_use_id": result.tool_call_id, "content": result.output}
             for result in turn.results
+        ]
+        blocks += [
+            {"type": "thinking", "thinking": thought.text, "signature": kept["signature"]}
+            if "signature" in kept
+            else {"type": "redacted_thinking", "data": kept["data"]}
+            for thought in turn.thoughts
+            if (kept := kept_for(thought, "anthropic"))
         ]
         blocks += [self._attachment(each) for each in turn.attachments]
         blocks += [{"type": "text", "text": text} for text in turn.texts]

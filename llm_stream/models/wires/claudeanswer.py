@@ -67,7 +67,9 @@ class ClaudeAnswer(Answer):
             case "text_delta":
                 return (StreamEvent(type="text", chunk=text_of(delta["text"])),)
             case "thinking_delta":
-                return (StreamEvent(type="reasoning", chunk=text_of(delta["thinking"])),)
+                return (_thought(index, text_of(delta["thinking"])),)
+            case "signature_delta":
+                return (_thought(index, signature=text_of(delta["signature"])),)
             case "input_json_delta" if index in self._call_ids:
                 piece = text_of(delta["partial_json"])
                 return (self.tool_arguments(self._call_ids[index], piece),)
@@ -77,8 +79,11 @@ class ClaudeAnswer(Answer):
         match block["type"]:
             case "text" if block["text"]:
                 return (StreamEvent(type="text", chunk=text_of(block["text"])),)
-            case "thinking" if block["thinking"]:
-                return (StreamEvent(type="reasoning", chunk=text_of(block["thinking"])),)
+            case "thinking":
+                signed = {"signature": block["signature"]} if block.get("signature") else {}
+                return (_thought(index, text_of(block["thinking"]), **signed),)
+            case "redacted_thinking":
+                return (_thought(index, data=text_of(block["data"])),)
             case "tool_use":
                 self._call_ids[index] = text_of(block["id"])
                 called = self.tool_called(block["id"], text_of(block["name"]))
@@ -108,3 +113,14 @@ class ClaudeAnswer(Answer):
                 self.output_tokens = value
             elif kept := nonzero({name: value}):
                 self.details |= kept
+
+
+def _thought(index: int, text: str = "", **kept: str) -> StreamEvent:
+    """A piece of the thoughts of a block, or what Anthropic wants back with them (`kept`)."""
+    return StreamEvent(
+        type="reasoning",
+        chunk=text,
+        # Each block has a signature of its own; llm would make one part of two that follow.
+        part_index=index + 1,
+        provider_metadata={"anthropic": kept} if kept else None,
+    )

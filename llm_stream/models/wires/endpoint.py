@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import orjson
 
 from llm_stream.errors import MissingKey
 from llm_stream.models.keys import REST_SECONDS, FoundKey, Keyring
 from llm_stream.models.timers import connect_limit
+from llm_stream.models.wires.ratelimits import NoteLimits, limits_in
 from llm_stream.models.wires.transport import Outgoing, Transport, Upstream
 
 EVENT_STREAM = "text/event-stream"
@@ -53,6 +55,11 @@ class ProviderKey:
         found = self._found()
         return None if found is None else found.source
 
+    @property
+    def several(self) -> bool:
+        """Whether there is a further key to use while one is limited."""
+        return self.keyring.count(self.name, self.variables) > 1
+
     def _found(self) -> FoundKey | None:
         found = self.keyring.find(self.name, self.variables)
         if found is not None:
@@ -65,11 +72,13 @@ class ProviderKey:
             )
         return None
 
-    def refused(self, value: str | None, retry_after_ms: int | None) -> None:
-        """The provider did not take it: use another one for a while, where there is one."""
-        if value is not None:
-            seconds = REST_SECONDS if retry_after_ms is None else retry_after_ms / 1000
-            self.keyring.rest(value, seconds)
+    def refused(self, value: str | None, retry_after_ms: int | None) -> bool:
+        """The provider did not take it: use another one for a while; whether there is one now."""
+        if value is None:
+            return False
+        seconds = REST_SECONDS if retry_after_ms is None else retry_after_ms / 1000
+        self.keyring.rest(value, seconds)
+        return self.keyring.awake(self.name, self.variables)
 
 
 class Endpoint:
@@ -80,20 +89,27 @@ class Endpoint:
         address: where it is.
         key: how its key is found.
         transport: the process's pool.
+        note_limits: is told what responses say of a model's limit; None = nobody.
     """
 
     def __init__(
-        self, provider: str, address: Address, key: ProviderKey, transport: Transport
+        self,
+        provider: str,
+        address: Address,
+        key: ProviderKey,
+        transport: Transport,
+        note_limits: NoteLimits | None = None,
     ) -> None:
         self.provider = provider
         self.key = key
         self._address = address
-        self._base = address.base_url.rstrip("/")
+        self.base_url = address.base_url.rstrip("/")
         self._transport = transport
+        self._note_limits = note_limits
 
     def get(self, path: str, headers: Mapping[str, str]) -> AbstractAsyncContextManager[Upstream]:
         """Ask for a JSON value; see `Transport.send`."""
-        return self._send(path, headers, None, JSON, self.provider)
+        return self._transport.send(self._request(path, headers, None, JSON), self.provider)
 
     def post(
         self, path: str, headers: Mapping[str, str], body: object, *, stream: bool, model_id: str
@@ -108,17 +124,25 @@ class Endpoint:
             model_id: begins the details of errors.
         """
         encoded = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
-        return self._send(path, headers, encoded, EVENT_STREAM if stream else JSON, model_id)
+        request = self._request(path, headers, encoded, EVENT_STREAM if stream else JSON)
+        heard = partial(self._heard, model_id)
+        return self._transport.send(replace(request, heard=heard), model_id)
 
-    def _send(
-        self, path: str, headers: Mapping[str, str], body: bytes | None, accept: str, model_id: str
-    ) -> AbstractAsyncContextManager[Upstream]:
+    def _heard(self, model_id: str, headers: Mapping[str, str]) -> None:
+        # A limit is a key's: where there are several, a 429 makes the next call use another.
+        if self._note_limits is None or self.key.several:
+            return
+        if (limits := limits_in(headers)) is not None:
+            self._note_limits(model_id, *limits)
+
+    def _request(
+        self, path: str, headers: Mapping[str, str], body: bytes | None, accept: str
+    ) -> Outgoing:
         limits = [self._address.connect_seconds, connect_limit()]
-        request = Outgoing(
-            f"{self._base}{path}",
+        return Outgoing(
+            f"{self.base_url}{path}",
             {**self._address.headers, **headers},
             body,
             accept,
             min(limit for limit in limits if limit is not None),
         )
-        return self._transport.send(request, model_id)

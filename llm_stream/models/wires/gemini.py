@@ -22,6 +22,7 @@ from llm_stream.models.wires.turns import (
     Turn,
     base64_of,
     function_tools,
+    kept_for,
     split,
     turns_of,
     type_of,
@@ -50,26 +51,25 @@ class GeminiAnswer(Answer):
         super().__init__(model_id)
         self._calls = 0
 
-    def take(self, event: Any) -> Sequence[StreamEvent]:
-        """One object. Nothing but the end of the body tells that the last one has come."""
-        if event.get("error"):
-            raise error_event(event["error"], self.model_id)
+    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
+        """One object, or the only one: nothing but the body's end tells that the last has come."""
+        if body.get("error"):
+            raise error_event(body["error"], self.model_id)
         found: Sequence[StreamEvent] = NOTHING
-        if candidates := event.get("candidates"):
+        if candidates := body.get("candidates"):
             candidate = candidates[0]
             parts = (candidate.get("content") or {}).get("parts") or ()
             found = [e for part in parts for e in self._part(part)]
+            if found and self.finish_reason is not None:
+                # Older models say STOP with every piece.
+                self.ends = False
             if reason := candidate.get("finishReason"):
-                self._finish(event, text_of(reason))
-        elif blocked := (event.get("promptFeedback") or {}).get("blockReason"):
+                self._finish(body, text_of(reason))
+        elif blocked := (body.get("promptFeedback") or {}).get("blockReason"):
             self.refused.append(text_of(blocked))
-        if usage := event.get("usageMetadata"):
+        if usage := body.get("usageMetadata"):
             self._count(usage)
         return found
-
-    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
-        """The answer in one piece has the shape of an event."""
-        return self.take(body)
 
     def _part(self, part: dict[str, Any]) -> Sequence[StreamEvent]:
         if text := part.get("text"):
@@ -79,8 +79,10 @@ class GeminiAnswer(Answer):
             call_id = call.get("id") or f"call_{self._calls}"
             self._calls += 1
             arguments = orjson.dumps(call.get("args") or {}).decode()
+            signature = part.get("thoughtSignature")
+            kept = {"gemini": {"thoughtSignature": text_of(signature)}} if signature else None
             return (
-                self.tool_called(call_id, text_of(call["name"])),
+                self.tool_called(call_id, text_of(call["name"]), kept),
                 self.tool_arguments(call_id, arguments),
             )
         return NOTHING
@@ -184,7 +186,11 @@ class GeminiModel(WireModel):
             data = base64_of(each, self.model_id)
             parts.append({"inlineData": {"mimeType": TYPES.get(kind, kind), "data": data}})
         parts += [
-            {"functionCall": {"name": call.name, "args": call.arguments}} for call in turn.calls
+            {
+                "functionCall": {"name": call.name, "args": call.arguments},
+                **kept_for(call, "gemini"),
+            }
+            for call in turn.calls
         ]
         parts += [
             {"functionResponse": {"name": result.name, "response": {"output": result.output}}}

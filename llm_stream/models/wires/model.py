@@ -1,6 +1,7 @@
 """The `llm` model behind every wire: sends one request, reads one answer, closes what it opened."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,14 +14,12 @@ from llm.parts import StreamEvent
 from llm_stream.errors import StreamError, UpstreamFailed
 from llm_stream.models.wires.answer import Answer
 from llm_stream.models.wires.endpoint import Endpoint
+from llm_stream.models.wires.refusals import blames_key
 from llm_stream.models.wires.sse import MAX_LINE_BYTES, LineTooLong, SseParser
 from llm_stream.models.wires.transport import Upstream
 
 SETTLE_SECONDS: Final = 1.0
 """How long counts or an end may follow the finish reason. An answer that has it is whole."""
-
-NOT_WITH_THIS_KEY: Final = frozenset({401, 403, 429})
-"""Statuses with which another key of the same provider may fare better."""
 
 NOT_THEIR_FORMAT: Final = (LookupError, TypeError, ValueError, AttributeError)
 """What reading an event raises that is not what its provider documents."""
@@ -64,6 +63,7 @@ class WireModel(llm.AsyncKeyModel):
         self.upstream_name = upstream_name
         self.endpoint = endpoint
         self.provider = endpoint.provider
+        self.address = endpoint.base_url
         # llm's own way to vary them by model.
         self.Options = abilities.options  # type: ignore[assignment]
         self.attachment_types = set(abilities.attachment_types)
@@ -84,25 +84,25 @@ class WireModel(llm.AsyncKeyModel):
         """
         return explicit_key or self.endpoint.key.value()
 
+    @abstractmethod
     def path(self, *, stream: bool) -> str:
         """Where requests go, below the base URL."""
-        raise NotImplementedError
 
+    @abstractmethod
     def headers(self, key: str | None, body: dict[str, Any]) -> dict[str, str]:
         """Headers that carry the key, and what else the body makes necessary."""
-        raise NotImplementedError
 
+    @abstractmethod
     def request(self, prompt: llm.Prompt, *, stream: bool) -> dict[str, Any]:
         """The JSON body.
 
         Raises:
             UnsupportedByModel: the provider has no way to say this (caller's doing).
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, prompt: llm.Prompt) -> Answer:
         """A reader for the answer to this prompt."""
-        raise NotImplementedError
 
     async def execute(
         self,
@@ -117,6 +117,8 @@ class WireModel(llm.AsyncKeyModel):
         Raises:
             StreamError: no key, a refusal, a broken or faulty answer; see docs/providers.md.
         """
+        # llm asks every model for a stream, also one that has none (llm 0.36).
+        stream = stream and self.can_stream
         body = self.request(prompt, stream=stream)
         answer = self.answer(prompt)
         async with self._sent(key, body, stream=stream) as upstream:
@@ -148,8 +150,8 @@ class WireModel(llm.AsyncKeyModel):
             ) as upstream:
                 yield upstream
         except StreamError as error:
-            if error.status in NOT_WITH_THIS_KEY:
-                self.endpoint.key.refused(key, error.retry_after_ms)
+            if blames_key(error):
+                error.other_key = self.endpoint.key.refused(key, error.retry_after_ms)
             raise
 
     def _events(self, parser: SseParser, block: bytes) -> list[bytes]:
@@ -182,7 +184,7 @@ async def _next_block(upstream: Upstream, answer: Answer) -> bytes:
     """The next block; empty when nothing more is to come: the body has ended, or the answer."""
     if answer.closed:
         return b""
-    if answer.finish_reason is None:
+    if answer.finish_reason is None or not answer.ends:
         return await upstream.read()
     try:
         async with asyncio.timeout(SETTLE_SECONDS):

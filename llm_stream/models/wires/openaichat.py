@@ -1,10 +1,11 @@
 """OpenAI's chat completions, and every server that speaks them (Ollama, vLLM, LiteLLM, ...).
 
 Source: OpenAI's API reference, "Create chat completion", streamed and not. `reasoning_content`
-and `reasoning` are what compatible servers send beside it.
+and `reasoning` are what compatible servers send beside it; Mistral's models that think say their
+content in parts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import llm
@@ -30,7 +31,6 @@ class ChatAnswer(Answer):
     def __init__(self, model_id: str) -> None:
         super().__init__(model_id)
         self._call_ids: dict[int, str] = {}
-        self._spoke = False
 
     def take(self, event: Any) -> Sequence[StreamEvent]:
         """One chunk. The counts come in one of their own after the finish reason."""
@@ -64,8 +64,10 @@ class ChatAnswer(Answer):
         if thought := delta.get("reasoning_content") or delta.get("reasoning"):
             found.append(StreamEvent(type="reasoning", chunk=text_of(thought)))
         if text := delta.get("content"):
-            self._spoke = True
-            found.append(StreamEvent(type="text", chunk=text_of(text)))
+            if isinstance(text, str):
+                found.append(StreamEvent(type="text", chunk=text))
+            else:
+                found += _parts(text)
         if refused := delta.get("refusal"):
             self.refused.append(text_of(refused))
         for call in delta.get("tool_calls") or ():
@@ -93,6 +95,16 @@ class ChatAnswer(Answer):
         self.output_tokens = usage.get("completion_tokens")
         names = ("prompt_tokens_details", "completion_tokens_details")
         self.details = nonzero({name: usage.get(name) for name in names})
+
+
+def _parts(content: Any) -> Iterator[StreamEvent]:
+    """Text and thoughts; of other parts a reader has nothing."""
+    for part in content:
+        if part["type"] == "text":
+            yield StreamEvent(type="text", chunk=text_of(part["text"]))
+        elif part["type"] == "thinking":
+            thought = "".join(text_of(each.get("text", "")) for each in part["thinking"])
+            yield StreamEvent(type="reasoning", chunk=thought)
 
 
 class ChatModel(WireModel):

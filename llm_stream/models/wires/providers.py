@@ -9,6 +9,7 @@ from llm_stream.models.keys import Keyring
 from llm_stream.models.plugins import Loaded, Registered
 from llm_stream.models.wires.endpoint import Address, Endpoint, ProviderKey
 from llm_stream.models.wires.model import WireModel
+from llm_stream.models.wires.ratelimits import NoteLimits
 from llm_stream.models.wires.takeover import on_our_wire, provider_of
 from llm_stream.models.wires.transport import Transport
 from llm_stream.models.wires.unregistered import plausible, unregistered
@@ -20,10 +21,17 @@ class Providers:
     Args:
         sections: by name, as configured.
         keyring: where the keys are.
+        note_limits: is told what responses say of a model's limit, on the event loop.
     """
 
-    def __init__(self, sections: Mapping[str, ProviderSection], keyring: Keyring) -> None:
+    def __init__(
+        self,
+        sections: Mapping[str, ProviderSection],
+        keyring: Keyring,
+        note_limits: NoteLimits | None = None,
+    ) -> None:
         self.keyring = keyring
+        self._note_limits = note_limits
         self.transport = Transport()
         self._sections = dict(sections)
         self._endpoints = {
@@ -125,10 +133,10 @@ class Providers:
         """
         key = ProviderKey(self.keyring, model.needs_key or "", required=model.needs_key is not None)
         address = Address(model.api_base, dict(model.headers or {}))
-        return Endpoint("openai", address, key, self.transport)
+        return Endpoint("openai", address, key, self.transport, self._note_limits)
 
     def _endpoint(self, name: str, section: ProviderSection) -> Endpoint:
         variables = section.api_key_env
         key = ProviderKey(self.keyring, name, variables, required=bool(variables))
         address = Address(section.base_url, connect_seconds=section.connect_seconds)
-        return Endpoint(name, address, key, self.transport)
+        return Endpoint(name, address, key, self.transport, self._note_limits)

@@ -21,6 +21,7 @@ from llm_stream.errors import (
     UpstreamRejected,
 )
 from llm_stream.models.faults import clean, scrub
+from llm_stream.models.wires.ratelimits import limits_in
 
 MAX_RETRY_AFTER_MS: Final = 3_600_000
 """Longer advice is cut to an hour: no caller waits for it, and some servers send nonsense."""
@@ -29,6 +30,9 @@ REQUEST_ID_HEADERS: Final = ("request-id", "x-request-id", "x-goog-request-id")
 
 MAY_PASS: Final = frozenset({408, 409, 425})
 """Statuses below 500 that say nothing against the request; 429 has a class of its own."""
+
+OF_A_KEY: Final = frozenset({401, 403, 429})
+"""Statuses with which another key of the same provider may fare better."""
 
 STATUS_OF: Final = {
     "rate_limit_error": 429,
@@ -56,6 +60,7 @@ _REFUSED: Final = re.compile(
 _NO_QUOTA: Final = re.compile(
     r"insufficient_quota|billing_hard_limit|credit balance", re.IGNORECASE
 )
+_BAD_KEY: Final = re.compile(r"API key not valid|API key expired", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?)s")
 
 
@@ -79,6 +84,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, model_id: str)
     error.upstream_request = scrub(request)[:100] if request else None
     advised = retry_after_ms(headers)
     error.retry_after_ms = error.retry_after_ms if advised is None else advised
+    if status == 429 and error.retry_after_ms is None:
+        error.retry_after_ms = _reset_ms(headers)
     return error
 
 
@@ -121,6 +128,13 @@ def classify(status: int, said: dict[str, Any], body: bytes, model_id: str) -> S
     return error
 
 
+def blames_key(error: StreamError) -> bool:
+    """Whether another key of the same provider may fare better; Google says so with a 400."""
+    return error.status in OF_A_KEY or (
+        error.status == 400 and _BAD_KEY.search(error.detail) is not None
+    )
+
+
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:
     """How long the provider asks to wait, at most an hour; None if it does not or says nonsense.
 
@@ -139,6 +153,12 @@ def retry_after_ms(headers: Mapping[str, str]) -> int | None:
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return _capped(max(0.0, (when - datetime.now(UTC)).total_seconds() * 1000))
+
+
+def _reset_ms(headers: Mapping[str, str]) -> int | None:
+    """When an exhausted limit is reset: what a 429 without other advice is about."""
+    remaining, seconds = limits_in(headers) or (None, 0.0)
+    return _capped(seconds * 1000) if remaining == 0 else None
 
 
 def _advice_in(said: dict[str, Any]) -> int | None:

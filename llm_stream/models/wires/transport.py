@@ -6,14 +6,14 @@ address it was configured for and no other.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
-from llm_stream.errors import UpstreamFailed, UpstreamRejected
+from llm_stream.errors import UpstreamFailed, UpstreamRejected, UpstreamTimedOut
 from llm_stream.models.faults import scrub
 from llm_stream.models.wires.refusals import refusal
 
@@ -37,7 +37,8 @@ class Outgoing:
     """A request: `url` is a configured base and a path of ours, `headers` hold the key.
 
     Without a `body` it is a GET. `accept` is the media type the answer must have;
-    `connect_seconds` is the limit for connection and TLS together.
+    `connect_seconds` is the limit for name, connection and TLS together. `heard` is told the
+    headers of the answer, whatever its status.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Outgoing:
     body: bytes | None
     accept: str
     connect_seconds: float = 10.0
+    heard: Callable[[Mapping[str, str]], None] | None = None
 
 
 class Upstream:
@@ -104,6 +106,7 @@ class Transport:
             model_id: begins the details of errors.
 
         Raises:
+            UpstreamTimedOut: no connection within `connect_seconds` (the upstream's doing).
             UpstreamFailed: no connection, or an answer of another type (the upstream's doing).
             StreamError: what a status other than 200 stands for, see `refusals`.
         """
@@ -119,14 +122,22 @@ class Transport:
                 },
                 allow_redirects=False,
                 # How long an answer may take is the caller's to say, see `models/timers`.
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.connect_seconds),
+                timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_seconds),
             )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise UpstreamTimedOut(
+                f"{model_id}: no connection to the provider within connect_seconds ="
+                f" {request.connect_seconds:g}. Try again, or be more patient.",
+                field="timeouts.connect_seconds",
+            ) from error
         except (aiohttp.ClientError, OSError) as error:
             raise UpstreamFailed(
                 f"{model_id}: no answer from the provider: {_reason(error)}"
             ) from error
         upstream = Upstream(response, model_id)
         try:
+            if request.heard is not None:
+                request.heard(response.headers)
             await _accept(response, request.accept, model_id)
             yield upstream
         finally:
@@ -218,8 +229,6 @@ async def _drain(response: aiohttp.ClientResponse) -> None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, (TimeoutError, aiohttp.ServerTimeoutError)):
-        return "connecting took too long"
     if isinstance(error, aiohttp.ClientConnectorError):
         return scrub(error.strerror or error.os_error.__class__.__name__)
     return type(error).__name__

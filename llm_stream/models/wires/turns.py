@@ -7,10 +7,18 @@ other. Here both count, and what stands in both counts once.
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import llm
-from llm.parts import AttachmentPart, Message, TextPart, ToolCallPart, ToolResultPart
+from llm.parts import (
+    AttachmentPart,
+    Message,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 from llm_stream.errors import UnsupportedByModel
 
@@ -19,11 +27,12 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass(slots=True)
 class Turn:
-    """What one side says at once; `texts` are not empty."""
+    """What one side says at once; `texts` are not empty, `thoughts` are those a provider signed."""
 
     role: Role
     texts: list[str] = field(default_factory=list)
     attachments: list[llm.Attachment] = field(default_factory=list)
+    thoughts: list[ReasoningPart] = field(default_factory=list)
     calls: list[ToolCallPart] = field(default_factory=list)
     results: list[ToolResultPart] = field(default_factory=list)
 
@@ -56,12 +65,21 @@ def _turn(message: Message) -> Turn:
         elif isinstance(part, AttachmentPart):
             if part.attachment is not None:
                 turn.attachments.append(part.attachment)
+        elif isinstance(part, ReasoningPart):
+            if part.provider_metadata:
+                turn.thoughts.append(part)
         elif isinstance(part, ToolCallPart):
             if not part.server_executed:
                 turn.calls.append(part)
         elif isinstance(part, ToolResultPart) and not part.server_executed:
             turn.results.append(part)
     return turn
+
+
+def kept_for(part: Part, provider: str) -> dict[str, Any]:
+    """What a wire left on a part of an answer (`provider_metadata`) to be sent back with it."""
+    kept = (getattr(part, "provider_metadata", None) or {}).get(provider)
+    return kept if isinstance(kept, dict) else {}
 
 
 def function_tools(prompt: llm.Prompt, model_id: str) -> Iterator[llm.Tool]:

@@ -38,7 +38,7 @@ async def mock_providers(
     Args:
         faults: model name -> one fault for all requests, or several that hold one after another.
         scripts: model name -> answers and faults; `*` = any model without its own.
-        seed: of the answers that no script gives.
+        seed: of the answers that no script gives, and of jitter.
         port: 0 = any free one.
     """
     all_scripts = dict(scripts or {})

@@ -1,6 +1,7 @@
 """Anthropic messages: `POST /v1/messages`, streamed as named SSE events in blocks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
 from llm_stream.testing.mockproviders.answers import Asked, MockAnswer, Tokens, opaque_id
@@ -108,6 +109,14 @@ class AnthropicMessages(Wire):
         if not fault.no_usage:
             whole["usage"] = usage_of(answer.usage(asked))
         return plain(whole, headers=headers)
+
+    def limits(self, left: int, reset_seconds: float) -> Mapping[str, str]:
+        """A count and a moment."""
+        moment = datetime.now(UTC) + timedelta(seconds=reset_seconds)
+        return {
+            "anthropic-ratelimit-requests-remaining": str(left),
+            "anthropic-ratelimit-requests-reset": moment.isoformat().replace("+00:00", "Z"),
+        }
 
     def error(self, refusal: Refusal, call: Call) -> Reply:
         """`{"type": "error", "error": {type, message}, "request_id": ...}`."""

@@ -39,8 +39,10 @@ async def deliver(
     await wait(connection, fault.first_seconds)
     chunked = reply.streams and not fault.unframed
     for number, chunk in enumerate(reply.chunks):
-        if number:
-            await wait(connection, fault.pace_seconds)
+        if number and fault.pace_seconds:
+            pause = fault.pace_seconds * (1 + fault.jitter * request.draw.uniform(-1, 1))
+            request.pauses.append(pause)
+            await wait(connection, pause)
         if number == fault.stall_at:
             await connection.held(request)
         if not await send(connection, request, chunk, fault, chunked=chunked):

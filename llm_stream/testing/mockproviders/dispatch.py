@@ -81,15 +81,20 @@ class Dispatcher:
             call = replace(call, body=request.body)
             asked = read(wire, call)
             request.model = asked.model
+            request.draw.seed(f"{self.seed} {request.content.hex()}")
             fault, answer = self._behaviour(wire, asked)
         except Refusal as refusal:
             return self._sound(wire.error(refusal, call))
         request.fault = fault
         if fault.status:
             message = f"The mock was asked for status {fault.status}."
-            reply = wire.error(Refusal(fault.status, message), call)
+            asked_for = Refusal(fault.status, message, retry_seconds=fault.retry_info_seconds)
+            reply = wire.error(asked_for, call)
         else:
             reply = wire.reply(asked, answer, fault)
+        if fault.limit_left is not None:
+            limits = wire.limits(fault.limit_left, fault.limit_reset_seconds)
+            reply = replace(reply, headers={**reply.headers, **limits})
         return distorted(
             reply, fault, wire.error_chunk(asked, fault.error_status, first=fault.error_at == 0)
         )

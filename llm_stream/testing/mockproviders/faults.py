@@ -21,7 +21,12 @@ class MockFault:
     Args:
         status: answer with this status and the provider's own kind of error; 0 = 200.
         headers: sent beside, or instead of, the usual ones; an empty value takes one away.
+        limit_left: calls that the provider says it will still take, in its own headers; None = as
+            many as usual. Google's wires say no such thing.
+        limit_reset_seconds: until that is reset.
         retry_date_seconds: a `Retry-After` that is an HTTP date so many seconds from now.
+        retry_info_seconds: how long Google's body says to wait (`RetryInfo`); others have no such
+            thing.
         content_type: said instead of the true one.
         body: sent instead of what the provider would say.
         html: send a gateway's HTML page as the body.
@@ -35,6 +40,8 @@ class MockFault:
         header_seconds: how long the status line takes.
         first_seconds: from the headers to the first chunk.
         pace_seconds: between two chunks.
+        jitter: share of `pace_seconds` that varies, 0 to 1; drawn from the server's seed and the
+            request's body, so that an equal request is answered at an equal pace.
         malformed_at: this chunk is broken off, and the stream goes on as if it were not.
         error_at: instead of this chunk the provider tells of an error, and ends.
         error_status: of what kind that error is; 0 = the provider's usual one.
@@ -49,7 +56,10 @@ class MockFault:
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
+    limit_left: int | None = None
+    limit_reset_seconds: float = 1.0
     retry_date_seconds: float | None = None
+    retry_info_seconds: float | None = None
     content_type: str = ""
     body: str | None = None
     html: bool = False
@@ -63,6 +73,7 @@ class MockFault:
     header_seconds: float = 0.0
     first_seconds: float = 0.0
     pace_seconds: float = 0.0
+    jitter: float = 0.0
     malformed_at: int | None = None
     error_at: int | None = None
     error_status: int = 0

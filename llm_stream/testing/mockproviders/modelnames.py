@@ -8,6 +8,9 @@ word asks for a good answer. Some words take a number; times are in milliseconds
 `after-5`             beside a status: `Retry-After: 5`
 `afterms-500`         `retry-after-ms: 500`
 `afterdate-5`         `Retry-After` as a date in five seconds
+`afterinfo-5`         the same in the body, as Google has it
+`left-0`              the provider's headers say how many calls it will still take;
+                      `reset-500`: and that this holds for half a second
 `html`                a gateway's HTML page as the body
 `cut-50`              the connection ends after byte 50 of the body; `cuthead-20`: of the headers
 `rst`, `end`          the cut is a reset, or a clean end of HTTP's
@@ -17,6 +20,7 @@ word asks for a good answer. Some words take a number; times are in milliseconds
 `stall-10`            nothing more before chunk 10
 `split-3`             three bytes at a time
 `headers-500`         headers after half a second; `first-500`: the first chunk; `pace-20`: each
+`jitter-50`           the pace varies by half, up and down; equal requests vary equally
 `malformed-2`         chunk 2 is broken off
 `error-2`             the provider tells of an error instead of chunk 2
 `empty`               200 and no body
@@ -75,6 +79,9 @@ NUMBERS: Final[dict[str, Change]] = {
     "after": lambda n: {"headers": {"retry-after": str(n)}},
     "afterms": lambda n: {"headers": {"retry-after-ms": str(n)}},
     "afterdate": lambda n: {"retry_date_seconds": float(n)},
+    "afterinfo": lambda n: {"retry_info_seconds": float(n)},
+    "left": lambda n: {"limit_left": n},
+    "reset": lambda n: {"limit_reset_seconds": n / 1000},
     "cut": lambda n: {"cut_at": n},
     "cuthead": lambda n: {"cut_head_at": n},
     "stall": lambda n: {"stall_at": n},
@@ -82,6 +89,7 @@ NUMBERS: Final[dict[str, Change]] = {
     "headers": lambda n: {"header_seconds": n / 1000},
     "first": lambda n: {"first_seconds": n / 1000},
     "pace": lambda n: {"pace_seconds": n / 1000},
+    "jitter": lambda n: {"jitter": min(n, 100) / 100},
     "malformed": lambda n: {"malformed_at": n},
     "error": lambda n: {"error_at": n},
     "times": lambda n: {"times": n},
@@ -103,7 +111,9 @@ NUMBERED: Final = {*NUMBERS, "words", "long"}
 
 KNOWN: Final = {*FLAGS, *NUMBERS, *SHAPES}
 
-OF_A_STATUS: Final = frozenset({"after", "afterms", "afterdate", "html"})
+OF_A_STATUS: Final = frozenset(
+    {"after", "afterms", "afterdate", "afterinfo", "html", "left", "reset"}
+)
 """Words that still belong to the `429-3` before them."""
 
 

@@ -42,6 +42,13 @@ class OpenAIWire(Wire):
         body = {"error": described(refusal.message, refusal.status, code, refusal.param or None)}
         return plain(body, refusal.status, {"x-request-id": call.request_id})
 
+    def limits(self, left: int, reset_seconds: float) -> Mapping[str, str]:
+        """A count and a span of time."""
+        return {
+            "x-ratelimit-remaining-requests": str(left),
+            "x-ratelimit-reset-requests": f"{round(reset_seconds * 1000)}ms",
+        }
+
     def models(self, names: Sequence[str]) -> Reply:
         """`{"object": "list", "data": [...]}`."""
         data = [

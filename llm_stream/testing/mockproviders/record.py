@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, Literal
 
 from llm_stream.testing.mockproviders.faults import NO_FAULT, MockFault
@@ -51,6 +52,8 @@ class MockRequest:
         reply: the whole body that would be sent without a cut or a stall.
         sent: bytes of it that were written.
         chunks: chunks of it that were written whole.
+        pauses: seconds that were waited between chunks, as they were drawn.
+        draw: what they are drawn from.
         ended_at: when the reply was over, as planned or not.
         closed_at: when the client left before that; None if it stayed.
         left: how it left: by closing, or by resetting the connection.
@@ -71,6 +74,8 @@ class MockRequest:
     reply: bytes = field(default=b"", repr=False)
     sent: int = 0
     chunks: int = 0
+    pauses: list[float] = field(default_factory=list, repr=False)
+    draw: Random = field(default_factory=Random, repr=False)
     ended_at: float | None = None
     closed_at: float | None = None
     left: Literal["", "fin", "rst"] = ""

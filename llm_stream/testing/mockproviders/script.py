@@ -33,7 +33,7 @@ class MockScript:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptFile:
-    """A whole file: `models` by name, `*` = any other, and the seed of what is not scripted."""
+    """A whole file: `models` by name, `*` = any other; `seed` is of jitter and of other answers."""
 
     models: Mapping[str, MockScript] = field(default_factory=dict)
     seed: int = 0

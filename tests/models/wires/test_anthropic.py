@@ -3,7 +3,7 @@ from typing import Any
 import llm
 import pytest
 from llm.parts import Message as LlmMessage
-from llm.parts import ToolCallPart, ToolResultPart
+from llm.parts import ReasoningPart, ToolCallPart, ToolResultPart
 
 from llm_stream.errors import ContentRefused, InvalidOption, UnsupportedByModel, UpstreamFailed
 from llm_stream.models.chunks import Finish, Reasoning, ToolCall
@@ -256,6 +256,38 @@ async def test_tools_and_their_results(claude: Any, provider: FakeProvider) -> N
     assert body["tools"] == [{"name": "f", "description": "", "input_schema": {"type": "object"}}]
 
 
+async def test_signed_thoughts_go_back_with_the_calls(claude: Any, provider: FakeProvider) -> None:
+    """With the result of a tool Anthropic gets its own thoughts back, byte for byte, first."""
+    events = sse(
+        block(0, type="thinking", thinking="", signature=""),
+        delta(0, type="thinking_delta", thinking="H"),
+        delta(0, type="thinking_delta", thinking="m"),
+        delta(0, type="signature_delta", signature="EqX"),
+        block(1, type="redacted_thinking", data="Zm9v"),
+        block(2, type="text", text="Look:"),
+        block(3, type="tool_use", id="t", name="f", input={"a": 1}), *stop("tool_use"),
+    )  # fmt: skip
+    provider.answer(Reply([ANTHROPIC[0], *events]))
+    tools = [llm.Tool("f", None, {"type": "object"})]
+    first = claude().prompt("?", tools=tools)
+    assert await first.text() == "Look:"
+    result = LlmMessage("tool", [ToolResultPart(name="f", output="2", tool_call_id="t")])
+    provider.answer(Reply(ANTHROPIC))
+
+    await (
+        claude()
+        .prompt(messages=[llm.user("?"), *await first.messages(), result], tools=tools)
+        .text()
+    )
+
+    assert provider.last.body["messages"][1]["content"] == [
+        {"type": "thinking", "thinking": "Hm", "signature": "EqX"},
+        {"type": "redacted_thinking", "data": "Zm9v"},
+        {"type": "text", "text": "Look:"},
+        {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
+    ]
+
+
 async def test_schema_and_tools_at_once_are_refused(claude: Any) -> None:
     """Older models answer a schema by a tool, so both cannot be had."""
     tools = [llm.Tool("f", None, {"type": "object"})]
@@ -267,7 +299,7 @@ async def test_schema_and_tools_at_once_are_refused(claude: Any) -> None:
 async def test_an_answer_in_one_piece(claude: Any, provider: FakeProvider) -> None:
     """A message that is not streamed has the same things in it."""
     content = [
-        {"type": "thinking", "thinking": "Hm."},
+        {"type": "thinking", "thinking": "Hm.", "signature": "EqX"},
         {"type": "text", "text": "Hi"},
         {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
     ]
@@ -281,5 +313,7 @@ async def test_an_answer_in_one_piece(claude: Any, provider: FakeProvider) -> No
     response = claude().prompt("Hi", stream=False)
 
     assert await response.text() == "Hi"
+    thought = (await response.messages())[0].parts[0]
+    assert thought == ReasoningPart("Hm.", provider_metadata={"anthropic": {"signature": "EqX"}})
     assert (await response.tool_calls())[0].arguments == {"a": 1}
     assert (await response.usage()).details == {"cache_read_input_tokens": 3}

@@ -94,6 +94,17 @@ async def test_a_finish_reason_with_every_piece(wire: MakeAdapter, provider: Fak
     assert (await ask(wire("gemini")))[:-1] == ["a", "b"]
 
 
+async def test_a_cut_between_pieces_that_all_say_stop(
+    wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """A finish reason that something follows is no end mark: the body has to end properly."""
+    events = sse(part("a", finishReason="STOP"), part("b", finishReason="STOP"))
+    provider.answer(Reply(events, end="cut"))
+
+    with pytest.raises(UpstreamFailed):
+        await ask(wire("gemini"))
+
+
 @pytest.mark.parametrize(
     "event",
     [
@@ -154,6 +165,24 @@ async def test_tools_and_their_results(wire: MakeAdapter, provider: FakeProvider
     ]
     declared = {"name": "f", "description": "Adds.", "parameters": SCHEMA}
     assert body["tools"] == [{"functionDeclarations": [declared]}]
+
+
+async def test_thought_signatures_go_back_with_the_calls(
+    wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """A call goes back with the signature it came with; newer models refuse it without."""
+    called = {"functionCall": {"name": "f", "args": {"a": 1}}, "thoughtSignature": "Q2Fy"}
+    second = {"functionCall": {"name": "g", "args": {}}}
+    provider.answer(Reply(sse(parts(called, second), part("", finishReason="STOP"))))
+    model: Any = wire("gemini")._model
+    tools = [llm.Tool("f", "Adds.", SCHEMA)]
+    first = model.prompt("?", tools=tools)
+    await first.text()
+    provider.answer(Reply(GEMINI))
+
+    await model.prompt(messages=[llm.user("?"), *await first.messages()], tools=tools).text()
+
+    assert provider.last.body["contents"][1]["parts"] == [called, second]
 
 
 async def test_a_schema_that_refers_to_itself(wire: MakeAdapter, provider: FakeProvider) -> None:

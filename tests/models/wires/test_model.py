@@ -14,6 +14,8 @@ from llm_stream.errors import (
     UpstreamRejected,
 )
 from llm_stream.models.chunks import Finish
+from llm_stream.models.wires.answer import Answer
+from llm_stream.models.wires.model import WireModel
 
 from .conftest import KEY, MakeAdapter, ask, call
 from .fakeserver import FakeProvider, Reply, json_reply
@@ -261,3 +263,19 @@ async def test_nobody_listening_is_a_failure(kind: str, wire: MakeAdapter) -> No
     """A refused connection may pass; it is the upstream's."""
     with pytest.raises(UpstreamFailed, match="no answer from the provider"):
         await ask(wire(kind, base_url="http://127.0.0.1:1"))
+
+
+def test_a_wire_that_lacks_a_method_cannot_be_made() -> None:
+    """What every wire has to say is missed when it is made, not when it is asked."""
+
+    class Headless(WireModel):
+        def path(self, *, stream: bool) -> str:
+            return "/"
+
+    class Deaf(Answer):
+        pass
+
+    with pytest.raises(TypeError, match="answer.*headers.*request"):
+        Headless(None, None, None, None)  # type: ignore[abstract, arg-type]
+    with pytest.raises(TypeError, match="take_whole"):
+        Deaf("m")  # type: ignore[abstract]

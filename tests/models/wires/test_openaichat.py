@@ -112,6 +112,21 @@ async def test_reasoning_and_tool_calls(wire: MakeAdapter, provider: FakeProvide
     assert chunks[-1].details == {"completion_tokens_details": {"reasoning_tokens": 2}}
 
 
+async def test_content_in_parts(wire: MakeAdapter, provider: FakeProvider) -> None:
+    """Thoughts and text as Mistral says them; a part nobody knows is passed over."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
+    reference = {"type": "reference", "reference_ids": [1]}
+    events = sse(
+        chunk({"content": [thought]}),
+        chunk({"content": [reference, {"type": "text", "text": "Hé"}]}),
+        chunk({"content": "llo"}, "stop"),
+        CHAT_USAGE,
+    )
+    provider.answer(Reply(events))
+
+    assert (await ask(wire("openai")))[:-1] == [Reasoning("Hm."), "Hé", "llo"]
+
+
 @pytest.mark.parametrize("arguments", ["{", "[1]"])
 async def test_arguments_that_are_no_object(
     arguments: str, wire: MakeAdapter, provider: FakeProvider

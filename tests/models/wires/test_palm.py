@@ -2,8 +2,11 @@ from typing import Any
 
 import pytest
 
+from llm_stream.config import ProviderSection
 from llm_stream.errors import ContentRefused, UpstreamFailed
 from llm_stream.models.chunks import Finish
+from llm_stream.models.keys import Keyring
+from llm_stream.models.wires.providers import Providers
 
 from .conftest import MakeAdapter, ask, call
 from .fakeserver import FakeProvider, json_reply
@@ -77,3 +80,15 @@ async def test_a_cut_answer_never_looks_whole(
         provider.answer(json_reply(body[:offset], end=end))
         with pytest.raises(UpstreamFailed):
             await ask(adapter)
+
+
+async def test_llm_can_ask_for_a_stream(provider: FakeProvider) -> None:
+    """llm's own programs ask every model for one; this one answers in one piece all the same."""
+    provider.answer(json_reply(PALM))
+    section = ProviderSection(kind="palm", base_url=provider.url)
+    providers = Providers({"p": section}, Keyring({}, None))
+    model: Any = providers.on_demand("p/chat-bison-001")
+
+    assert await model.prompt("Hi", stream=True).text() == "Héllo, wörld."
+    await providers.close()
+    assert provider.last.target.endswith(":generateMessage")

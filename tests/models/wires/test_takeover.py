@@ -27,9 +27,9 @@ from llm_stream.models.wires.providers import Providers
 from llm_stream.models.wires.transport import Transport
 
 from .conftest import KEY
-from .fakeserver import FakeProvider, Reply
+from .fakeserver import FakeProvider, Reply, fake_provider
 from .pluginmodels import registered
-from .samples import CHAT
+from .samples import ANTHROPIC, CHAT, GEMINI
 
 PLUGINS = (openai_models, llm_anthropic, llm_gemini)
 
@@ -159,6 +159,41 @@ async def test_openais_key_goes_to_no_other_address(
     assert headers.get("authorization") == (None if sent is None else f"Bearer {sent}")
     assert headers["x-own"] == "1"
     assert provider.last.body["model"] == "up"
+
+
+@pytest.mark.parametrize(
+    ("model", "blocks"),
+    [("gpt-4o", CHAT), ("claude-sonnet-4.5", ANTHROPIC), ("gemini-2.5-flash", GEMINI)],
+)
+async def test_variables_of_sdks_take_no_key_elsewhere(
+    model: str,
+    blocks: list[bytes],
+    provider: FakeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Addresses and proxies meant for other programs do not move a provider: base_url does."""
+    async with fake_provider() as elsewhere:
+        for variable in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL",
+                         "GOOGLE_GEMINI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY",
+                         "http_proxy", "https_proxy", "all_proxy"):  # fmt: skip
+            monkeypatch.setenv(variable, elsewhere.url)
+        for variable in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(variable, raising=False)
+        sections = {
+            name: section.model_copy(update={"base_url": provider.url, "kind": kind})
+            for name, section in built_in_providers().items()
+            for kind in ("openai" if name == "openai" else section.kind,)
+        }
+        keys = {name: KEY for each in sections.values() for name in each.api_key_env}
+        providers = Providers(sections, Keyring(keys, None))
+        taken = providers.take_over(registered(*PLUGINS)).models
+        (wired,) = [each.model for each in taken if model in (each.model.model_id, *each.aliases)]
+        provider.answer(Reply(blocks))
+
+        assert await wired.prompt("Hi").text() == "Héllo, wörld."
+        await providers.close()
+
+    assert (len(provider.requests), elsewhere.connections) == (1, 0)
 
 
 def test_what_our_wire_does_not_know_is_left_to_llm() -> None:

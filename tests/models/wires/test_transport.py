@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from llm_stream.errors import UpstreamFailed
+from llm_stream.errors import UpstreamFailed, UpstreamTimedOut
+from llm_stream.models.resilience.policy import CONNECT
 from llm_stream.models.wires.transport import Outgoing, Transport
 
 from .fakeserver import FakeProvider, Reply, json_reply
@@ -93,6 +94,20 @@ async def test_an_answer_in_one_piece_is_bounded(
     async with transport.send(outgoing(provider), "m") as upstream:
         with pytest.raises(UpstreamFailed, match="too large"):
             await upstream.body()
+
+
+async def test_a_connection_that_is_never_made_runs_out_of_time(
+    transport: Transport, provider: FakeProvider
+) -> None:
+    """Name, connection and TLS have one limit, and the error names it."""
+    url = provider.url.replace("http:", "https:")
+    request = Outgoing(f"{url}/x", {}, b"{}", "application/json", connect_seconds=0.02)
+
+    with pytest.raises(UpstreamTimedOut, match="connect_seconds = 0.02") as caught:
+        async with transport.send(request, "m"):
+            raise AssertionError
+
+    assert caught.value.field == CONNECT
 
 
 @pytest.mark.parametrize("end", ["cut", "reset"])
