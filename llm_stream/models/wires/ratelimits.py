@@ -7,8 +7,9 @@ Anthropic's API reference "Rate limits" (`anthropic-ratelimit-*`). Google sends 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
+
+from llm_stream.models.wires.refusals import http_date
 
 NoteLimits = Callable[[str, int, float], None]
 """Is told (model id, calls that will still be taken, seconds until the limit is reset)."""
@@ -79,8 +80,4 @@ def _until(headers: Mapping[str, str], name: str) -> float | None:
 
 def _now(headers: Mapping[str, str]) -> datetime:
     """The provider's own clock if it shows it: its moments are of that clock, not of ours."""
-    try:
-        shown = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
-        return datetime.now(UTC)
-    return shown if shown.tzinfo else shown.replace(tzinfo=UTC)
+    return http_date(headers.get("date", "")) or datetime.now(UTC)

@@ -144,12 +144,19 @@ def retry_after_ms(headers: Mapping[str, str]) -> int | None:
     seconds = _number(value)
     if seconds is not None:
         return _capped(seconds * 1000)
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
+    when = http_date(value)
+    if when is None:
         return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return _capped(max(0.0, (when - datetime.now(UTC)).total_seconds() * 1000))
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment that a date of HTTP (RFC 9110) means; None if it is none."""
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _advice_in(said: dict[str, Any]) -> int | None:
