@@ -1,25 +1,81 @@
 """Each wire against each fault: what the caller is told, and how often the provider was asked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from llm_stream.config import LocalSection, ModelsSection, ProviderSection, Settings
+from llm_stream.config import LocalSection, ModelsSection, ProviderSection, ServerSection, Settings
 from llm_stream.config.resilience import RetriesSection
 from llm_stream.testing.mockproviders import MockProviders, mock_providers
 from llm_stream.testing.service import RunningService, running_service
 
-from ..wire import SSE, sse_events
+from ..wire import SSE, sse_events, start_async
 
-WIRES = ("chat", "responses", "anthropic", "gemini")
+WIRES = ("chat", "responses", "anthropic", "gemini", "palm")
+STREAMS = WIRES[:-1]
+"""PaLM answers in one piece: nothing of it can be seen before it is whole."""
 
 AGAIN = ("429", "500", "503", "529", "408", "409", "drop", "cuthead-20")
 """Faults before the first output that may pass."""
 
 FINAL = {"400": "upstream_rejected", "401": "upstream_rejected", "404": "upstream_rejected"}
 """Refusals: the same model would say it again."""
+
+FAULTS: dict[str, tuple[str | None, int]] = {
+    "400": ("upstream_rejected", 1),
+    "401": ("upstream_rejected", 1),
+    "403": ("upstream_rejected", 1),
+    "404": ("upstream_rejected", 1),
+    "408": ("upstream_failed", 3),
+    "409": ("upstream_failed", 3),
+    "422": ("upstream_rejected", 1),
+    "429": ("rate_limited", 3),
+    "429-html": ("rate_limited", 3),
+    "429-after-0": ("rate_limited", 3),
+    "429-afterms-5": ("rate_limited", 3),
+    "429-afterdate-0": ("rate_limited", 3),
+    "429-after-31": ("rate_limited", 1),
+    "429-afterdate-60": ("rate_limited", 1),
+    "429-after-99999999999999": ("rate_limited", 1),
+    "429-after-99999999999999999": ("rate_limited", 3),
+    "500": ("upstream_failed", 3),
+    "502-html": ("upstream_failed", 3),
+    "503": ("upstream_failed", 3),
+    "503-after-31": ("upstream_failed", 1),
+    "504": ("upstream_failed", 3),
+    "529": ("upstream_failed", 3),
+    "html": ("upstream_failed", 3),
+    "plain": ("upstream_failed", 3),
+    "empty": ("upstream_failed", 3),
+    "malformed-0": ("upstream_failed", 3),
+    "error-0": ("upstream_failed", 3),
+    "drop": ("upstream_failed", 3),
+    "drop-rst": ("upstream_failed", 3),
+    "cuthead-20": ("upstream_failed", 3),
+    "cut-0": ("upstream_failed", 3),
+    "cut-60": ("upstream_failed", 3),
+    "cut-60-rst": ("upstream_failed", 3),
+    "cut-60-end": ("upstream_failed", 3),
+    "cut-60-unframed": ("upstream_failed", 3),
+    "long-10000000": ("upstream_failed", 3),
+    "split-1": (None, 1),
+    "crlf-comments-split-7": (None, 1),
+    "nousage": (None, 1),
+    "unframed": (None, 1),
+}
+"""What goes wrong -> the code that the caller is told, None for an answer; and requests made."""
+
+OTHERWISE: dict[tuple[str, str], tuple[str | None, int]] = {
+    ("responses", "long-10000000"): ("upstream_failed", 1),
+    ("palm", "long-10000000"): ("output_too_large", 1),
+}
+"""Responses had its thoughts to show before the endless line; PaLM's answer is all one line."""
+
+AFTER_OUTPUT = ("cut-2500", "cut-2500-rst", "cut-2500-unframed", "malformed-9", "error-9")
+"""What breaks off when readers have something."""
 
 
 @pytest.fixture
@@ -30,10 +86,8 @@ async def mocks() -> AsyncIterator[MockProviders]:
 
 
 @pytest.fixture
-async def service(
-    mocks: MockProviders, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[RunningService]:
-    """A service that asks them, again without a pause."""
+def asking(mocks: MockProviders, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A configuration that asks them, again without a pause."""
     monkeypatch.setenv("MOCK_KEY", "sk-mock-key-1234567890")
     key = ("MOCK_KEY",)
     sections = {
@@ -48,15 +102,22 @@ async def service(
             kind="openai", base_url=mocks.openai_url, api_key_env=("MOCK_KEY", "OTHER_KEY")
         ),
         "gemini": ProviderSection(kind="gemini", base_url=mocks.gemini_url, api_key_env=key),
+        "palm": ProviderSection(kind="palm", base_url=mocks.palm_url, api_key_env=key),
     }
-    settings = Settings(
+    return Settings(
         providers=sections,
+        server=ServerSection(heartbeat_seconds=0.02),
         models=ModelsSection(
             default="chat/mock", plugins=(), retries=RetriesSection(initial_seconds=0)
         ),
         local=LocalSection(enabled=False),
     )
-    async with running_service(settings) as running:
+
+
+@pytest.fixture
+async def service(asking: Settings) -> AsyncIterator[RunningService]:
+    """A service with that configuration."""
+    async with running_service(asking) as running:
         yield running
 
 
@@ -98,7 +159,37 @@ async def test_what_is_refused_goes_to_the_next_model(
     assert len(mocks.requests) == 3
 
 
-@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize(("fault", "expected"), FAULTS.items())
+async def test_each_fault_has_its_code_and_its_number_of_requests(
+    fault: str, expected: tuple[str | None, int], mocks: MockProviders, service: RunningService,
+    http: Any,
+) -> None:  # fmt: skip
+    """The same on every wire: asked again only where that may help, then failed with its code."""
+    found = {}
+    for wire in WIRES:
+        answer = await ask(http, service, f"{wire}/mock-{fault}")
+        found[wire] = (answer.get("code"), len(mocks.requests))
+        mocks.requests.clear()
+
+    assert found == {wire: OTHERWISE.get((wire, fault), expected) for wire in WIRES}
+
+
+@pytest.mark.parametrize("fault", AFTER_OUTPUT)
+async def test_after_the_first_output_nobody_is_asked_again(
+    fault: str, mocks: MockProviders, service: RunningService, http: Any
+) -> None:
+    """The run fails with one request; PaLM, of which nothing was seen, is asked again."""
+    found = {}
+    for wire in WIRES:
+        answer = await ask(http, service, f"{wire}/mock-words-400-{fault}")
+        found[wire] = (answer.get("code"), len(mocks.requests))
+        mocks.requests.clear()
+
+    failed = "upstream_failed"
+    assert found == {wire: (failed, 3 if wire == "palm" else 1) for wire in WIRES}
+
+
+@pytest.mark.parametrize("wire", STREAMS)
 async def test_a_cut_answer_is_spliced(
     wire: str, mocks: MockProviders, service: RunningService, http: Any
 ) -> None:
@@ -129,10 +220,10 @@ async def test_nobody_is_asked_twice_for_a_silence(
 async def events_of(
     http: aiohttp.ClientSession, service: RunningService, model: str
 ) -> list[dict[str, Any]]:
-    """All events of a run that is not cached, in order."""
+    """All logged events of a run that is not cached, in order."""
     asked = {"prompt": "Say something long.", "model": model, "cache": {"mode": "bypass"}}
     async with http.post(f"{service.url}/v1/generate", json=asked, headers=SSE) as stream:
-        return [event.payload async for event in sse_events(stream)]
+        return [event.payload async for event in sse_events(stream) if event.id is not None]
 
 
 @pytest.mark.parametrize("wire", ["chat", "responses", "anthropic"])
@@ -145,7 +236,7 @@ async def test_a_limit_in_headers_holds_calls_back(
     asked = {"prompt": "Hi", "model": model}
     async with http.post(f"{service.url}/v1/generate", json=asked, headers=SSE) as stream:
         async for event in sse_events(stream):
-            if event.payload["type"] == "run.queued":
+            if event.id is not None and event.payload["type"] == "run.queued":
                 break
 
     assert "run.queued" not in {event["type"] for event in first}
@@ -194,3 +285,77 @@ async def test_an_outage_of_a_provider_is_noticed_across_its_models(
     assert problem["code"] == "model_resting"
     assert answer["attempts"] == 1
     assert (asked, len(mocks.requests)) == (10, 11)
+
+
+STALLS = {
+    "silent": "first_token_seconds",
+    "words-40-stall-0": "first_token_seconds",
+    "words-40-stall-30": "idle_seconds",
+}
+"""Where an answer stops -> the timer that has to run out. PaLM's stops before its only piece."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize(("fault", "timer"), STALLS.items())
+async def test_a_stall_ends_when_its_timer_runs_out(
+    wire: str, fault: str, timer: str, mocks: MockProviders, service: RunningService, http: Any
+) -> None:
+    """The provider sees the connection close half a second after the limit at the latest."""
+    timer = "first_token_seconds" if (wire, timer) == ("palm", "idle_seconds") else timer
+    fault = fault.replace("stall-30", "stall-0") if wire == "palm" else fault
+    timeouts = {"first_token_seconds": 30, "idle_seconds": 30, timer: 0.5}
+    problem = await ask(http, service, f"{wire}/mock-{fault}", timeouts=timeouts)
+    (request,) = mocks.requests
+    await request.ended()
+
+    assert (problem["code"], problem["field"]) == ("upstream_timed_out", f"timeouts.{timer}")
+    assert request.closed_at is not None
+    # A little less than the limit: the call began before the provider had read it.
+    assert 0.3 <= request.closed_at - request.received_at <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wire", STREAMS)
+async def test_a_stall_after_the_last_word_is_none(
+    wire: str, mocks: MockProviders, service: RunningService, http: Any
+) -> None:
+    """An answer is whole with its end mark, though its body never ends."""
+    # Anthropic's last mark is its end mark, the others' is `[DONE]`, which is none.
+    unsaid = "" if wire == "anthropic" else "nodone-"
+    answer = await ask(http, service, f"{wire}/mock-words-3-{unsaid}stall-99")
+
+    assert answer.get("code") is None
+    assert answer["attempts"] == 1
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@pytest.mark.parametrize("fault", ["silent", "stall-0", "headers-60000"])
+async def test_a_cancelled_run_closes_the_connection_within_a_second(
+    wire: str, fault: str, mocks: MockProviders, service: RunningService, http: Any
+) -> None:
+    """Before the answer's head, in it and after it, streamed or not."""
+    run, _ = await start_async(http, service.url, prompt="Hi", model=f"{wire}/mock-{fault}")
+    await mocks.until(lambda mocks: len(mocks.requests) == 1)
+    asked = asyncio.get_running_loop().time()
+    await http.post(f"{service.url}/v1/runs/{run}/cancel")
+    await mocks.requests[0].ended()
+
+    assert mocks.requests[0].closed_at is not None
+    assert mocks.requests[0].closed_at - asked < 1
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_heartbeats_go_on_while_a_provider_stalls(
+    wire: str, mocks: MockProviders, service: RunningService, http: Any
+) -> None:
+    """A silent provider is not a silent service."""
+    asked = {"prompt": "Hi", "model": f"{wire}/mock-silent"}
+    beats = 0
+    async with http.post(f"{service.url}/v1/generate", json=asked, headers=SSE) as stream:
+        async for event in sse_events(stream):
+            beats += event.event == "heartbeat"
+            if beats == 3:
+                break
+
+    assert [request.ended_at for request in mocks.requests] == [None]

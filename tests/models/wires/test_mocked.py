@@ -131,6 +131,56 @@ async def test_a_failure(kind: str, name: str, mocks: MockProviders, providers: 
     assert len(mocks.requests) == 1
 
 
+THREE_KB = 3072
+WORDS = {"openai": 8, "openai_responses": 1, "anthropic": 18, "gemini": 10, "palm": 400}
+"""Words of an answer of three kilobytes; a single one is more where all is said twice."""
+
+END_MARK = {
+    "openai": b'"finish_reason":"stop"',
+    "openai_responses": b'"type":"response.completed"',
+    "anthropic": b'"type":"message_stop"',
+    "gemini": b'"finishReason":"STOP"',
+    "palm": b"}]}",
+}
+"""Without it no answer is whole."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["", "-rst"], ids=["fin", "rst"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_reply_cut_at_any_byte_is_not_whole(
+    kind: str, how: str, mocks: MockProviders, providers: Providers
+) -> None:
+    """At each of the last three thousand bytes: without the end mark the call fails."""
+    reply = await whole_reply(mocks, providers, f"{kind}/mock-words-{WORDS[kind]}-cut-9999{how}")
+    end = reply.index(END_MARK[kind]) + len(END_MARK[kind])
+    offsets = iter(range(len(reply) - THREE_KB, len(reply)))
+    failed: dict[int, str] = {}
+
+    async def cut_here_and_there() -> None:
+        for offset in offsets:
+            # The name is a part of what is said: it must not change its length.
+            name = f"{kind}/mock-words-{WORDS[kind]}-cut-{offset:04}{how}"
+            try:
+                await ask(ModelAdapter(providers.on_demand(name), SyncThreads(1)))  # type: ignore[arg-type]
+            except StreamError as error:
+                failed[offset] = error.code
+
+    await asyncio.gather(*(cut_here_and_there() for _ in range(8)))
+
+    assert set(range(len(reply) - THREE_KB, end)) <= set(failed)
+    assert set(failed.values()) == {"upstream_failed"}
+    assert len(mocks.requests) == 1 + THREE_KB
+
+
+async def whole_reply(mocks: MockProviders, providers: Providers, name: str) -> bytes:
+    """What a provider would say to models whose names have so many letters."""
+    await ask(ModelAdapter(providers.on_demand(name), SyncThreads(1)))  # type: ignore[arg-type]
+    # Its connection may have been reset after the last byte; no call is to find that out.
+    await providers.transport.close()
+    return mocks.requests[0].reply
+
+
 HARMLESS = {
     "none": MockFault(),
     "byte by byte": MockFault(split=1),
