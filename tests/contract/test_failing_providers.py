@@ -38,6 +38,8 @@ FAULTS: dict[str, tuple[str | None, int]] = {
     "429-afterms-5": ("rate_limited", 3),
     "429-afterdate-0": ("rate_limited", 3),
     "429-after-31": ("rate_limited", 1),
+    "429-afterinfo-31": ("rate_limited", 3),
+    "429-left-0-reset-31000": ("rate_limited", 1),
     "429-afterdate-60": ("rate_limited", 1),
     "429-after-99999999999999": ("rate_limited", 1),
     "429-after-99999999999999999": ("rate_limited", 3),
@@ -71,8 +73,13 @@ FAULTS: dict[str, tuple[str | None, int]] = {
 OTHERWISE: dict[tuple[str, str], tuple[str | None, int]] = {
     ("responses", "long-10000000"): ("upstream_failed", 1),
     ("palm", "long-10000000"): ("output_too_large", 1),
+    ("gemini", "429-afterinfo-31"): ("rate_limited", 1),
+    ("palm", "429-afterinfo-31"): ("rate_limited", 1),
+    ("gemini", "429-left-0-reset-31000"): ("rate_limited", 3),
+    ("palm", "429-left-0-reset-31000"): ("rate_limited", 3),
 }
-"""Responses had its thoughts to show before the endless line; PaLM's answer is all one line."""
+"""Responses had its thoughts to show before the endless line; PaLM's answer is all one line; only
+Google says in the body how long to wait, and it does not tell limits in headers."""
 
 AFTER_OUTPUT = ("cut-2500", "cut-2500-rst", "cut-2500-unframed", "malformed-9", "error-9")
 """What breaks off when readers have something."""

@@ -7,9 +7,8 @@ Anthropic's API reference "Rate limits" (`anthropic-ratelimit-*`). Google sends 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
-
-from llm_stream.models.wires.refusals import http_date
 
 NoteLimits = Callable[[str, int, float], None]
 """Is told (model id, calls that will still be taken, seconds until the limit is reset)."""
@@ -81,3 +80,12 @@ def _until(headers: Mapping[str, str], name: str) -> float | None:
 def _now(headers: Mapping[str, str]) -> datetime:
     """The provider's own clock if it shows it: its moments are of that clock, not of ours."""
     return http_date(headers.get("date", "")) or datetime.now(UTC)
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment that a date of HTTP (RFC 9110) means; None if it is none."""
+    try:
+        when = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

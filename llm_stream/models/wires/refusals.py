@@ -7,7 +7,6 @@ Sources: the error references of OpenAI, Anthropic and the Gemini API.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import orjson
@@ -21,6 +20,7 @@ from llm_stream.errors import (
     UpstreamRejected,
 )
 from llm_stream.models.faults import clean, scrub
+from llm_stream.models.wires.ratelimits import http_date, limits_in
 
 MAX_RETRY_AFTER_MS: Final = 3_600_000
 """Longer advice is cut to an hour: no caller waits for it, and some servers send nonsense."""
@@ -83,6 +83,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, model_id: str)
     error.upstream_request = scrub(request)[:100] if request else None
     advised = retry_after_ms(headers)
     error.retry_after_ms = error.retry_after_ms if advised is None else advised
+    if status == 429 and error.retry_after_ms is None:
+        error.retry_after_ms = _reset_ms(headers)
     return error
 
 
@@ -150,13 +152,10 @@ def retry_after_ms(headers: Mapping[str, str]) -> int | None:
     return _capped(max(0.0, (when - datetime.now(UTC)).total_seconds() * 1000))
 
 
-def http_date(text: str) -> datetime | None:
-    """The moment that a date of HTTP (RFC 9110) means; None if it is none."""
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+def _reset_ms(headers: Mapping[str, str]) -> int | None:
+    """When an exhausted limit is reset: what a 429 without other advice is about."""
+    remaining, seconds = limits_in(headers) or (None, 0.0)
+    return _capped(seconds * 1000) if remaining == 0 else None
 
 
 def _advice_in(said: dict[str, Any]) -> int | None:

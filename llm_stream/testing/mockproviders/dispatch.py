@@ -88,7 +88,8 @@ class Dispatcher:
         request.fault = fault
         if fault.status:
             message = f"The mock was asked for status {fault.status}."
-            reply = wire.error(Refusal(fault.status, message), call)
+            asked_for = Refusal(fault.status, message, retry_seconds=fault.retry_info_seconds)
+            reply = wire.error(asked_for, call)
         else:
             reply = wire.reply(asked, answer, fault)
         if fault.limit_left is not None:

@@ -25,6 +25,8 @@ class MockFault:
             many as usual. Google's wires say no such thing.
         limit_reset_seconds: until that is reset.
         retry_date_seconds: a `Retry-After` that is an HTTP date so many seconds from now.
+        retry_info_seconds: how long Google's body says to wait (`RetryInfo`); others have no such
+            thing.
         content_type: said instead of the true one.
         body: sent instead of what the provider would say.
         html: send a gateway's HTML page as the body.
@@ -57,6 +59,7 @@ class MockFault:
     limit_left: int | None = None
     limit_reset_seconds: float = 1.0
     retry_date_seconds: float | None = None
+    retry_info_seconds: float | None = None
     content_type: str = ""
     body: str | None = None
     html: bool = False

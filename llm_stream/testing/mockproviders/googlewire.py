@@ -56,7 +56,7 @@ class GoogleWire(Wire):
 
     def error(self, refusal: Refusal, call: Call) -> Reply:
         """`{"error": {code, message, status, details}}`, in an array where one would stream."""
-        body: Any = error_body(refusal.status, refusal.message, refusal.code)
+        body: Any = error_body(refusal.status, refusal.message, refusal.code, refusal.retry_seconds)
         if call.path.endswith(":streamGenerateContent") and call.query.get("alt") != "sse":
             body = [body]
         return plain(body, refusal.status)
@@ -83,16 +83,24 @@ def endpoint(call: Call) -> tuple[str, str]:
     return (found["model"], found["method"]) if found else ("", "")
 
 
-def error_body(status: int, message: str, reason: str = "") -> dict[str, Any]:
+def error_body(
+    status: int, message: str, reason: str = "", retry_seconds: float | None = None
+) -> dict[str, Any]:
     """An error as JSON."""
     error: dict[str, Any] = {
         "code": status,
         "message": message,
         "status": STATUSES.get(status, "UNKNOWN"),
     }
+    details: list[dict[str, str]] = []
     if reason:
         kind = "type.googleapis.com/google.rpc.ErrorInfo"
-        error["details"] = [{"@type": kind, "reason": reason, "domain": "googleapis.com"}]
+        details.append({"@type": kind, "reason": reason, "domain": "googleapis.com"})
+    if retry_seconds is not None:
+        kind = "type.googleapis.com/google.rpc.RetryInfo"
+        details.append({"@type": kind, "retryDelay": f"{retry_seconds:.15g}s"})
+    if details:
+        error["details"] = details
     return {"error": error}
 
 

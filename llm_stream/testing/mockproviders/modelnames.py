@@ -8,6 +8,7 @@ word asks for a good answer. Some words take a number; times are in milliseconds
 `after-5`             beside a status: `Retry-After: 5`
 `afterms-500`         `retry-after-ms: 500`
 `afterdate-5`         `Retry-After` as a date in five seconds
+`afterinfo-5`         the same in the body, as Google has it
 `left-0`              the provider's headers say how many calls it will still take;
                       `reset-500`: and that this holds for half a second
 `html`                a gateway's HTML page as the body
@@ -78,6 +79,7 @@ NUMBERS: Final[dict[str, Change]] = {
     "after": lambda n: {"headers": {"retry-after": str(n)}},
     "afterms": lambda n: {"headers": {"retry-after-ms": str(n)}},
     "afterdate": lambda n: {"retry_date_seconds": float(n)},
+    "afterinfo": lambda n: {"retry_info_seconds": float(n)},
     "left": lambda n: {"limit_left": n},
     "reset": lambda n: {"limit_reset_seconds": n / 1000},
     "cut": lambda n: {"cut_at": n},
@@ -109,7 +111,9 @@ NUMBERED: Final = {*NUMBERS, "words", "long"}
 
 KNOWN: Final = {*FLAGS, *NUMBERS, *SHAPES}
 
-OF_A_STATUS: Final = frozenset({"after", "afterms", "afterdate", "html", "left", "reset"})
+OF_A_STATUS: Final = frozenset(
+    {"after", "afterms", "afterdate", "afterinfo", "html", "left", "reset"}
+)
 """Words that still belong to the `429-3` before them."""
 
 

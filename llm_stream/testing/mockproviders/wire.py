@@ -21,14 +21,23 @@ class Refusal(Exception):
         message: for whoever asked.
         code: the provider's own word for it, if it has one.
         param: the field at fault.
+        retry_seconds: how long to wait, where the provider's body says so.
     """
 
-    def __init__(self, status: int, message: str, code: str = "", param: str = "") -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        code: str = "",
+        param: str = "",
+        retry_seconds: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
         self.param = param
+        self.retry_seconds = retry_seconds
 
 
 @dataclass(frozen=True, slots=True)

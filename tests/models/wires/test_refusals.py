@@ -149,6 +149,46 @@ def test_googles_advice_is_capped_like_any() -> None:
 
 
 @pytest.mark.parametrize(
+    ("delay", "expected"),
+    [
+        ("17s", 17_000),
+        ("0s", 0),
+        ("99999999s", 3_600_000),
+        ("soon", None),
+        (17, None),
+        ("-1s", None),
+    ],
+)
+def test_googles_advice_is_capped_as_any_other(delay: Any, expected: int | None) -> None:
+    """An hour at most, and nothing for what is no span of time; in events as well."""
+    error = {"code": 429, "details": [{**RETRY_INFO, "retryDelay": delay}]}
+
+    assert said(error, 429).retry_after_ms == expected
+    assert error_event(error, "m").retry_after_ms == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "remaining", "advice", "expected"),
+    [
+        (429, "0", {}, 90_000),
+        (429, "0", {"retry-after": "1"}, 1000),
+        (429, "7", {}, None),
+        (503, "0", {}, None),
+    ],
+)
+def test_a_limits_reset_is_advice(
+    status: int, remaining: str, advice: dict[str, str], expected: int | None
+) -> None:
+    """Where a 429 says nothing else, and the limit is really exhausted."""
+    limit = {
+        "x-ratelimit-remaining-requests": remaining,
+        "x-ratelimit-reset-requests": "1m30s",
+    }
+
+    assert said({}, status, **limit, **advice).retry_after_ms == expected
+
+
+@pytest.mark.parametrize(
     ("event", "kind", "status"),
     [
         ({"type": "overloaded_error", "message": "x"}, UpstreamFailed, 529),
