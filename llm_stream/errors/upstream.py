@@ -36,4 +36,4 @@ class ModelUnavailable(UpstreamError, code="model_unavailable"):
 
 
 class ModelResting(UpstreamError, code="model_resting", retryable=True):
-    """The model failed several times in a row and is left alone for a moment."""
+    """The model or its provider failed several times in a row and is left alone for a moment."""

@@ -27,9 +27,10 @@ def finish_of(response: AnyResponse, model_id: str) -> Finish:
             f"{model_id}: the answer broke off without its provider's end mark. Try again."
         )
     said = response.response_json if isinstance(response.response_json, dict) else {}
+    model = response.resolved_model or said.get("model")
     return Finish(
         finish_reason=clean(reason or "stop"),
-        model=response.resolved_model or said.get("model"),
+        model=clean(model) if isinstance(model, str) else None,
         input_tokens=_count(response.input_tokens),
         output_tokens=_count(response.output_tokens),
         details=response.token_details or {},

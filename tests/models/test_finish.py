@@ -51,3 +51,11 @@ def test_counts_that_are_none_are_none() -> None:
     finish = finish_of(response({}, input_tokens=-1, output_tokens="many"), "m")
 
     assert (finish.input_tokens, finish.output_tokens) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("said", "model"), [({"model": "gpt-x-1"}, "gpt-x-1"), ({"model": {"id": 1}}, None), ({}, None)]
+)
+def test_a_model_is_named_by_text_or_not_at_all(said: Any, model: str | None) -> None:
+    """What else stands where the version should be is no name of a model."""
+    assert finish_of(response(said), "m").model == model

@@ -79,8 +79,13 @@ def _until(headers: Mapping[str, str], name: str) -> float | None:
 
 def _now(headers: Mapping[str, str]) -> datetime:
     """The provider's own clock if it shows it: its moments are of that clock, not of ours."""
+    return http_date(headers.get("date", "")) or datetime.now(UTC)
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment that a date of HTTP (RFC 9110) means; None if it is none."""
     try:
-        shown = parsedate_to_datetime(headers.get("date", ""))
-    except ValueError:
-        return datetime.now(UTC)
-    return shown if shown.tzinfo else shown.replace(tzinfo=UTC)
+        when = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)

@@ -7,7 +7,6 @@ Sources: the error references of OpenAI, Anthropic and the Gemini API.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import orjson
@@ -21,7 +20,7 @@ from llm_stream.errors import (
     UpstreamRejected,
 )
 from llm_stream.models.faults import clean, scrub
-from llm_stream.models.wires.ratelimits import limits_in
+from llm_stream.models.wires.ratelimits import http_date, limits_in
 
 MAX_RETRY_AFTER_MS: Final = 3_600_000
 """Longer advice is cut to an hour: no caller waits for it, and some servers send nonsense."""
@@ -147,11 +146,9 @@ def retry_after_ms(headers: Mapping[str, str]) -> int | None:
     seconds = _number(value)
     if seconds is not None:
         return _capped(seconds * 1000)
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
+    when = http_date(value)
+    if when is None:
         return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
     return _capped(max(0.0, (when - datetime.now(UTC)).total_seconds() * 1000))
 
 

@@ -116,6 +116,7 @@ def test_the_request_id_is_kept() -> None:
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
         ({"retry-after": "Wed, 21 Oct 9999 07:28:00 GMT"}, 3_600_000),
         ({"retry-after": "Wed, 99 Oct 2015 07:28:00 GMT"}, None),
+        ({"retry-after": "Wed, 21 Oct 99999999999 07:28:00 GMT"}, None),
         ({}, None),
     ],
 )
@@ -137,6 +138,14 @@ def test_googles_advice_stands_in_the_body() -> None:
 
     assert said(error, 429).retry_after_ms == 37_500
     assert said(error, 429, **{"retry-after": "1"}).retry_after_ms == 1000
+
+
+def test_googles_advice_is_capped_like_any() -> None:
+    """A day is an hour, and a stream's list around the error changes nothing."""
+    error = {"code": 429, "message": "Quota.", "details": [{"retryDelay": "86400s"}]}
+    listed = json.dumps([{"error": error}]).encode()
+
+    assert refusal(429, {}, listed, "m").retry_after_ms == 3_600_000
 
 
 @pytest.mark.parametrize(
