@@ -23,7 +23,7 @@ from llm_stream.engine.redislog.records import (
     events_of,
     read_last,
 )
-from llm_stream.engine.runinfo import DescribeError
+from llm_stream.engine.runinfo import DescribeError, State
 from llm_stream.errors import LogUnavailable, OwnerLost
 from llm_stream.events import Event, Payload
 
@@ -202,9 +202,9 @@ class Watch:
         restart = policy == "restart" and bool(record.spec) and record.info.parent is None
         restart = restart and epoch <= 1 + RESTARTS
         event = self._last_word(record, epoch, restart=restart)
-        taken = replace(
-            record, replica=self._replica, epoch=epoch, state="running" if restart else "failed"
-        )
+        state: State = "running" if restart else "failed"
+        figures = {**record.statistics, "state": state, "total_ms": event.t_ms}
+        taken = replace(record, replica=self._replica, epoch=epoch, state=state, statistics=figures)
         if restart:
             # Before it is ours: were this process to die in between, others would find it.
             await self._link.ask_each([("SADD", self._keys.working(self._replica), run)])

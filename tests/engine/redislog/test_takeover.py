@@ -151,6 +151,23 @@ async def test_what_was_asked_does_not_stay(link: RedisLink, clock: Clock) -> No
     assert [record.spec for _, record in taken] == [b"a spec"]  # whoever records it needs it
 
 
+async def test_the_figures_are_those_of_its_end(link: RedisLink, clock: Clock) -> None:
+    """Lists show a lost run as failed, in its figures too, and when that was."""
+    at_work = '{"state": "running", "events": 1, "total_ms": 0}'
+    await link.ask([("HSET", KEYS.facts(INFO.id), "statistics", at_work)])
+    eye = watch(link, "r_1", clock, [])
+    await eye.look()
+    clock.now += 5
+    await eye.look()
+    (facts,) = await link.ask([("HGETALL", KEYS.facts(INFO.id))])
+    record = Record.read(facts)
+
+    assert record is not None
+    assert record.figures() == {
+        "state": "failed", "events": 1, "total_ms": (await log_of(link))[-1].t_ms,
+    }  # fmt: skip
+
+
 async def taken_by(link: RedisLink, clock: Clock, **changes: Any) -> Watch:
     """The eye of `r_1`, which has just taken over a run that it is to restart."""
     await link.ask([("HSET", KEYS.facts(INFO.id), "spec", "a spec")])
