@@ -10,6 +10,7 @@ from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, RunInfo
+from llm_stream.errors import StreamError
 from llm_stream.events import Event
 from llm_stream.production import Production
 from llm_stream.recipes.spec import RunSpec, load_spec
@@ -82,9 +83,16 @@ class Restarter:
         # An equal call may have begun here since the replica was lost: that one is joined.
         under_way = self._registry.joinable(info.key, Client())
         share = share and (under_way is None or outdated(under_way, marks or {}))
-        run, _ = self._registry.start_or_join(info.key, create, client, join=False, share=share)
-        if leased:
-            self._flights.hold(info.key, under_way if under_way and not share else run)
+        if leased and under_way is not None:
+            self._flights.hold(info.key, under_way)
+        try:
+            run, _ = self._registry.start_or_join(info.key, create, client, join=False, share=share)
+        except StreamError:
+            if leased:
+                self._flights.release(info.key)
+            raise
+        if leased and share:
+            self._flights.hold(info.key, run)
         run.interest.expect()
         return run
 

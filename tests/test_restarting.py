@@ -40,14 +40,17 @@ class Held:
 
 
 class Leases:
-    """Flights of which all leases are free, or none."""
+    """Flights of which all leases are free, or none; `taken` are those that others cannot have."""
 
     def __init__(self, *, free: bool = True) -> None:
         self.keep_spec: Callable[[str, bytes], None] | None = None
         self.free = free
         self.held: dict[str, str] = {}
+        self.taken: set[str] = set()
 
     async def claim(self, key: str) -> bool:
+        self.held.pop(key, None)
+        self.taken |= {key} if self.free else set()
         return self.free
 
     async def join(
@@ -59,7 +62,8 @@ class Leases:
         self.held[key] = run.id
 
     def release(self, key: str) -> None:
-        self.held.pop(key, None)
+        if key not in self.held:
+            self.taken.discard(key)
 
 
 class Restarts:
@@ -165,12 +169,25 @@ async def test_one_that_began_meanwhile_is_joined_instead(here: Restarts) -> Non
 
 
 async def test_a_service_that_ends_begins_nothing(here: Restarts) -> None:
-    """While draining the run is left to another replica."""
+    """While draining the run is left to another replica, and so is the lease on its call."""
     await here.registry.drain(0)
 
     with pytest.raises(Draining):
         await here.restart(spec())
     assert here.leases.held == {}
+    assert here.leases.taken == set()
+
+
+async def test_a_service_that_ends_keeps_the_lease_of_what_it_still_does(here: Restarts) -> None:
+    """While draining an equal call that began here before goes on to hold the lease."""
+    first, _ = await here.launcher.launch(spec())
+    await here.registry.drain(0)
+
+    with pytest.raises(Draining):
+        await here.restart(spec())
+    assert here.leases.held == {first.info.key: first.id}
+    assert here.leases.taken == {first.info.key}
+    await here.end(first)
 
 
 async def test_a_lease_of_another_replica_is_left_to_it() -> None:

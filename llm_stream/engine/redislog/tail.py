@@ -82,10 +82,12 @@ class LogTail:
                 self._leave()
             self._rung.clear()
             try:
-                while self._behind:
+                if self._behind:
                     await self._read()
             except LogUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
+            if self._behind:
+                # In the next turn: rings that never pause must not put off the look at all logs.
                 self._rung.set()
 
     async def _read(self) -> None:

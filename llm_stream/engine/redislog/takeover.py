@@ -15,8 +15,15 @@ import orjson
 
 from llm_stream.engine.chapters import place_of
 from llm_stream.engine.redislog.link import BREAK_SECONDS, RedisLink
-from llm_stream.engine.redislog.records import LIVE_MS, Keys, Record, events_of, read_last
-from llm_stream.engine.runinfo import DescribeError
+from llm_stream.engine.redislog.records import (
+    LIVE_MS,
+    TOMBSTONE_MS,
+    Keys,
+    Record,
+    events_of,
+    read_last,
+)
+from llm_stream.engine.runinfo import DescribeError, State
 from llm_stream.errors import LogUnavailable, OwnerLost
 from llm_stream.events import Event, Payload
 
@@ -33,6 +40,7 @@ if owner and (owner ~= ARGV[1] or (state ~= 'running' and state ~= 'queued')) th
 redis.call('XADD', KEYS[1], ARGV[4], 't', ARGV[5], 'd', ARGV[6])
 redis.call('HSET', KEYS[2], 'replica', ARGV[2], 'epoch', ARGV[3], 'state', ARGV[7],
   'info', ARGV[8], 'statistics', ARGV[9])
+if ARGV[7] == 'failed' then redis.call('HSET', KEYS[2], 'spec', '') end
 redis.call('PEXPIRE', KEYS[1], ARGV[10])
 redis.call('PEXPIRE', KEYS[2], ARGV[11])
 return 1
@@ -194,18 +202,19 @@ class Watch:
         restart = policy == "restart" and bool(record.spec) and record.info.parent is None
         restart = restart and epoch <= 1 + RESTARTS
         event = self._last_word(record, epoch, restart=restart)
-        taken = replace(
-            record, replica=self._replica, epoch=epoch, state="running" if restart else "failed"
-        )
+        state: State = "running" if restart else "failed"
+        figures = {**record.statistics, "state": state, "total_ms": event.t_ms}
+        taken = replace(record, replica=self._replica, epoch=epoch, state=state, statistics=figures)
         if restart:
             # Before it is ours: were this process to die in between, others would find it.
             await self._link.ask_each([("SADD", self._keys.working(self._replica), run)])
         keys = self._keys.log(run), self._keys.facts(run)
+        stays_ms = LIVE_MS if restart else self._retention_ms
         (won,) = await self._link.ask(
             [("EVAL", _TAKE, 2, *keys, lost, self._replica, epoch,
               event.position, event.type, event.data, taken.state,
               orjson.dumps(taken.info._asdict()), orjson.dumps(taken.statistics),
-              LIVE_MS if restart else self._retention_ms, LIVE_MS + self._retention_ms)]
+              stays_ms, stays_ms + TOMBSTONE_MS)]
         )  # fmt: skip
         if won:
             self.taken += lost != self._replica

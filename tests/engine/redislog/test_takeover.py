@@ -9,6 +9,7 @@ import pytest
 from llm_stream.engine.chapters import NOWHERE
 from llm_stream.engine.redislog.link import BREAK_SECONDS, CALL_SECONDS, RedisLink
 from llm_stream.engine.redislog.records import (
+    TOMBSTONE_MS,
     Keys,
     Record,
     events_of,
@@ -131,6 +132,40 @@ async def test_ended_runs_are_left_alone(link: RedisLink, clock: Clock) -> None:
     assert len(await log_of(link)) == 1
     (known,) = await link.ask([("SMEMBERS", KEYS.replicas)])
     assert known == set()
+
+
+async def test_what_was_asked_does_not_stay(link: RedisLink, clock: Clock) -> None:
+    """A run that is ended is known for as long as any that has ended, and its request is not."""
+    await link.ask([("HSET", KEYS.facts(INFO.id), "spec", "a spec")])
+    taken: list[Any] = []
+    eye = watch(link, "r_1", clock, taken)
+    await eye.look()
+    clock.now += 5
+    await eye.look()
+    spec, stays_ms = await link.ask(
+        [("HGET", KEYS.facts(INFO.id), "spec"), ("PTTL", KEYS.facts(INFO.id))]
+    )
+
+    assert spec == b""
+    assert 0 < stays_ms <= 60_000 + TOMBSTONE_MS
+    assert [record.spec for _, record in taken] == [b"a spec"]  # whoever records it needs it
+
+
+async def test_the_figures_are_those_of_its_end(link: RedisLink, clock: Clock) -> None:
+    """Lists show a lost run as failed, in its figures too, and when that was."""
+    at_work = '{"state": "running", "events": 1, "total_ms": 0}'
+    await link.ask([("HSET", KEYS.facts(INFO.id), "statistics", at_work)])
+    eye = watch(link, "r_1", clock, [])
+    await eye.look()
+    clock.now += 5
+    await eye.look()
+    (facts,) = await link.ask([("HGETALL", KEYS.facts(INFO.id))])
+    record = Record.read(facts)
+
+    assert record is not None
+    assert record.figures() == {
+        "state": "failed", "events": 1, "total_ms": (await log_of(link))[-1].t_ms,
+    }  # fmt: skip
 
 
 async def taken_by(link: RedisLink, clock: Clock, **changes: Any) -> Watch:
