@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -14,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from llm_stream.cli import main
+from llm_stream.config import ProviderSection
 
 from .serving import environment
 
@@ -32,23 +34,26 @@ def test_it_serves_until_told_to_stop(tmp_path: Path) -> None:
             printed = ""
             while "POST" not in printed:
                 printed += process.stdout.readline()
-            lines = dict(re.findall(r'providers\.(\w+)\.base_url = "(.*)"', printed))
+            lines = "\n".join(re.findall(r"^  \w.* = .*$", printed, re.MULTILINE))
+            providers = tomllib.loads(f"[providers]\n{lines}")["providers"]
+            openai = providers["openai"]["base_url"]
             body = json.dumps({"model": "mock", "messages": [{"role": "user", "content": "x"}]})
             asked = Request(
-                f"{lines['openai']}/chat/completions",
+                f"{openai}/chat/completions",
                 body.encode(),
                 {"Authorization": "Bearer mock"},
             )
             with urlopen(asked) as reply:
                 assert json.load(reply)["choices"][0]["finish_reason"] == "stop"
-            with urlopen(lines["openai"].removesuffix("openai/v1") + "mock/requests") as reply:
+            with urlopen(openai.removesuffix("openai/v1") + "mock/requests") as reply:
                 told = json.load(reply)
             process.send_signal(signal.SIGTERM)
             code = process.wait(10)
         finally:
             process.kill()
 
-    assert sorted(lines) == ["anthropic", "gemini", "openai", "palm"]
+    assert sorted(providers) == ["anthropic", "gemini", "mock", "openai", "palm"]
+    assert ProviderSection(**providers["mock"]).mock
     assert [(one["model"], one["status"]) for one in told["requests"]] == [("mock", 200)]
     assert code == 0
 

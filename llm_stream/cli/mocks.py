@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 STARTED = """\
 mock providers on {mocks.url}; nobody listens on {mocks.refused_url}
 
-config.toml of llm-stream, above its first table:
-  providers.openai.base_url = "{mocks.openai_url}"
-  providers.anthropic.base_url = "{mocks.anthropic_url}"
-  providers.gemini.base_url = "{mocks.gemini_url}"
-  providers.palm.base_url = "{mocks.palm_url}"
+config.toml of llm-stream, under [providers]:
+  openai.base_url = "{mocks.openai_url}"
+  anthropic.base_url = "{mocks.anthropic_url}"
+  gemini.base_url = "{mocks.gemini_url}"
+  palm.base_url = "{mocks.palm_url}"
 
 or beside the real ones, with a menu of faults on the page:
-  providers.mock = {{ base_url = "{mocks.openai_url}", mock = true, api_key_env = ["MOCK_KEY"] }}
+  mock = {{ base_url = "{mocks.openai_url}", mock = true, api_key_env = ["MOCK_KEY"] }}
 and in its environment MOCK_KEY=mock
 
 environment of other clients; any key will do that does not contain "invalid":

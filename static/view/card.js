@@ -100,7 +100,10 @@ export class Card {
       this.element.classList.add("with-result");
     }
     this.result.paint(this.run);
-    this.answerBox.hidden = !this.run.spoken.length;
+    const { spoken, items, steps, isOver } = this.run;
+    const waits = !items.length && !steps.length && !isOver;
+    this.result.element.hidden = waits;
+    this.answerBox.hidden = !spoken.length && !waits;
   }
 
   settle() {

@@ -141,9 +141,7 @@ export class Composer {
     const segments = byId("recipes");
     segments.hidden = RECIPES.length < 2;
     for (const { name, title } of RECIPES) {
-      const chosen = name === this.#recipe.name;
-      const radio = make("input", { type: "radio", name: "recipe", value: name, checked: chosen,
-        onchange: () => this.#recipeChosen(name) }); // prettier-ignore
+      const radio = make("input", { type: "radio", name: "recipe", value: name, onchange: () => this.#recipeChosen(name) });
       segments.append(make("label", {}, radio, title));
     }
   }
@@ -154,6 +152,7 @@ export class Composer {
     this.#recipe = RECIPES.find((recipe) => recipe.name === name) ?? this.#recipe;
     this.#fields = new this.#recipe.Form(this.#catalog);
     byId("recipe-fields").replaceChildren(this.#fields.element);
+    for (const radio of byId("recipes").querySelectorAll("input")) radio.checked = radio.value === this.#recipe.name;
     this.#modelChosen();
   }
 

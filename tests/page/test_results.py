@@ -30,6 +30,34 @@ async def compose(tab: Shown, recipe: str, **fields: str) -> Any:
     return tab.page.locator(".card").first
 
 
+async def test_the_form_says_which_recipe_it_is_of(
+    open_page: OpenPage, start_service: StartService
+) -> None:
+    """An example of another recipe chooses it, and one can go back to the recipe before."""
+    tab = await open_page(await start_service())
+    await tab.page.get_by_role("button", name="Shop: build or buy?").click()
+    await expect(tab.page.get_by_label("Reason", exact=True)).to_be_checked()
+    await tab.page.get_by_label("Generate", exact=True).check()
+
+    await expect(tab.page.locator("[data-field=prompt]")).to_be_visible()
+
+
+async def test_a_recipe_that_has_nothing_yet_says_that_it_waits(
+    open_page: OpenPage, start_service: StartService, model: ScriptedModel
+) -> None:
+    """Until the first piece of a plan there is no empty frame of one, but that it is waited for."""
+    model.scripts = [Script(fault=Fault(stall=True))]
+    tab = await open_page(await start_service())
+    card = await compose(tab, "Break down", task="Build a shop.")
+
+    await expect(card).to_have_attribute("data-state", "running")
+    await expect(card.locator(".answer")).to_have_attribute(
+        "data-wait", "Waiting for the first token"
+    )
+    await expect(card.locator(".answer")).to_be_visible()
+    await expect(card.locator(".plan")).to_be_hidden()
+
+
 async def test_criteria_appear_one_by_one_with_their_evidence(
     open_page: OpenPage, start_service: StartService, model: ScriptedModel
 ) -> None:
