@@ -54,11 +54,16 @@ class Answer(ABC):
     def take_whole(self, body: Any) -> Sequence[StreamEvent]:
         """What an answer in one piece says; raises as `take`."""
 
-    def tool_called(self, call_id: str, name: str, kept: Any = None) -> StreamEvent:
-        """A call of a tool begins; `kept` is sent back with it, see `turns.kept_for`."""
-        self.calls[call_id] = [name]
+    def tool_called(self, call_id: object, name: object, kept: Any = None) -> StreamEvent:
+        """A call of a tool begins; `kept` is sent back with it, see `turns.kept_for`.
+
+        Raises:
+            TypeError: id or name is no text.
+        """
+        known_by, tool = text_of(call_id), text_of(name)
+        self.calls[known_by] = [tool]
         return StreamEvent(
-            type="tool_call_name", chunk=name, tool_call_id=call_id, provider_metadata=kept
+            type="tool_call_name", chunk=tool, tool_call_id=known_by, provider_metadata=kept
         )
 
     def tool_arguments(self, call_id: str, piece: str) -> StreamEvent:

@@ -85,8 +85,8 @@ class ClaudeAnswer(Answer):
             case "redacted_thinking":
                 return (_thought(index, data=text_of(block["data"])),)
             case "tool_use":
-                self._call_ids[index] = text_of(block["id"])
-                called = self.tool_called(block["id"], text_of(block["name"]))
+                self._call_ids[index] = block["id"]
+                called = self.tool_called(block["id"], block["name"])
                 if not block.get("input"):
                     return (called,)
                 piece = orjson.dumps(block["input"]).decode()

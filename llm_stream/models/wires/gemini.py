@@ -82,7 +82,7 @@ class GeminiAnswer(Answer):
             signature = part.get("thoughtSignature")
             kept = {"gemini": {"thoughtSignature": text_of(signature)}} if signature else None
             return (
-                self.tool_called(call_id, text_of(call["name"]), kept),
+                self.tool_called(call_id, call["name"], kept),
                 self.tool_arguments(call_id, arguments),
             )
         return NOTHING

@@ -75,7 +75,7 @@ class ChatAnswer(Answer):
             function = call["function"]
             if index not in self._call_ids:
                 self._call_ids[index] = call.get("id") or f"call_{index}"
-                name = text_of(function.get("name") or "")
+                name = function.get("name") or ""
                 found.append(self.tool_called(self._call_ids[index], name))
             if arguments := function.get("arguments"):
                 found.append(self.tool_arguments(self._call_ids[index], text_of(arguments)))

@@ -47,7 +47,7 @@ class ResponsesAnswer(Answer):
                 self._spoke = True
                 item = event["item"]
                 self._call_ids[event["output_index"]] = item["call_id"]
-                return (self.tool_called(item["call_id"], text_of(item["name"])),)
+                return (self.tool_called(item["call_id"], item["name"]),)
             case "response.refusal.delta":
                 self.refused.append(text_of(event["delta"]))
         return NOTHING
@@ -76,7 +76,7 @@ class ResponsesAnswer(Answer):
     def _item(self, item: dict[str, Any]) -> list[StreamEvent]:
         """What an item of the output says where no event has said it."""
         if item["type"] == "function_call":
-            name = self.tool_called(item["call_id"], text_of(item["name"]))
+            name = self.tool_called(item["call_id"], item["name"])
             return [name, self.tool_arguments(item["call_id"], text_of(item["arguments"]))]
         if item["type"] == "reasoning":
             said = "\n\n".join(text_of(part["text"]) for part in item.get("summary") or ())

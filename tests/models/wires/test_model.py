@@ -279,3 +279,29 @@ def test_a_wire_that_lacks_a_method_cannot_be_made() -> None:
         Headless(None, None, None, None)  # type: ignore[abstract, arg-type]
     with pytest.raises(TypeError, match="take_whole"):
         Deaf("m")  # type: ignore[abstract]
+
+
+CALLS = {
+    "openai": {"choices": [{"delta": {"tool_calls": [{"id": 7, "function": {"name": "x"}}]}}]},
+    "openai_responses": {
+        "type": "response.output_item.added",
+        "output_index": 0,
+        "item": {"type": "function_call", "id": "i", "call_id": 7, "name": "x"},
+    },
+    "anthropic": {
+        "type": "content_block_start",
+        "index": 0,
+        "content_block": {"type": "tool_use", "id": 7, "name": "x", "input": {}},
+    },
+    "gemini": {"candidates": [{"content": {"parts": [{"functionCall": {"id": 7, "name": "x"}}]}}]},
+}
+
+
+async def test_a_call_of_a_tool_has_a_name_and_an_id(
+    kind: str, sample: Sample, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """One whose id is no text fails the answer, instead of what its caller does with it."""
+    provider.answer(Reply([*sse(CALLS[kind]), *sample.blocks]))
+
+    with pytest.raises(UpstreamFailed, match="TypeError"):
+        await ask(wire(kind))
