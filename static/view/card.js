@@ -10,7 +10,7 @@ import { ending } from "./ending.js";
 import { counted, duration } from "./figures.js";
 import { Numbers } from "./numbers.js";
 import { Passage } from "./passage.js";
-import { RESULT_VIEWS } from "./results.js";
+import { PIECES, RESULT_VIEWS } from "./results.js";
 import { Ticks } from "./ticks.js";
 
 const FIGURES_MS = 100; // numbers that change more often cannot be read
@@ -100,10 +100,10 @@ export class Card {
       this.element.classList.add("with-result");
     }
     this.result.paint(this.run);
-    const { spoken, items, steps, isOver } = this.run;
-    const waits = !items.length && !steps.length && !isOver;
-    this.result.element.hidden = waits;
-    this.answerBox.hidden = !spoken.length && !waits;
+    const { spoken, items, steps, isOver, state } = this.run;
+    const bare = !items.length && !steps.length;
+    this.result.element.hidden = bare && state !== "completed";
+    this.answerBox.hidden = !spoken.length && !(bare && !isOver);
   }
 
   settle() {
@@ -142,7 +142,7 @@ export class Card {
     held("sse").disabled = held("link").disabled = !run.id;
     this.tab.hidden = !run.id;
     if (run.id) this.tab.href = `/#run=${run.id}`;
-    this.answerBox.dataset.wait = run.isOver ? "" : "Waiting for the first token";
+    this.answerBox.dataset.wait = run.isOver ? "" : `Waiting for the first ${PIECES[run.recipe] ?? "token"}`;
   }
 
   #paintChips() {
@@ -164,9 +164,9 @@ export class Card {
         const { model, error, next } = failure;
         const pause = next?.delay_ms ? ` in ${duration(next.delay_ms)}` : "";
         const then = next ? ` Next: ${next.model}${pause}.` : "";
-        // Most details begin with the model's name.
+        // Most details begin with the model's name, and many end without a full stop.
         const said = error.detail.startsWith(`${model}: `) ? error.detail : `${model}: ${error.detail}`;
-        return make("li", {}, `${said}${then} `, make("span", { class: "mono" }, error.code));
+        return make("li", {}, make("span", { class: "mono" }, error.code), ` ${said.replace(/\.?$/, ".")}${then}`);
       }),
       ...run.tools.map((/** @type {any} */ tool) =>
         make("li", { class: "mono" }, `${tool.name}(${JSON.stringify(tool.arguments)})`),

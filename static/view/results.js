@@ -12,5 +12,8 @@ import { VerdictView } from "./verdictview.js";
  * @property {(run: Run) => void} paint show what has come since the last call.
  */
 
+/** What such an answer comes in. @type {Record<string, string>} */
+export const PIECES = { evaluate: "criterion", breakdown: "task", reason: "step" };
+
 /** @type {Record<string, new () => ResultView>} */
 export const RESULT_VIEWS = { evaluate: VerdictView, breakdown: PlanView, reason: StepsView };

@@ -119,7 +119,7 @@ async def test_attempts_are_seen(menu: Shown, mocks: MockProviders) -> None:
     notes = card.element.locator(".notes li")
     await expect(notes).to_have_count(2)
     await expect(notes.first).to_contain_text("rate_limited")
-    await expect(notes.first).to_contain_text(re.compile(r" in 1\.\d s\. "))  # with jitter
+    await expect(notes.first).to_contain_text(re.compile(r" in 1\.\d s\.$"))  # with jitter
     await expect(card.chips).to_contain_text("3 attempts")
     assert [request.status for request in mocks.requests] == [429, 429, 200]
 

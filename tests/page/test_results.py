@@ -52,7 +52,7 @@ async def test_a_recipe_that_has_nothing_yet_says_that_it_waits(
 
     await expect(card).to_have_attribute("data-state", "running")
     await expect(card.locator(".answer")).to_have_attribute(
-        "data-wait", "Waiting for the first token"
+        "data-wait", "Waiting for the first task"
     )
     await expect(card.locator(".answer")).to_be_visible()
     await expect(card.locator(".plan")).to_be_hidden()
