@@ -66,7 +66,7 @@ export class Composer {
     const known = new Set(catalog.templates.map((template) => template.name));
     for (const example of EXAMPLES) {
       if (example.input.template && !known.has(example.input.template)) continue;
-      const use = () => this.#fillIn(example.recipe, example.input);
+      const use = () => this.#fillForm(example.recipe, example.input);
       byId("examples").append(make("button", { type: "button", class: "small", onclick: use }, example.title));
     }
     byId("examples").hidden = false;
@@ -79,11 +79,11 @@ export class Composer {
     this.#faults.write(input);
     this.#model.value = this.#faults.active ? "" : (input.model ?? "");
     this.#modelChosen();
-    this.#fillIn(recipe, input);
+    this.#fillForm(recipe, input);
   }
 
   /** All but the model. @param {string} recipe @param {Record<string, any>} input */
-  #fillIn(recipe, input) {
+  #fillForm(recipe, input) {
     this.#recipeChosen(recipe);
     this.#fields?.write(input);
     for (const option of this.#options) option.write(input.options?.[option.name]);
