@@ -77,7 +77,7 @@ def head_of(prompt: str, accept: str, connection: str) -> bytes:
     """A whole POST /v1/generate."""
     body = json.dumps({"prompt": prompt}).encode()
     lines = [
-        "POST /v1/generate HTTP/1.1", "Host: x", "Content-Type: application/json",
+        "POST /v1/generate HTTP/1.1", "Host: localhost", "Content-Type: application/json",
         f"Accept: {accept}", f"Connection: {connection}", f"Content-Length: {len(body)}",
     ]  # fmt: skip
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

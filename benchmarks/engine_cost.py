@@ -49,7 +49,7 @@ def read_streams(port: int, pipe: Connection) -> None:
     async def read(run: str, after: str) -> tuple[int, int]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
         writer.write(
-            f"GET /v1/runs/{run}/events?after={after} HTTP/1.1\r\nHost: x\r\n"
+            f"GET /v1/runs/{run}/events?after={after} HTTP/1.1\r\nHost: localhost\r\n"
             "Accept: text/event-stream\r\nConnection: close\r\n\r\n".encode()
         )
         size = deltas = 0

@@ -12,6 +12,7 @@ from llm_stream.config.resilience import BreakerSection, RetriesSection, Timeout
 from llm_stream.config.section import Name, Section
 
 Calls = Annotated[int, Field(ge=1)]
+HostName = Annotated[str, StringConstraints(pattern=r"^[^/\s:@\[\]]+$|^[0-9A-Fa-f:.]+$")]
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
 
 
@@ -30,6 +31,11 @@ class ServerSection(Section):
         default=False,
         description="Listen on an address that other machines reach, although whoever reaches it"
         " may use every model. Without it, only loopback addresses are accepted.",
+    )
+    allowed_hosts: tuple[HostName, ...] = Field(
+        default=(),
+        description="Names by which clients may address the service, without a port. Empty: while"
+        " it listens on loopback, the names of loopback; else any name.",
     )
     allowed_origins: tuple[Origin, ...] = Field(
         default=(),

@@ -109,5 +109,9 @@ class MethodNotAllowed(CallerError, code="method_not_allowed"):
     allowed: str = ""
 
 
+class HostRefused(CallerError, code="host_refused"):
+    """The request addressed the service by a name that is not its own."""
+
+
 class OriginRefused(CallerError, code="origin_refused"):
     """A browser page of another origin tried to reach the service."""

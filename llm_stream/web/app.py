@@ -24,6 +24,7 @@ from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.resources import resource
 from llm_stream.restarting import Restarter
 from llm_stream.web import director, entries, info, rest, ws
+from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
 from llm_stream.web.middleware import add_headers, identify_and_log
@@ -104,6 +105,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             runs=settings.runs,
         ),
         metrics=metrics,
+        hosts=AllowedHosts(settings.server.allowed_hosts, settings.server.host),
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
     warn_of_own_cache(settings)

@@ -76,6 +76,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into one problem object; a bug into `internal_error` and a traceback."""
     try:
+        request.app[SERVICE].hosts.check(request.headers.get(hdrs.HOST))
         check_origin(request)
         return await handler(request)
     except StreamError as error:

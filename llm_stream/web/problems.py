@@ -44,6 +44,7 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.UnknownEntry: Row(404, 4400, "Unknown cache entry"),
     errors.NotFound: Row(404, 4400, "Not found"),
     errors.MethodNotAllowed: Row(405, 4400, "Method not allowed"),
+    errors.HostRefused: Row(421, 4403, "The service has another name"),
     errors.OriginRefused: Row(403, 4403, "The origin is not allowed"),
     errors.UpstreamFailed: Row(502, 4500, "The model failed"),
     errors.UpstreamRejected: Row(502, 4500, "The model refused the call"),

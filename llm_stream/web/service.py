@@ -18,6 +18,7 @@ from llm_stream.launcher import Launcher
 from llm_stream.metrics import Metrics
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
 from llm_stream.web.specmemo import SpecMemo
@@ -67,6 +68,7 @@ class Service:
     intake: Intake
     metrics: Metrics
     idempotency: IdempotencyKeys
+    hosts: AllowedHosts
     specs: SpecMemo = field(default_factory=SpecMemo)
     began: float = field(default_factory=time.monotonic)
     draining: asyncio.Event = field(default_factory=asyncio.Event)

@@ -178,7 +178,7 @@ async def test_a_reader_that_never_reads_is_cut(
     reader.connect(("127.0.0.1", service.port))
     body = b'{"prompt":"x","on_disconnect":"continue"}'
     reader.sendall(
-        b"POST /v1/generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Accept: text/event-stream\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     )
     while not model.calls:
