@@ -15,6 +15,9 @@ _POOL: Final = bytearray()
 # A child process that was forked would go on with its parent's names.
 os.register_at_fork(after_in_child=_POOL.clear)
 _LAST: Final = [0, 0]
+# Two letters at a time: the library's own coding of the last 80 bits takes twice as long.
+_PAIRS: Final = [first + second for first in base32.ENCODE for second in base32.ENCODE]
+_SHIFTS: Final = range(70, -1, -10)
 _stamp_text = lru_cache(1)(base32.encode_timestamp)
 
 
@@ -37,5 +40,6 @@ def ulid() -> str:
     # Of one millisecond, or of a clock set back: the sequence goes on.
     _LAST[:] = [_LAST[0], _LAST[1] + 1] if now <= _LAST[0] and _LAST[1] < MAX_SEQUENCE else [now, 0]
     stamp, sequence = _LAST
-    rest = base32.encode_randomness(sequence.to_bytes(3, "big") + _random(7))
-    return _stamp_text(stamp.to_bytes(6, "big")) + rest
+    rest = sequence << 56 | int.from_bytes(_random(7), "big")
+    pairs = "".join([_PAIRS[rest >> shift & 1023] for shift in _SHIFTS])
+    return _stamp_text(stamp.to_bytes(6, "big")) + pairs

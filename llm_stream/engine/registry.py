@@ -150,7 +150,8 @@ class RunRegistry:
         if self.on_added is not None:
             run.on_read = self.on_added
         self._replays.keep(run, REPLAY_BYTES)
-        self.retire()
+        # A hit pays for its own kind; the timer looks after the others.
+        _ = self.retire() if self._timer is None else self._replays.retire()
 
     def forget(self, run: Run) -> None:
         """Find this run here no more."""

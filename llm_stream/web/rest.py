@@ -50,7 +50,7 @@ async def owned(request: web.Request, after: str = "0") -> Run:
 
 async def start(request: web.Request) -> web.StreamResponse:
     """Start a run of the recipe that is the path's last word: wait and fold, stream, or 202."""
-    service = request.config_dict[SERVICE]
+    service = request.app[SERVICE]
     recipe = request.path.rpartition("/")[2]
     body = await read_body(request)
     offers = (JSON_TYPE, SSE_TYPE) if recipe != "batch" else (JSON_TYPE, SSE_TYPE, NDJSON_TYPE)
