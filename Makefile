@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CODE := llm_stream tests benchmarks
 
-.PHONY: help serve test check bench dist pin clean weights chromium
+.PHONY: help serve test soak check bench dist pin clean weights chromium
 .DELETE_ON_ERROR:
 
 help: ## these lines
@@ -22,7 +22,10 @@ serve: $(VENV)/.serve-installed weights ## install what is needed, fetch the mod
 	@exec $(BIN)/llm-stream serve --config $(CONFIG)
 
 test: $(VENV)/.test-installed weights chromium ## all tests; BROWSER=0 leaves out those of the page
-	$(BIN)/python -m pytest $(if $(filter 0,$(BROWSER)),-m "not browser") $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(if $(filter 0,$(BROWSER)),-m "not browser and not soak") $(PYTEST_ARGS)
+
+soak: $(VENV)/.test-installed ## tests that take long because that is what they show
+	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
 
 check: $(VENV)/.check-installed ## style, types, spelling, architecture
 	$(BIN)/ruff check .

@@ -156,7 +156,7 @@ async def test_a_zombie_is_fenced(pair: list[Replica], http: aiohttp.ClientSessi
     assert shared[-1] == theirs[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 async def test_half_a_minute_of_stillness_costs_an_owner_its_run(
     redis_server: RedisServer, tmp_path: Path, http: aiohttp.ClientSession, mocks: MockProviders
 ) -> None:
