@@ -10,6 +10,7 @@ import pytest
 
 from llm_stream.config import HistorySection, LocalSection, ModelsSection, Settings, load
 from llm_stream.config.providers import built_in_providers
+from llm_stream.config.resilience import RetriesSection
 from llm_stream.testing.service import RunningService, running_service
 
 from ..conftest import StartService
@@ -99,7 +100,9 @@ async def test_a_refusal_reaches_the_caller_with_its_advice(
         json_reply({"error": error}, 429, headers={"Retry-After": "7", "request-id": "req_1"})
     )
     anthropic = built_in_providers()["anthropic"].model_copy(update={"base_url": provider.url})
-    service = await start_service(providers={"anthropic": anthropic})
+    service = await start_service(
+        providers={"anthropic": anthropic}, models={"retries": RetriesSection(attempts=1)}
+    )
 
     status, body = await generate(service, http, model="claude-99")
 
