@@ -156,6 +156,7 @@ class RedisLink:
                     await pubsub.subscribe(channel)
                     while True:
                         message = await pubsub.get_message(timeout=LISTEN_SECONDS)
+                        _insist_on_cancellation()
                         if message is None:
                             continue
                         if message["type"] == "message":
@@ -164,12 +165,21 @@ class RedisLink:
                             self.on_listening()
                 except (RedisError, OSError) as error:
                     log.info("redis.listener_lost: %s", error or type(error).__name__)
+            _insist_on_cancellation()
             await asyncio.sleep(BREAK_SECONDS)
 
     async def close(self) -> None:
         """Close every connection."""
         await self._redis.aclose()
         await self._listener.aclose()
+
+
+def _insist_on_cancellation() -> None:
+    # When a connection is lost the client of Redis makes a new one, and sends through
+    # `asyncio.wait_for`, which before Python 3.12 can lose a cancellation.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _refusal() -> LogUnavailable:

@@ -101,3 +101,28 @@ async def test_a_listener_outlives_its_connection(redis_server: RedisServer, kin
     await link.close()
 
     assert heard.empty()
+
+
+@pytest.mark.slow
+async def test_a_cancel_ends_a_listener_that_connects_again(redis_server: RedisServer) -> None:
+    """At whatever step of making its new connection the listener is, a cancel ends it."""
+    link = RedisLink(redis_server.url)
+    listens = asyncio.Event()
+    link.on_listening = listens.set
+
+    async def listen() -> None:
+        async for _message in link.messages("inbox"):
+            pass
+
+    for turns in range(40):
+        listens.clear()
+        task = asyncio.create_task(listen())
+        await listens.wait()
+        await link.send([("CLIENT", "KILL", "TYPE", "pubsub")])
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+        assert task.cancelled(), turns
+    await link.close()
