@@ -171,8 +171,8 @@ class Launcher:
         """A kept answer as a run: at once, or at the pace that was asked for."""
         spec, key, client, _ = wanted
         age = entry.age_seconds
-        ages = {"age_seconds": int(age), "ttl_seconds": int(entry.fresh_seconds - age)}
-        info = described(spec, key, "hit", client.request, **ages)
+        ages = int(age), int(entry.fresh_seconds - age)
+        info = described(spec, key, "hit", client.request, ages)
         if spec.cache.pace == "instant":
             replayed = Replay(info, entry.recording)
             self._registry.add_replay(replayed)

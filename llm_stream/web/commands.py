@@ -20,7 +20,7 @@ from llm_stream.web.bodies import (
     read_object,
     validate,
 )
-from llm_stream.web.intake import Caller
+from llm_stream.web.intake import Caller, new_claim
 from llm_stream.web.problems import problem
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.socket import Socket
@@ -71,7 +71,7 @@ async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     name = frame.stream or frame.id
     socket.check_name(name)
     service = socket.service
-    caller = Caller(socket.request)
+    caller = Caller(socket.request, new_claim())
     spec = spec_of(service.intake, frame.recipe, frame.input, caller, "input.")
     launch = await service.launcher.launch(
         spec, (socket.gate,), claim=socket.id, request=socket.request

@@ -24,7 +24,7 @@ from llm_stream.errors import (
 )
 from llm_stream.recipes.verdict import judge
 from llm_stream.web.bodies import Body, Name, read_object, validate
-from llm_stream.web.intake import Caller
+from llm_stream.web.intake import Caller, new_claim
 from llm_stream.web.negotiation import json_response, read_body
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
@@ -151,7 +151,7 @@ async def _wait(
         StreamError: the run failed, with its own error.
         RunCancelled: somebody else ended it.
     """
-    caller = Caller(request[REQUEST_ID], waits=True)
+    caller = Caller(request[REQUEST_ID], new_claim(), waits=True)
     spec = spec_of(service.intake, recipe, value, caller)
     run, _ = await service.launcher.launch(spec, claim=caller.claim, request=caller.request)
     fold = Fold()

@@ -22,7 +22,7 @@ from llm_stream.events import OUTPUT_TYPES
 from llm_stream.launcher import Launch
 from llm_stream.web import ndjson, sse
 from llm_stream.web.bodies import read_object
-from llm_stream.web.intake import Caller
+from llm_stream.web.intake import Caller, new_claim
 from llm_stream.web.negotiation import (
     JSON_TYPE,
     NDJSON_TYPE,
@@ -34,7 +34,7 @@ from llm_stream.web.negotiation import (
 from llm_stream.web.problems import problem_response
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
-from llm_stream.web.views import answer, run_headers, snapshot, summary, summary_line
+from llm_stream.web.views import answer, replayed, run_headers, snapshot, summary, summary_line
 
 PAGE_EVENTS: Final = 1000
 """Most events in one page of GET /v1/runs/{id}/events, and most runs in one list."""
@@ -65,7 +65,7 @@ def caller_of(request: web.Request, kind: str) -> Caller:
     detached = "respond-async" in request.headers.get("Prefer", "")
     # With an idempotency key a lost JSON call can be asked again, so its run gets the grace.
     waits = kind == JSON_TYPE and not detached and "Idempotency-Key" not in request.headers
-    return Caller(request[REQUEST_ID], waits=waits, detached=detached)
+    return Caller(request[REQUEST_ID], new_claim(), waits=waits, detached=detached)
 
 
 async def respond(
@@ -79,8 +79,8 @@ async def respond(
         value = summary(launch.run) | {"events": f"{location}/events"}
         return json_response(value, status=202, headers=headers)
     if isinstance(launch.run, Replay) and kind == JSON_TYPE:
-        value = answer(launch.run.info, launch.run.recording.fold, joined=False)
-        return json_response(value, headers=headers)
+        body = replayed(launch.run.info, launch.run.recording)
+        return web.Response(body=body, content_type=JSON_TYPE, headers=headers)
     with launch.run.subscribe() as subscription:
         if kind == SSE_TYPE:
             # The run's task takes its first step, and fails in it if nothing was ever sent to
