@@ -159,7 +159,7 @@ class Launcher:
 
         def create() -> Run:
             info = described(spec, key, "miss" if self._cache.used_by(spec) else "bypass")
-            passes = [] if spec.parent else admit_all((*gates, self._gate))
+            passes = [] if spec.parent else admit_all((*gates, self._gate), spec.owner)
             return self.production.begin(spec, info, client, marks=found.marks, passes=passes)
 
         run, _ = self._registry.start_or_join(key, create, client, join=False, share=share)

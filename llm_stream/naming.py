@@ -75,3 +75,8 @@ def ulid() -> str:
         else base32.ENCODE[sequence >> 20] + _PAIRS[sequence >> 10 & 1023] + counted
     )
     return moment.text + counted + _BASE32.take(11)
+
+
+def id_text(chars: int) -> str:
+    """So many random lower-case letters and digits, five bits each."""
+    return _BASE32.take(chars).lower()

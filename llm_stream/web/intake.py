@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from llm_stream.access.principal import EVERYBODY, Principal
 from llm_stream.config import LimitsSection, ModelsSection, RunsSection
 from llm_stream.errors import (
     EmptyPrompt,
@@ -25,7 +26,7 @@ from llm_stream.web.bodies import AttachmentBody, CommonBody, GenerateBody, Mess
 
 
 class Caller(NamedTuple):
-    """Who asks, and how it will read: decides what happens when nobody reads any more.
+    """Who asks, and how they will read: decides what happens when nobody reads any more.
 
     `waits` is true where only this very connection can read the answer (plain JSON).
     `detached` is true where the caller did not stay to read (202). `claim` names what this call
@@ -34,9 +35,14 @@ class Caller(NamedTuple):
 
     request: str
     claim: str
-    owner: str = ""
+    principal: Principal = EVERYBODY
     waits: bool = False
     detached: bool = False
+
+    @property
+    def owner(self) -> str:
+        """Whose the run is."""
+        return self.principal.owner
 
 
 def new_claim() -> str:

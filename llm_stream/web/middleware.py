@@ -1,5 +1,6 @@
 """Around every request: an id, a log line, errors turned into problems, security headers."""
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -18,8 +19,10 @@ from llm_stream.errors import (
     StreamError,
 )
 from llm_stream.naming import token
+from llm_stream.web.auth import PRINCIPAL, admit
 from llm_stream.web.problems import problem, problem_response
 from llm_stream.web.service import REQUEST_ID, SERVICE
+from llm_stream.web.ws import SOCKET, refuse_socket
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -76,10 +79,15 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into one problem object; a bug into `internal_error` and a traceback."""
     try:
-        request.app[SERVICE].hosts.check(request.headers.get(hdrs.HOST))
+        service = request.app[SERVICE]
+        service.hosts.check(request.headers.get(hdrs.HOST))
         check_origin(request)
-        return await handler(request)
+        if not service.access.roster.asks_for_keys:
+            return await handler(request)
+        return await admitted(request, handler)
     except StreamError as error:
+        if hdrs.ORIGIN in request.headers and hdrs.UPGRADE in request.headers:
+            return await refuse_socket(request, error)
         shown = error
     except web.HTTPException as error:
         if error.status < 400:
@@ -92,6 +100,23 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     if isinstance(shown, MethodNotAllowed):
         response.headers[hdrs.ALLOW] = shown.allowed
     return response
+
+
+async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer if whoever asks may; what is under way ends when their key does.
+
+    Raises:
+        StreamError: they may not.
+    """
+    route = request.match_info.route.resource
+    if route is None:
+        return await handler(request)  # it raises what is wrong with the path
+    principal = request[PRINCIPAL] = await admit(request, route.canonical)
+    task = asyncio.current_task()
+    if task is None or not principal.id or route.canonical == SOCKET:
+        return await handler(request)
+    with request.app[SERVICE].access.presence.here(principal.id, task.cancel):
+        return await handler(request)
 
 
 def check_origin(request: web.Request) -> None:
