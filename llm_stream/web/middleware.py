@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -18,15 +19,13 @@ from llm_stream.errors import (
     StreamError,
 )
 from llm_stream.naming import token
+from llm_stream.web.connection import Connection
+from llm_stream.web.headers import set_headers
 from llm_stream.web.problems import problem, problem_response
 from llm_stream.web.service import REQUEST_ID, SERVICE
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-CSP: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", "/static/{path}"})
 
@@ -41,6 +40,9 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     """
     given = request.headers.get("X-Request-Id", "")
     request[REQUEST_ID] = request_id = given if _ID.fullmatch(given) else f"req_{token()}"
+    connection = request.protocol
+    if isinstance(connection, Connection):
+        connection.begin_answer()
     route = request.match_info.route.resource
     path = route.canonical if route is not None else "unknown"
     metrics = request.app[SERVICE].metrics
@@ -50,6 +52,8 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
         response = await metrics.timed(request.method, path, answered(request, handler))
         status = response.status
     finally:
+        if isinstance(connection, Connection):
+            connection.end_answer(request.content, linger=status != HTTPStatus.REQUEST_TIMEOUT)
         metrics.responded(request.method, path, status)
         if path not in _QUIET:
             log.info(
@@ -65,12 +69,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler of every response: the request's id and what browsers need to know."""
-    headers = response.headers
-    headers[hdrs.SERVER] = "llm-stream"
-    headers["X-Request-Id"] = request.get(REQUEST_ID, "")
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["Content-Security-Policy"] = CSP
+    set_headers(response.headers, request.get(REQUEST_ID, ""))
 
 
 async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
