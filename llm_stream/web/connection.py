@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 import structlog
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader, hdrs, web
 from prometheus_client import Counter
 
 from llm_stream.config import ServerSection
@@ -194,6 +194,7 @@ class Connection(web.RequestHandler):
         log.info("request.refused", request=body["request"], code=shown.code)
         response = problem_response(body)
         set_headers(response.headers, body["request"])
+        response.headers[hdrs.CONNECTION] = "close"
         response.force_close()
         return response
 

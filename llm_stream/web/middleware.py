@@ -7,15 +7,17 @@ from http import HTTPStatus
 from typing import Final
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from llm_stream.errors import (
     InternalError,
     InvalidField,
+    InvalidHttp,
     MethodNotAllowed,
     NotFound,
     OriginRefused,
     PayloadTooLarge,
+    RequestTimedOut,
     StreamError,
 )
 from llm_stream.naming import token
@@ -75,6 +77,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into one problem object; a bug into `internal_error` and a traceback."""
     try:
+        check_framing(request)
         request.app[SERVICE].hosts.check(request.headers.get(hdrs.HOST))
         check_origin(request)
         return await handler(request)
@@ -90,7 +93,28 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     response = problem_response(problem(shown, request=request[REQUEST_ID]))
     if isinstance(shown, MethodNotAllowed):
         response.headers[hdrs.ALLOW] = shown.allowed
+    if isinstance(shown, (InvalidHttp, RequestTimedOut)):
+        response.force_close()
     return response
+
+
+def check_framing(request: web.Request) -> None:
+    """Refuse what aiohttp takes although it could be read in two ways.
+
+    Raises:
+        InvalidHttp: somebody in between may see another end of this request than we do.
+
+    Source: RFC 9112, 6.1 (`Transfer-Encoding`); RFC 6455, 4.1 (the opening handshake).
+    """
+    headers = request.headers
+    coding = headers.get(hdrs.TRANSFER_ENCODING)
+    old = request.version < HttpVersion11
+    if coding is not None and (old or coding.strip().lower() != "chunked"):
+        raise InvalidHttp("'Transfer-Encoding: chunked' and HTTP/1.1, or a Content-Length.")
+    if "websocket" in headers.get(hdrs.UPGRADE, "").lower():
+        body = coding is not None or headers.get(hdrs.CONTENT_LENGTH, "0") != "0"
+        if body or old:
+            raise InvalidHttp("A WebSocket begins with a request of HTTP/1.1 that has no body.")
 
 
 def check_origin(request: web.Request) -> None:
