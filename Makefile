@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CODE := llm_stream tests benchmarks
 
-.PHONY: help serve test soak check bench dist pin clean weights chromium
+.PHONY: help serve test soak conformance check bench dist pin clean weights chromium
 .DELETE_ON_ERROR:
 
 help: ## these lines
@@ -26,6 +26,9 @@ test: $(VENV)/.test-installed weights chromium ## all tests; BROWSER=0 leaves ou
 
 soak: $(VENV)/.test-installed ## tests that take long because that is what they show
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+
+conformance: $(VENV)/.test-installed ## the WebSocket against the cases of the Autobahn test suite
+	$(BIN)/python -m pytest tests/web/test_ws_conformance.py tests/contract/test_hostile_frames.py
 
 check: $(VENV)/.check-installed ## style, types, spelling, architecture
 	$(BIN)/ruff check .

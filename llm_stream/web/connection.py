@@ -6,6 +6,7 @@ body, `web/pulse` the writes of a stream. Here is what comes before, between and
 
 import asyncio
 import math
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from llm_stream.engine.redislog.limit import TURNS
 from llm_stream.errors import InternalError, InvalidHttp, RequestTimedOut, StreamError
 from llm_stream.naming import token
 from llm_stream.web.headers import set_headers
+from llm_stream.web.masking import FrameReader, MaskedFrames
 from llm_stream.web.problems import problem, problem_response
 
 KEEPALIVE_SECONDS: Final = 75
@@ -78,7 +80,17 @@ class Connection(web.RequestHandler):
         answering: whether a handler has the request; then nothing is watched here.
     """
 
-    __slots__ = ("_begun", "_due", "_moved", "_rest", "_unsent", "_watch", "_wire", "answering")
+    __slots__ = (
+        "_begun",
+        "_due",
+        "_guard",
+        "_moved",
+        "_rest",
+        "_unsent",
+        "_watch",
+        "_wire",
+        "answering",
+    )
 
     def __init__(self, server: web.Server, watch: Watch) -> None:
         options: dict[str, Any] = {"access_log": None}  # its type does not say that None is allowed
@@ -117,6 +129,13 @@ class Connection(web.RequestHandler):
             self._begun = True
             self._due = asyncio.get_running_loop().time() + self._watch.limits.header_seconds
         super().data_received(data)
+
+    def set_parser(
+        self, parser: FrameReader, data_received_cb: Callable[[], None] | None = None
+    ) -> None:
+        """Read frames of a WebSocket from here on; what came with the handshake is the first."""
+        guarded: Any = MaskedFrames(parser)  # aiohttp names its own class, and uses two methods
+        super().set_parser(guarded, data_received_cb)
 
     def begin_answer(self) -> None:
         """The headers of a request are there, and its handler begins."""

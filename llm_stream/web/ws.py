@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 import structlog
-from aiohttp import WSMsgType, hdrs, web
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from llm_stream.errors import InvalidField, MalformedRequest
 from llm_stream.web.commands import answer_frame, refusal
@@ -18,6 +18,7 @@ PROTOCOL: Final = "llm-stream.v1"
 MAX_MALFORMED: Final = 20
 """Frames in a row that are not the protocol; then the socket is closed with 4400."""
 
+ABNORMAL: Final = WSCloseCode.ABNORMAL_CLOSURE
 CLOSE_SECONDS: Final = 1.0
 """How long a client has to take the last frames and to answer a close."""
 
@@ -39,13 +40,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
             f"This socket speaks {PROTOCOL}; offer that or no subprotocol.",
             field=hdrs.SEC_WEBSOCKET_PROTOCOL,
         )
-    ws = web.WebSocketResponse(
-        protocols=(PROTOCOL,),
-        max_msg_size=service.settings.limits.message_bytes,
-        compress=False,
-        heartbeat=PING_SECONDS,
-        timeout=CLOSE_SECONDS,
-    )
+    ws = handshake(service.settings.limits.message_bytes)
     if not ws.can_prepare(request).ok:
         raise InvalidField(
             "This is a WebSocket endpoint; send an upgrade request.", field="Upgrade"
@@ -83,12 +78,35 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
             results = await asyncio.gather(reader, writer, *helpers, return_exceptions=True)
             if not pulse.stalled and socket.closing is not None:
                 await ws.close(code=socket.closing)
+            elif not pulse.stalled and ws.close_code is not None:
+                await answer_close(ws)
             elif not ws.closed:
                 transport.abort()
     for result in results:
         if isinstance(result, Exception):
             log.error("socket.crashed", request=socket.request, exc_info=result)
     return ws
+
+
+def handshake(message_bytes: int) -> web.WebSocketResponse:
+    """A socket that is still to be prepared; whoever reads it ends with `answer_close`."""
+    return web.WebSocketResponse(
+        protocols=(PROTOCOL,),
+        max_msg_size=message_bytes + 1,  # the smallest that aiohttp refuses
+        compress=False,
+        heartbeat=PING_SECONDS,
+        timeout=CLOSE_SECONDS,
+        autoclose=False,
+    )
+
+
+async def answer_close(ws: web.WebSocketResponse) -> None:
+    """Answer the client's close frame; nothing else is sent before it any more.
+
+    aiohttp takes 1006 from a client, which no frame may carry (RFC 6455, 7.4.1).
+    """
+    code = WSCloseCode.PROTOCOL_ERROR if ws.close_code == ABNORMAL else WSCloseCode.OK
+    await ws.close(code=code, drain=False)
 
 
 async def _read(ws: web.WebSocketResponse, socket: Socket) -> None:
