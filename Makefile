@@ -30,12 +30,13 @@ soak: $(VENV)/.test-installed ## tests that take long because that is what they 
 conformance: $(VENV)/.test-installed ## the WebSocket against the cases of the Autobahn test suite
 	$(BIN)/python -m pytest tests/web/test_ws_conformance.py tests/contract/test_hostile_frames.py
 
-check: $(VENV)/.check-installed ## style, types, spelling, architecture
+check: $(VENV)/.check-installed ## style, types, spelling, security, architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/interrogate --quiet tests
 	$(BIN)/codespell
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive llm_stream benchmarks scripts
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: $(VENV)/.test-installed ## what an event costs, measured
