@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CODE := llm_stream tests benchmarks
 
-.PHONY: help serve test soak check bench dist pin clean weights chromium
+.PHONY: help serve test soak conformance check bench dist pin clean weights chromium
 .DELETE_ON_ERROR:
 
 help: ## these lines
@@ -28,12 +28,16 @@ test: $(VENV)/.test-installed weights chromium ## all tests; BROWSER=0 leaves ou
 soak: $(VENV)/.test-installed ## tests that take long because that is what they show
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
 
-check: $(VENV)/.check-installed ## style, types, spelling, architecture
+conformance: $(VENV)/.test-installed ## the WebSocket against the cases of the Autobahn test suite
+	$(BIN)/python -m pytest tests/web/test_ws_conformance.py tests/contract/test_hostile_frames.py
+
+check: $(VENV)/.check-installed ## style, types, spelling, security, architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/interrogate --quiet tests
 	$(BIN)/codespell
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive llm_stream benchmarks scripts
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: $(VENV)/.test-installed ## what an event costs, measured

@@ -104,6 +104,11 @@ class Metrics:
         self.slow_readers = prom.Counter(
             "llm_stream_slow_readers", "Connections cut for not reading.", registry=self.registry
         )
+        self.late_requests = prom.Counter(
+            "llm_stream_late_requests",
+            "Connections closed because a request did not arrive in time.",
+            registry=self.registry,
+        )
         self.cache_redis_seconds = prom.Histogram(
             "llm_stream_cache_redis_seconds",
             "Calls to the cache's Redis.",

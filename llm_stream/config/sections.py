@@ -43,6 +43,15 @@ class ServerSection(Section):
         ' "https://host[:port]". The page that the service itself shows is always allowed.',
     )
     body_bytes: int = Field(default=8_388_608, ge=1024, description="Largest request body.")
+    first_byte_seconds: float = Field(
+        default=10.0, gt=0, description="A new connection that sends nothing for so long is closed."
+    )
+    header_seconds: float = Field(
+        default=5.0, gt=0, description="From a request's first byte to the end of its headers."
+    )
+    body_seconds: float = Field(
+        default=15.0, gt=0, description="From there to the end of its body; else it gets 408."
+    )
     send_buffer_bytes: int = Field(
         default=65_536,
         ge=4096,

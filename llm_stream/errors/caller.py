@@ -27,6 +27,14 @@ class PayloadTooLarge(CallerError, code="payload_too_large"):
     """A body, frame, prompt or attachment is over its limit in bytes."""
 
 
+class RequestTimedOut(CallerError, code="request_timed_out"):
+    """The request's headers or body did not arrive in time."""
+
+
+class InvalidHttp(CallerError, code="invalid_http"):
+    """The request is not HTTP as the service takes it: ambiguous, malformed, a head too large."""
+
+
 class UnsupportedMediaType(CallerError, code="unsupported_media_type"):
     """The body is not declared as JSON, or is declared as compressed."""
 

@@ -1,7 +1,7 @@
 """Which models and aliases exist. Built once at start, in a thread; never per request."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from llm_stream.errors import UnknownModel
@@ -82,6 +82,16 @@ class ModelCatalog:
                 field=field,
             )
         return self._adapters[model_id]
+
+    def can_answer(self, without: Collection[str] = ()) -> bool:
+        """Whether some model, other than these ids, has the key that it needs, if any.
+
+        Looks at llm's store on disk.
+        """
+        return any(
+            name not in without and not adapter.lacks_key
+            for name, adapter in self._adapters.items()
+        )
 
     def _target(self, name: str) -> str | None:
         """The id an alias stands for; a model made for it stays."""

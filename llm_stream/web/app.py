@@ -111,6 +111,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         metrics=metrics,
         access=access,
         hosts=AllowedHosts(settings.server.allowed_hosts, settings.server.host),
+        local=local,
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
     warn_of_own_cache(settings)

@@ -1,5 +1,7 @@
 """Who makes a request, and whether they may: one table of routes, deny by default."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -14,6 +16,8 @@ PUBLIC: Final = "public"
 
 ANY: Final = "any key"
 """Every key that holds is enough."""
+
+SOCKET: Final = "/v1/ws"
 
 READ, CREATE, CANCEL, KEEP = "run:read", "run:create", "run:cancel", "cache:write"
 
@@ -38,7 +42,7 @@ NEEDS: Final[dict[str, str]] = {
     "GET /v1/runs/{run}/events": READ,
     "POST /v1/runs/{run}/cancel": CANCEL,
     # Each command on it needs its own scope.
-    "GET /v1/ws": ANY,
+    f"GET {SOCKET}": ANY,
     "POST /v1/tickets": ANY,
     "GET /v1/models": ANY,
     "GET /v1/templates": ANY,
@@ -51,6 +55,8 @@ NEEDS: Final[dict[str, str]] = {
     "POST /v1/cache/{key}/refresh": KEEP,
 }
 """Method and route -> the scope it needs. A route that is not here is refused to everybody."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PRINCIPAL: Final = web.RequestKey("principal", Principal)
 
@@ -74,6 +80,23 @@ def check_scope(principal: Principal, scope: str) -> None:
     """
     if not principal.may(scope):
         raise Forbidden(f"Your key has not the scope {scope!r}.")
+
+
+async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer if whoever asks may; what is under way ends when their key does.
+
+    Raises:
+        StreamError: they may not.
+    """
+    route = request.match_info.route.resource
+    if route is None:
+        return await handler(request)  # it raises what is wrong with the path
+    principal = request[PRINCIPAL] = await admit(request, route.canonical)
+    task = asyncio.current_task()
+    if task is None or not principal.id or route.canonical == SOCKET:
+        return await handler(request)
+    with request.app[SERVICE].access.presence.here(principal.id, task.cancel):
+        return await handler(request)
 
 
 async def admit(request: web.Request, path: str) -> Principal:

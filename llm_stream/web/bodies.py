@@ -3,7 +3,7 @@
 Validation only: what names mean (models, templates, runs) is `web/intake`'s business.
 """
 
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,7 @@ from llm_stream.errors import (
     StreamError,
     UnknownField,
 )
+from llm_stream.web.strictjson import check_strictly
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -153,14 +154,9 @@ FRAMES: dict[str, type[Body]] = {
 
 B = TypeVar("B", bound=Body)
 
-MAX_DEPTH: Final = 64
-"""Deepest nesting of a request; what is deeper is an attack on recursion."""
-
 
 def read_object(data: bytes | str) -> dict[str, Any]:
-    """One JSON object out of untrusted bytes.
-
-    orjson refuses NaN, a byte order mark, lone surrogates and invalid UTF-8.
+    """One JSON object out of untrusted bytes, of bounded shape (`web/strictjson`).
 
     Raises:
         MalformedRequest: it is anything else (the caller's doing).
@@ -171,23 +167,8 @@ def read_object(data: bytes | str) -> dict[str, Any]:
         raise MalformedRequest(f"The body is not JSON: {error}. Send one JSON object.") from error
     if not isinstance(value, dict):
         raise MalformedRequest("The body is JSON, but not an object. Send {...}.")
-    if _depth_exceeds(value, MAX_DEPTH):
-        raise MalformedRequest(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+    check_strictly(data, value)
     return value
-
-
-def _depth_exceeds(value: Any, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
-            return False
-    return True
 
 
 def validate(model: type[B], value: dict[str, Any], prefix: str = "") -> B:

@@ -10,6 +10,7 @@ from llm_stream import __version__
 from llm_stream.web.bodies import RenderBody, read_object, validate
 from llm_stream.web.intake import as_text
 from llm_stream.web.negotiation import json_response, read_body
+from llm_stream.web.readiness import readiness
 from llm_stream.web.service import SERVICE
 
 routes = web.RouteTableDef()
@@ -72,9 +73,10 @@ async def livez(_request: web.Request) -> web.Response:
 
 @routes.get("/readyz")
 async def readyz(request: web.Request) -> web.Response:
-    """200 if new runs can start, else 503 with what is missing."""
-    missing = request.config_dict[SERVICE].missing()
-    return json_response({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+    """200 if new runs can start, else 503 with what is missing; beside it, what else fails."""
+    told = readiness(request.config_dict[SERVICE])
+    body = {"ready": not told.missing, **told._asdict()}
+    return json_response(body, status=503 if told.missing else 200)
 
 
 @routes.get("/health")

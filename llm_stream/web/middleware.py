@@ -1,35 +1,35 @@
 """Around every request: an id, a log line, errors turned into problems, security headers."""
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from llm_stream.errors import (
     InternalError,
     InvalidField,
+    InvalidHttp,
     MethodNotAllowed,
     NotFound,
     OriginRefused,
     PayloadTooLarge,
+    RequestTimedOut,
     StreamError,
 )
 from llm_stream.naming import token
-from llm_stream.web.auth import PRINCIPAL, admit
+from llm_stream.web.auth import admitted
+from llm_stream.web.connection import Connection
+from llm_stream.web.headers import set_headers
 from llm_stream.web.problems import problem, problem_response
 from llm_stream.web.service import REQUEST_ID, SERVICE
-from llm_stream.web.ws import SOCKET, refuse_socket
+from llm_stream.web.ws import refuse_socket
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-CSP: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", "/static/{path}"})
 
@@ -44,6 +44,9 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     """
     given = request.headers.get("X-Request-Id", "")
     request[REQUEST_ID] = request_id = given if _ID.fullmatch(given) else f"req_{token()}"
+    connection = request.protocol
+    if isinstance(connection, Connection):
+        connection.begin_answer()
     route = request.match_info.route.resource
     path = route.canonical if route is not None else "unknown"
     metrics = request.app[SERVICE].metrics
@@ -53,6 +56,8 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
         response = await metrics.timed(request.method, path, answered(request, handler))
         status = response.status
     finally:
+        if isinstance(connection, Connection):
+            connection.end_answer(request.content, linger=status != HTTPStatus.REQUEST_TIMEOUT)
         metrics.responded(request.method, path, status)
         if path not in _QUIET:
             log.info(
@@ -68,17 +73,13 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler of every response: the request's id and what browsers need to know."""
-    headers = response.headers
-    headers[hdrs.SERVER] = "llm-stream"
-    headers["X-Request-Id"] = request.get(REQUEST_ID, "")
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["Content-Security-Policy"] = CSP
+    set_headers(response.headers, request.get(REQUEST_ID, ""))
 
 
 async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn every error into one problem object; a bug into `internal_error` and a traceback."""
     try:
+        check_framing(request)
         service = request.app[SERVICE]
         service.hosts.check(request.headers.get(hdrs.HOST))
         check_origin(request)
@@ -99,24 +100,28 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     response = problem_response(problem(shown, request=request[REQUEST_ID]))
     if isinstance(shown, MethodNotAllowed):
         response.headers[hdrs.ALLOW] = shown.allowed
+    if isinstance(shown, (InvalidHttp, RequestTimedOut)):
+        response.force_close()
     return response
 
 
-async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer if whoever asks may; what is under way ends when their key does.
+def check_framing(request: web.Request) -> None:
+    """Refuse what aiohttp takes although it could be read in two ways.
 
     Raises:
-        StreamError: they may not.
+        InvalidHttp: somebody in between may see another end of this request than we do.
+
+    Source: RFC 9112, 6.1 (`Transfer-Encoding`); RFC 6455, 4.1 (the opening handshake).
     """
-    route = request.match_info.route.resource
-    if route is None:
-        return await handler(request)  # it raises what is wrong with the path
-    principal = request[PRINCIPAL] = await admit(request, route.canonical)
-    task = asyncio.current_task()
-    if task is None or not principal.id or route.canonical == SOCKET:
-        return await handler(request)
-    with request.app[SERVICE].access.presence.here(principal.id, task.cancel):
-        return await handler(request)
+    headers = request.headers
+    coding = headers.get(hdrs.TRANSFER_ENCODING)
+    old = request.version < HttpVersion11
+    if coding is not None and (old or coding.strip().lower() != "chunked"):
+        raise InvalidHttp("'Transfer-Encoding: chunked' and HTTP/1.1, or a Content-Length.")
+    if "websocket" in headers.get(hdrs.UPGRADE, "").lower():
+        body = coding is not None or headers.get(hdrs.CONTENT_LENGTH, "0") != "0"
+        if body or old:
+            raise InvalidHttp("A WebSocket begins with a request of HTTP/1.1 that has no body.")
 
 
 def check_origin(request: web.Request) -> None:

@@ -6,7 +6,9 @@ from typing import Final
 import orjson
 from aiohttp import hdrs, web
 
-from llm_stream.errors import NotAcceptable, UnsupportedMediaType
+from llm_stream.engine.redislog.limit import time_limit
+from llm_stream.errors import NotAcceptable, RequestTimedOut, UnsupportedMediaType
+from llm_stream.web.service import SERVICE
 
 SSE_TYPE: Final = "text/event-stream"
 JSON_TYPE: Final = "application/json"
@@ -27,6 +29,7 @@ async def read_body(request: web.Request) -> bytes:
 
     Raises:
         UnsupportedMediaType: not declared as JSON, or compressed (the caller's doing).
+        RequestTimedOut: it did not arrive within `server.body_seconds` (the caller's doing).
     """
     if request.content_type != JSON_TYPE:
         raise UnsupportedMediaType(
@@ -36,7 +39,16 @@ async def read_body(request: web.Request) -> bytes:
         raise UnsupportedMediaType(
             "Send the body uncompressed, without Content-Encoding.", field="Content-Encoding"
         )
-    return await request.read()
+    if request.content.is_eof():  # as nearly always; a timer would cost more than the reading
+        return await request.read()
+    seconds = request.app[SERVICE].settings.server.body_seconds
+    try:
+        async with time_limit(seconds):
+            return await request.read()
+    except TimeoutError as error:
+        raise RequestTimedOut(
+            f"The body of a request has to arrive within {seconds:g} seconds."
+        ) from error
 
 
 def chosen_type(request: web.Request, *offers: str) -> str:

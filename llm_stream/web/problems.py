@@ -24,6 +24,8 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.InvalidField: Row(400, 4400, "A field is invalid"),
     errors.EmptyPrompt: Row(400, 4400, "The prompt is empty"),
     errors.PayloadTooLarge: Row(413, 4400, "The request is too large"),
+    errors.RequestTimedOut: Row(408, 4400, "The request did not arrive in time"),
+    errors.InvalidHttp: Row(400, 4400, "The request is not valid HTTP"),
     errors.UnsupportedMediaType: Row(415, 4400, "The content type is not supported"),
     errors.NotAcceptable: Row(406, 4400, "No acceptable representation"),
     errors.UnknownModel: Row(404, 4400, "Unknown model"),

@@ -16,7 +16,9 @@ from llm_stream import __version__, logs
 from llm_stream.config import Settings
 from llm_stream.models.adapter import AnyModel
 from llm_stream.web.app import create_app
+from llm_stream.web.connection import Watch
 from llm_stream.web.process import new_event_loop, settle_memory
+from llm_stream.web.runner import Runner
 from llm_stream.web.service import SERVICE
 from llm_stream.web.workers import fork_workers
 
@@ -52,17 +54,17 @@ def listen(host: str, port: int, send_buffer_bytes: int, *, shared: bool = False
     return bound
 
 
-async def start(app: web.Application, bound: socket.socket) -> web.AppRunner:
+async def start(app: web.Application, bound: socket.socket) -> Runner:
     """Serve `app` on the socket; `runner.cleanup()` ends it and closes the socket.
 
     A handler whose client has left is cancelled at once: handlers only read runs, so this ends
     a reader, never a run (docs/architecture.md, "Leaving").
     """
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, keepalive_timeout=75
-    )
+    metrics = app[SERVICE].metrics
+    watch = Watch(app[SERVICE].settings.server, metrics.late_requests, metrics.slow_readers)
+    runner = Runner(app, watch, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
-    await web.SockSite(runner, bound, backlog=1024).start()
+    await runner.listen(bound)
     return runner
 
 

@@ -18,6 +18,7 @@ from llm_stream.history.history import History
 from llm_stream.launcher import Launcher
 from llm_stream.metrics import Metrics
 from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.local import LocalModel
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
@@ -71,6 +72,7 @@ class Service:
     idempotency: IdempotencyKeys
     hosts: AllowedHosts
     access: Access
+    local: LocalModel | None = None
     specs: SpecMemo = field(default_factory=SpecMemo)
     began: float = field(default_factory=time.monotonic)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,15 +90,6 @@ class Service:
             "reason": "drain",
             "reconnect_after_ms": random.randrange(500, GOAWAY_SPREAD_MS),  # noqa: S311 - jitter
         }
-
-    def missing(self) -> list[str]:
-        """Components without which no run can start; empty when ready."""
-        found = []
-        if self.draining.is_set():
-            found.append("draining")
-        if not len(self.catalog):
-            found.append("models")
-        return found
 
 
 SERVICE: Final = web.AppKey("service", Service)

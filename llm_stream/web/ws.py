@@ -4,10 +4,10 @@ import asyncio
 from typing import Final
 
 import structlog
-from aiohttp import WSMsgType, hdrs, web
+from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
 from llm_stream.errors import InvalidField, MalformedRequest, StreamError
-from llm_stream.web.auth import principal_of
+from llm_stream.web.auth import SOCKET, principal_of
 from llm_stream.web.commands import answer_frame, refusal
 from llm_stream.web.pace import Pace
 from llm_stream.web.problems import (
@@ -22,11 +22,11 @@ from llm_stream.web.pulse import Pulse
 from llm_stream.web.service import REQUEST_ID, SERVICE
 from llm_stream.web.socket import Socket
 
-SOCKET: Final = "/v1/ws"
 PROTOCOL: Final = "llm-stream.v1"
 MAX_MALFORMED: Final = 20
 """Frames in a row that are not the protocol; then the socket is closed with 4400."""
 
+ABNORMAL: Final = WSCloseCode.ABNORMAL_CLOSURE
 CLOSE_SECONDS: Final = 1.0
 """How long a client has to take the last frames and to answer a close."""
 
@@ -47,13 +47,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
             f"This socket speaks {PROTOCOL}; offer that or no subprotocol.",
             field=hdrs.SEC_WEBSOCKET_PROTOCOL,
         )
-    ws = web.WebSocketResponse(
-        protocols=(PROTOCOL,),
-        max_msg_size=service.settings.limits.message_bytes,
-        compress=False,
-        heartbeat=PING_SECONDS,
-        timeout=CLOSE_SECONDS,
-    )
+    ws = handshake(service.settings.limits.message_bytes)
     if not ws.can_prepare(request).ok:
         raise InvalidField(
             "This is a WebSocket endpoint; send an upgrade request.", field="Upgrade"
@@ -99,6 +93,8 @@ async def _serve(
             results = await asyncio.gather(reader, writer, *helpers, return_exceptions=True)
             if not pulse.stalled and socket.closing is not None:
                 await ws.close(code=socket.closing)
+            elif not pulse.stalled and ws.close_code is not None:
+                await answer_close(ws)
             elif not ws.closed:
                 transport.abort()
     for result in results:
@@ -113,12 +109,33 @@ async def refuse_socket(request: web.Request, error: StreamError) -> web.StreamR
     A page is told nothing of a handshake that fails; of a close it sees code and reason.
     """
     body = problem(error, request=request[REQUEST_ID])
-    ws = web.WebSocketResponse(protocols=(PROTOCOL,), compress=False, timeout=CLOSE_SECONDS)
+    ws = handshake(0)
     if not ws.can_prepare(request).ok:
         return problem_response(body)
     await ws.prepare(request)
     await ws.close(code=TABLE[type(error)].close_code, message=error.code.encode())
     return ws
+
+
+def handshake(message_bytes: int) -> web.WebSocketResponse:
+    """A socket that is still to be prepared; whoever reads it ends with `answer_close`."""
+    return web.WebSocketResponse(
+        protocols=(PROTOCOL,),
+        max_msg_size=message_bytes + 1,  # the smallest that aiohttp refuses
+        compress=False,
+        heartbeat=PING_SECONDS,
+        timeout=CLOSE_SECONDS,
+        autoclose=False,
+    )
+
+
+async def answer_close(ws: web.WebSocketResponse) -> None:
+    """Answer the client's close frame; nothing else is sent before it any more.
+
+    aiohttp takes 1006 from a client, which no frame may carry (RFC 6455, 7.4.1).
+    """
+    code = WSCloseCode.PROTOCOL_ERROR if ws.close_code == ABNORMAL else WSCloseCode.OK
+    await ws.close(code=code, drain=False)
 
 
 async def _read(ws: web.WebSocketResponse, socket: Socket) -> None:

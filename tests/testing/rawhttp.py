@@ -1,13 +1,20 @@
 """HTTP over a bare socket: every byte that arrives, and how the connection ended."""
 
 import asyncio
+import itertools
 import json
 from dataclasses import dataclass
-from typing import Any
-
-from llm_stream.testing.mockproviders import MockProviders
+from typing import Any, Protocol
 
 HELLO = [{"role": "user", "content": "hello"}]
+
+
+class Listening(Protocol):
+    """Whatever listens on a port of this machine."""
+
+    @property
+    def port(self) -> int:
+        """The port."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,9 @@ class Arrived:
         return body
 
 
-async def connect(mocks: MockProviders) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def connect(server: Listening) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A bare connection."""
-    return await asyncio.open_connection("127.0.0.1", mocks.port)
+    return await asyncio.open_connection("127.0.0.1", server.port)
 
 
 def post(path: str, body: Any, headers: dict[str, str]) -> bytes:
@@ -66,10 +73,17 @@ def chat_request(model: str, **fields: Any) -> bytes:
     return post("/v1/chat/completions", body, {"authorization": "Bearer sk-abcdefgijkl"})
 
 
-async def exchange(mocks: MockProviders, request: bytes) -> Arrived:
-    """Send that and read until the connection ends."""
-    reader, writer = await connect(mocks)
+async def exchange(server: Listening, request: bytes, *trickled: bytes) -> Arrived:
+    """Send that and read until the connection ends.
+
+    Args:
+        server: where.
+        request: sent at once.
+        trickled: sent behind it, a piece every 20 ms; the last one for ever.
+    """
+    reader, writer = await connect(server)
     writer.write(request)
+    dripping = asyncio.create_task(_drip(writer, trickled)) if trickled else None
     data = bytearray()
     end = "fin"
     try:
@@ -77,5 +91,14 @@ async def exchange(mocks: MockProviders, request: bytes) -> Arrived:
             data += piece
     except ConnectionResetError:
         end = "rst"
+    if dripping is not None:
+        dripping.cancel()
+        await asyncio.wait((dripping,))
     writer.close()
     return Arrived(bytes(data), end)
+
+
+async def _drip(writer: asyncio.StreamWriter, pieces: tuple[bytes, ...]) -> None:
+    for place in itertools.count():
+        await asyncio.sleep(0.02)
+        writer.write(pieces[min(place, len(pieces) - 1)])

@@ -1,0 +1,230 @@
+"""One client's connection to the server, and the watch that closes those which keep it waiting.
+
+What is waited for while a handler runs is that handler's business: `web/negotiation` bounds the
+body, `web/pulse` the writes of a stream. Here is what comes before, between and after.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+import structlog
+from aiohttp import StreamReader, hdrs, web
+from prometheus_client import Counter
+
+from llm_stream.config import ServerSection
+from llm_stream.engine.redislog.limit import TURNS
+from llm_stream.errors import InternalError, InvalidHttp, RequestTimedOut, StreamError
+from llm_stream.naming import token
+from llm_stream.web.headers import set_headers
+from llm_stream.web.masking import FrameReader, MaskedFrames
+from llm_stream.web.problems import problem, problem_response
+
+KEEPALIVE_SECONDS: Final = 75
+"""How long a connection on which nothing is asked is kept."""
+
+LOOKS: Final = 8
+"""How often the watch looks within the shortest of its limits."""
+
+log = structlog.get_logger("llm_stream.request")
+
+
+class Watch:
+    """Looks at all connections of one server and closes those that are late.
+
+    One task for all of them: a request costs two stores, and no timer is touched.
+
+    Args:
+        server: the limits.
+        late: counts connections closed because a request did not arrive in time.
+        stalled: counts connections closed because an answer was not read.
+    """
+
+    def __init__(self, server: ServerSection, late: Counter, stalled: Counter) -> None:
+        self.limits = server
+        self.connections: set[Connection] = set()
+        self._late = late
+        self._stalled = stalled
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        limits = self.limits
+        every = min(limits.first_byte_seconds, limits.header_seconds, limits.stall_seconds) / LOOKS
+        now = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(every)
+            if not self._find(now()):
+                continue
+            # A loop that was late itself has not yet heard what has arrived meanwhile.
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+            for connection in self._find(now()):
+                (self._late if connection.waits(now()) else self._stalled).inc()
+                connection.hang_up()
+
+    def _find(self, now: float) -> "list[Connection]":
+        return [
+            connection
+            for connection in self.connections
+            if not connection.answering and (connection.waits(now) or connection.stalls(now))
+        ]
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's connection, which knows since when it waits for a request.
+
+    Attributes:
+        answering: whether a handler has the request; then nothing is watched here.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_due",
+        "_guard",
+        "_moved",
+        "_rest",
+        "_unsent",
+        "_watch",
+        "_wire",
+        "answering",
+    )
+
+    def __init__(self, server: web.Server, watch: Watch) -> None:
+        options: dict[str, Any] = {"access_log": None}  # its type does not say that None is allowed
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            # A compressed body is refused; what is then skipped of it is not worth decompressing.
+            auto_decompress=False,
+            **options,
+        )
+        self.answering = False
+        self._begun = False
+        self._due = math.inf
+        self._moved = 0.0
+        self._rest: StreamReader | None = None
+        self._unsent = 0
+        self._watch = watch
+        self._wire: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for the first byte."""
+        super().connection_made(transport)
+        self._wire = self.transport
+        self._due = asyncio.get_running_loop().time() + self._watch.limits.first_byte_seconds
+        self._watch.connections.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Wait for nothing more."""
+        self._watch.connections.discard(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; the first ones after an answer begin a request."""
+        if not self._begun and not self.answering:
+            self._begun = True
+            self._due = asyncio.get_running_loop().time() + self._watch.limits.header_seconds
+        super().data_received(data)
+
+    def set_parser(
+        self, parser: FrameReader, data_received_cb: Callable[[], None] | None = None
+    ) -> None:
+        """Read frames of a WebSocket from here on; what came with the handshake is the first."""
+        guarded: Any = MaskedFrames(parser)  # aiohttp names its own class, and uses two methods
+        super().set_parser(guarded, data_received_cb)
+
+    def begin_answer(self) -> None:
+        """The headers of a request are there, and its handler begins."""
+        self.answering = True
+        self._unsent = 0
+
+    def end_answer(self, body: StreamReader, *, linger: bool = True) -> None:
+        """The handler has ended; the answer, if it is short, is still to be sent.
+
+        Args:
+            body: the request's; aiohttp skips what is missing of it, for ten seconds at most.
+            linger: whether that is waited for, else the connection is closed.
+        """
+        self.answering = False
+        self._begun = not body.is_eof()
+        self._rest = body if self._begun else None
+        self._due = math.inf if linger or not self._begun else 0.0
+
+    def waits(self, now: float) -> bool:
+        """Whether a request should have arrived by now."""
+        if self._rest is not None and self._rest.is_eof():
+            self._rest = None
+            self._begun = False
+        return now >= self._due
+
+    def stalls(self, now: float) -> bool:
+        """Whether an answer waits to be read, and not a byte went out for `stall_seconds`."""
+        unsent = 0 if self._wire is None else self._wire.get_write_buffer_size()
+        if not unsent or unsent != self._unsent:
+            self._unsent, self._moved = unsent, now
+            return False
+        return now - self._moved >= self._watch.limits.stall_seconds
+
+    def hang_up(self) -> None:
+        """Close; a request that has begun is told why, if there is nobody in its way."""
+        wire = self._wire
+        if wire is None:
+            return
+        if wire.is_closing() or wire.get_write_buffer_size():
+            wire.abort()
+            return
+        if self._begun and self._due:
+            seconds = self._watch.limits.header_seconds
+            wire.write(
+                _farewell(
+                    RequestTimedOut(
+                        f"The headers of a request have to arrive within {seconds:g} seconds."
+                    )
+                )
+            )
+        self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Our problem object for what no handler has seen: bytes that are not HTTP.
+
+        Raises:
+            ConnectionError: an answer has begun; the connection is closed.
+        """
+        if request.writer.output_size > 0:
+            raise ConnectionError("An answer has begun already.")
+        shown: StreamError
+        if status >= 500:
+            log.error("connection.crashed", exc_info=exc)
+            shown = InternalError("The service failed on this request. Its log has the details.")
+        else:
+            said = (message or "").strip().partition("\n")[0][:200]
+            shown = InvalidHttp(f"The request is not HTTP as this service takes it: {said!a}")
+        body = problem(shown, request=f"req_{token()}")
+        log.info("request.refused", request=body["request"], code=shown.code)
+        response = problem_response(body)
+        set_headers(response.headers, body["request"])
+        response.headers[hdrs.CONNECTION] = "close"
+        response.force_close()
+        return response
+
+
+def _farewell(error: StreamError) -> bytes:
+    """A whole response, for a request whose headers are not there."""
+    body = problem(error, request=f"req_{token()}")
+    status = HTTPStatus(body["status"])
+    content = orjson.dumps(body)
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
+        f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + content

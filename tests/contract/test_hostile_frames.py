@@ -1,0 +1,137 @@
+"""Frames that break RFC 6455 or a limit: the right close code, and nobody else harmed."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from llm_stream.testing import Script, ScriptedModel, words
+from llm_stream.testing.service import RunningService
+
+from ..testing.rawhttp import exchange
+from ..wire import WsClient, until
+
+LIMIT = 1_048_576
+MASK = b"\x00\x00\x00\x00"
+OPEN = (
+    b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+TEXT, BINARY, CLOSE, PING = 0x81, 0x82, 0x88, 0x89
+MORE, BEGIN, END = 0x00, 0x01, 0x80
+BYE = bytes([CLOSE, 0x82]) + MASK + b"\x03\xe8"
+
+
+def frame(first: int, payload: bytes = b"", *, mask: bytes = MASK, declared: int = -1) -> bytes:
+    """A frame; the mask of zeros leaves the payload as it is. `declared`: another length."""
+    size = len(payload) if declared < 0 else declared
+    flag = 0x80 if mask else 0
+    if size < 126:
+        head = bytes([first, flag | size])
+    elif size < 65_536:
+        head = bytes([first, flag | 126]) + size.to_bytes(2, "big")
+    else:
+        head = bytes([first, flag | 127]) + size.to_bytes(8, "big")
+    return head + mask + payload
+
+
+HOSTILE = {
+    "a byte over the limit": (frame(TEXT, b"x" * (LIMIT + 1)), 1009),
+    "over it in two pieces": (frame(BEGIN, b"x" * LIMIT) + frame(END, b"x"), 1009),
+    "2 ** 63 - 1 declared": (frame(BINARY, b"x" * 70_000, declared=2**63 - 1), 1009),
+    "2 ** 64 - 1 declared": (frame(TEXT, b"x", declared=2**64 - 1), 1009),
+    "a long ping": (frame(PING, b"x" * 126), 1002),
+    "a ping in pieces": (frame(0x09, b"x"), 1002),
+    "invalid UTF-8": (frame(TEXT, b'"\xff"'), 1007),
+    "half a character": (frame(BEGIN, b"\xe2\x82") + frame(END, b""), 1007),
+    "an encoded surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007),
+    "RSV1": (frame(TEXT | 0x40, b"{}"), 1002),
+    "RSV2": (frame(TEXT | 0x20, b"{}"), 1002),
+    "RSV3": (frame(TEXT | 0x10, b"{}"), 1002),
+    "a reserved kind": (frame(0x83, b"{}"), 1002),
+    "a reserved control": (frame(0x8B), 1002),
+    "the end of nothing": (frame(END, b"{}"), 1002),
+    "a message in a message": (frame(BEGIN, b"{") + frame(TEXT, b"{}"), 1002),
+    "not masked": (frame(TEXT, b"{}", mask=b""), 1002),
+    "not masked in the middle": (frame(BEGIN, b"{") + frame(END, b"}", mask=b""), 1002),
+    "a ping that is not masked": (frame(PING, mask=b""), 1002),
+    "half a close code": (frame(CLOSE, b"\x03"), 1002),
+    "a close code of nobody": (frame(CLOSE, b"\x03\xee"), 1002),  # 1006
+    "a close reason that is no text": (frame(CLOSE, b"\x03\xe8\xff"), 1007),
+}
+HARMLESS = {
+    "the limit": frame(TEXT, b"x" * LIMIT),
+    "the limit in two pieces": frame(BEGIN, b"x" * (LIMIT - 1)) + frame(END, b"x"),
+    "100,000 tiny pieces": frame(BEGIN) + frame(MORE, b"x") * 100_000 + frame(END),
+    "100,000 empty pieces": frame(BEGIN) + frame(MORE) * 100_000 + frame(END),
+    "10,000 pings": frame(PING, b"x" * 125) * 10_000,
+    "binary": frame(BINARY, b"{}"),
+}
+
+
+def frames(data: bytes) -> list[tuple[int, bytes]]:
+    """What the server said: kinds and payloads."""
+    found, at = [], data.index(b"\r\n\r\n") + 4
+    while at < len(data):
+        size, begin = data[at + 1], at + 2
+        if size == 126:
+            size, begin = int.from_bytes(data[begin : begin + 2], "big"), begin + 2
+        found.append((data[at], data[begin : begin + size]))
+        at = begin + size
+    return found
+
+
+async def said(service: RunningService, sent: bytes) -> list[tuple[int, bytes]]:
+    """What the service says to these frames and a close behind them, up to its own close."""
+    async with asyncio.timeout(20):
+        arrived = await exchange(service, OPEN + sent + BYE)
+    assert arrived.data.startswith(b"HTTP/1.1 101 ")
+    return frames(arrived.data)
+
+
+def resident() -> int:
+    """This process' memory, in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.parametrize(("sent", "code"), HOSTILE.values(), ids=HOSTILE)
+async def test_a_broken_frame_closes_with_its_code(
+    service: RunningService, sent: Any, code: Any
+) -> None:
+    """The last thing said is a close with the code that RFC 6455 has for the fault."""
+    kind, payload = (await said(service, sent))[-1]
+
+    assert (kind, int.from_bytes(payload[:2], "big")) == (CLOSE, code)
+
+
+@pytest.mark.parametrize("sent", HARMLESS.values(), ids=HARMLESS)
+async def test_what_is_odd_but_allowed_is_answered(service: RunningService, sent: Any) -> None:
+    """Large, cut small, empty or not text: the socket stays open until its client closes it."""
+    told = await said(service, sent)
+
+    assert told[-1] == (CLOSE, b"\x03\xe8")
+    assert len(told) > 2
+
+
+@pytest.mark.slow
+async def test_hostile_sockets_harm_nobody_else(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """All at once, three times: a stream beside them is whole, memory stays where it was."""
+    model.scripts = [Script(chunks=words(400), delay_seconds=0.001)]
+    attacks = [sent for sent, _ in HOSTILE.values()] + list(HARMLESS.values())
+    await asyncio.gather(*(said(service, sent) for sent in attacks))  # warms caches and pools
+    ws = await WsClient.connect(http, service.url)
+    await ws.ask(type="start", id="1", input={"prompt": "x"})
+    before = resident()
+    for _ in range(3):
+        await asyncio.gather(*(said(service, sent) for sent in attacks))
+    grown = resident() - before
+    events = await ws.end_of("1")
+
+    assert len(events) == 403
+    assert grown < 20 * 2**20
+    await ws.ws.close()
+    await until(lambda: not len(service.parts.sockets))
