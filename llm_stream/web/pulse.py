@@ -1,7 +1,29 @@
 """Keeps one connection honest: heartbeats while silent, cut when the peer does not read."""
 
 import asyncio
+import socket
+import struct
+import sys
 from collections.abc import Awaitable, Callable
+from typing import Final
+
+TCP_INFO: Final = struct.Struct("=2xB21xI28xI")
+"""Of Linux' `struct tcp_info`: retransmits, packets not acknowledged, ms since the last ACK."""
+
+
+def deaf_seconds(transport: asyncio.BaseTransport) -> float:
+    """How long the peer's system has acknowledged nothing of what is sent to it again and again.
+
+    0 while nothing is owed, or where the system (Linux) does not tell. A peer that only does not
+    read is not deaf: its system answers.
+    """
+    sock = transport.get_extra_info("socket")
+    if sys.platform != "linux" or sock is None or transport.is_closing():
+        return 0.0
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size)
+    retransmits, owed, silent_ms = TCP_INFO.unpack(info)
+    # A single one may be a lost packet just after a long silence in which nothing was sent.
+    return float(silent_ms / 1000) if owed and retransmits > 1 else 0.0
 
 
 class Pulse:
@@ -9,7 +31,8 @@ class Pulse:
 
     The connection's writer brackets each write with `begin` and `end`, two attribute
     stores; no timer is touched per token. A write that is still waiting, with not a byte
-    leaving the transport's buffer for `stall_seconds`, aborts the connection.
+    leaving the transport's buffer for `stall_seconds`, aborts the connection; so does a peer
+    that is deaf for as long, which heartbeats bring to light.
 
     Args:
         transport: the connection's; its buffer tells whether the peer reads.
@@ -48,8 +71,13 @@ class Pulse:
     async def run(self) -> None:
         """Watch until cancelled, or until a stalled connection was aborted."""
         buffered, moved = 0, self._loop.time()
+        look_seconds = min(self._heartbeat, self._stall) / 4
         while True:
-            await asyncio.sleep(min(self._heartbeat, self._stall) / 4)
+            await asyncio.sleep(look_seconds)
+            if deaf_seconds(self._transport) + look_seconds > self._stall:
+                self.stalled = True
+                self._transport.abort()
+                return
             now = self._loop.time()
             size = self._transport.get_write_buffer_size()
             if size != buffered or not self._writing:
