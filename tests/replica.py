@@ -24,6 +24,11 @@ class Replica:
     url: str
     process: subprocess.Popen[str]
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """It does nothing, and all its connections stay open."""

@@ -41,7 +41,8 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         )
     ws = web.WebSocketResponse(
         protocols=(PROTOCOL,),
-        max_msg_size=service.settings.limits.message_bytes,
+        # aiohttp refuses what is as long as this; the limit itself is allowed.
+        max_msg_size=service.settings.limits.message_bytes + 1,
         compress=False,
         heartbeat=PING_SECONDS,
         timeout=CLOSE_SECONDS,
