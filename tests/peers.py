@@ -9,11 +9,18 @@ SO_ATTACH_FILTER = 26
 """Linux; Python's `socket` does not name it."""
 
 
-def connect(port: int, *, receive_buffer_bytes: int | None = None) -> socket.socket:
-    """A blocking connection; a small receive buffer makes a reader that does not read felt."""
+def connect(
+    port: int, *, receive_buffer_bytes: int | None = None, segment_bytes: int | None = None
+) -> socket.socket:
+    """A blocking connection; a small receive buffer makes a reader that does not read felt.
+
+    With small segments, as on any network but loopback, a slow reader is given room in small steps.
+    """
     peer = socket.socket()
     if receive_buffer_bytes is not None:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    if segment_bytes is not None:
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment_bytes)
     peer.connect(("127.0.0.1", port))
     return peer
 

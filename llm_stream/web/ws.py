@@ -55,6 +55,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     transport = request.transport
     if transport is None:
         return ws
+    transport.set_write_buffer_limits(high=0)  # as in `streaming`; aiohttp looks every 64 KiB
     socket = Socket(service, request[REQUEST_ID])
 
     async def beat() -> None:
