@@ -1,6 +1,7 @@
 """What a process has taken: memory, open files; read from /proc."""
 
 import os
+import sys
 from pathlib import Path
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -14,3 +15,8 @@ def resident_bytes(pid: int) -> int:
 def open_files(pid: int) -> int:
     """How many descriptors it has open."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def measured(what: str, value: object) -> None:
+    """Tell a figure for docs/reliability.md; `pytest -rP` shows it."""
+    sys.stdout.write(f"measured: {what}: {value}\n")

@@ -117,6 +117,7 @@ async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> Non
             pulse.begin()
             for frame in outbox.next_frames():
                 await ws.send_frame(frame, WSMsgType.TEXT)
+            frame = b""  # an idle socket keeps nothing of what it has sent
             pulse.end()
             if outbox.empty:
                 await pace.rest()

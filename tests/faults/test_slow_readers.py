@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import math
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from ..peers import connect
-from ..process import resident_bytes
+from ..process import measured, resident_bytes
 from ..replica import Replica, replicas
 from ..wire import SSE, sse_events, start_async
 
@@ -166,15 +166,13 @@ async def test_slow_readers_are_cut_and_cost_little(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-async def test_fast_readers_do_not_feel_slow_ones(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+async def test_fast_readers_do_not_feel_slow_ones(tmp_path: Path) -> None:
     """With the default half a minute: who reads 1 KB/s stays; the p99 of the fast is unchanged."""
     rates = mixed(1024)
     alone = await crowd(tmp_path, 4000, 30, [])
     beside = await crowd(tmp_path, 4000, 30, rates)
-    record_property("alone", alone)
-    record_property("beside", beside)
+    measured("alone", alone)
+    measured("beside", beside)
 
     assert (len(alone.answers), len(beside.answers)) == (1, 1)
     assert (beside.cut, beside.kept) == (READERS - rates.count(1024), rates.count(1024))
