@@ -23,6 +23,16 @@ from llm_stream.web.workers import fork_workers
 READERS_SECONDS: Final = 5.0
 """How long readers have, after the last run has ended, to take its end."""
 
+BACKLOG: Final = 1024
+"""Connections that the kernel holds until they are accepted."""
+
+ACCEPTED_AT_ONCE: Final = 1
+"""Connections accepted in one turn of the loop.
+
+When no descriptor is left asyncio fails, logs and sets a timer as often as this in each turn, and
+every one of the timers makes it try again: with more, the timers multiply and the loop drowns.
+"""
+
 Announce = Callable[[str, web.Application], None]
 
 log = structlog.get_logger("llm_stream.server")
@@ -77,7 +87,8 @@ async def start(app: web.Application, bound: socket.socket) -> web.AppRunner:
         app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, keepalive_timeout=75
     )
     await runner.setup()
-    await web.SockSite(runner, bound, backlog=1024).start()
+    await web.SockSite(runner, bound, backlog=ACCEPTED_AT_ONCE).start()
+    bound.listen(BACKLOG)
     return runner
 
 
