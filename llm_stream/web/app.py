@@ -72,7 +72,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     registry = RunRegistry(
         retention_seconds=settings.runs.retention_seconds,
         retention_bytes=settings.runs.retention_bytes,
-        observers=(metrics, RunLog()),
+        observers=(metrics.runs, RunLog()),
     )
     history = make_history(settings)
     cache = make_cache(settings, metrics, history, catalog.label_of)
@@ -116,7 +116,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         watch_replicas(metrics.registry, replicas)
     metrics.watch_cache(cache)
     metrics.registry.register(UpstreamFigures(upstreams, catalog.label_of))
-    metrics.watch(registry, lambda: len(service.sockets))
+    metrics.watch(registry, lambda: len(service.sockets), lambda: len(service.streams))
     if history is not None:
         metrics.registry.register(HistoryFigures(history.facts))
 
