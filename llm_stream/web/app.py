@@ -23,7 +23,7 @@ from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.resources import resource
 from llm_stream.restarting import Restarter
-from llm_stream.web import director, entries, info, rest, ws
+from llm_stream.web import director, entries, info, rest, usage, ws
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
@@ -34,6 +34,7 @@ from llm_stream.web.parts import (
     make_catalog,
     make_history,
     make_local,
+    make_prices,
     make_providers,
     make_recipes,
     make_replicas,
@@ -106,6 +107,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         ),
         metrics=metrics,
         hosts=AllowedHosts(settings.server.allowed_hosts, settings.server.host),
+        prices=make_prices(settings),
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
     warn_of_own_cache(settings)
@@ -127,7 +129,14 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)
-    for routes in (rest.routes, entries.routes, director.routes, ws.routes, info.routes):
+    for routes in (
+        rest.routes,
+        entries.routes,
+        usage.routes,
+        director.routes,
+        ws.routes,
+        info.routes,
+    ):
         app.add_routes(routes)
     if settings.telemetry.metrics:
         app.router.add_get("/metrics", info.metrics)

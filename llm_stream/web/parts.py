@@ -117,13 +117,18 @@ def make_cache(
         ttl_seconds=cache.ttl_seconds,
         stale_seconds=cache.stale_seconds,
         policy=cache.policy if cache.enabled else "none",
-        prices={
-            name: Price(price.input_per_million, price.output_per_million)
-            for name, price in settings.cache.prices.items()
-        },
+        prices=make_prices(settings),
         label_of=label_of,
         second=history,
     )
+
+
+def make_prices(settings: Settings) -> dict[str, Price]:
+    """What models cost, by id: the one table that savings and the account go by."""
+    return {
+        name: Price(price.input_per_million, price.output_per_million)
+        for name, price in settings.cache.prices.items()
+    }
 
 
 def make_replicas(settings: Settings, registry: RunRegistry) -> Replicas | None:

@@ -3,12 +3,14 @@
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from aiohttp import web
 
 from llm_stream.cache.answers import AnswerCache
+from llm_stream.cache.savings import Price
 from llm_stream.config import Settings
 from llm_stream.engine.directory import RunDirectory
 from llm_stream.engine.redislog.replicas import Replicas
@@ -54,7 +56,10 @@ class Connections:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """The parts of a running service. `sockets` are WebSockets, `streams` SSE responses."""
+    """The parts of a running service.
+
+    `sockets` are WebSockets, `streams` SSE responses, `prices` those of models by id.
+    """
 
     settings: Settings
     catalog: ModelCatalog
@@ -69,6 +74,7 @@ class Service:
     metrics: Metrics
     idempotency: IdempotencyKeys
     hosts: AllowedHosts
+    prices: Mapping[str, Price] = field(default_factory=dict)
     specs: SpecMemo = field(default_factory=SpecMemo)
     began: float = field(default_factory=time.monotonic)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
