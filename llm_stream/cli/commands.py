@@ -11,6 +11,7 @@ from llm_stream.cli.cachecommands import cache
 from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
 from llm_stream.cli.keycommands import keys
 from llm_stream.cli.mocks import mock_providers
+from llm_stream.cli.usagecommand import usage
 
 if TYPE_CHECKING:
     from llm_stream.cli.checkup import Checkup
@@ -35,6 +36,7 @@ def main() -> None:
 main.add_command(cache)
 main.add_command(keys)
 main.add_command(mock_providers)
+main.add_command(usage)
 
 
 @main.command()
