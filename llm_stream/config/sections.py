@@ -199,11 +199,22 @@ class TemplatesSection(Section):
     )
 
 
+Level = Literal["debug", "info", "warning", "error"]
+
+
 class LoggingSection(Section):
     """The log, on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
+    level: Level = Field(
         default="info", description="Lowest level that is written: debug, info, warning or error."
+    )
+    levels: dict[Name, Level] = Field(
+        default_factory=dict,
+        description="Other levels for parts of the program, by the name of their logger:"
+        ' { "llm_stream.request" = "warning" }.',
+    )
+    prompts: bool = Field(
+        default=False, description="Whether the line of a run has the first words of its prompt."
     )
     format: Literal["auto", "json", "console"] = Field(
         default="auto",

@@ -73,7 +73,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     registry = RunRegistry(
         retention_seconds=settings.runs.retention_seconds,
         retention_bytes=settings.runs.retention_bytes,
-        observers=(metrics.runs, RunLog()),
+        observers=(metrics.runs, RunLog(titles=settings.logging.prompts)),
     )
     history = make_history(settings)
     cache = make_cache(settings, metrics, history, catalog.label_of)

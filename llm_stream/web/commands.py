@@ -81,6 +81,7 @@ async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     socket.claim(launch.run)
     socket.open(name, launch.run, "0")
     cache = "joined" if launch.joined else launch.run.info.cache
+    log.info("start", request=socket.request, run=launch.run.id, cache=cache)
     return {"status": 202, "stream": name, "run": launch.run.id, "cache": cache}
 
 

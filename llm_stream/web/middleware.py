@@ -20,6 +20,7 @@ from llm_stream.errors import (
 from llm_stream.naming import token
 from llm_stream.web.problems import problem, problem_response
 from llm_stream.web.service import REQUEST_ID, SERVICE
+from llm_stream.web.views import cache_word
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -45,10 +46,12 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     path = route.canonical if route is not None else "unknown"
     metrics = request.app[SERVICE].metrics
     began = time.perf_counter()
+    about: dict[str, str] = {}
     status = 499  # the client went away before there was an answer
     try:
         response = await metrics.timed(request.method, path, answered(request, handler))
         status = response.status
+        about = _about(response)
     finally:
         metrics.responded(request.method, path, status)
         if path not in _QUIET:
@@ -59,8 +62,15 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
                 path=path,
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
+                **about,
             )
     return response
+
+
+def _about(response: web.StreamResponse) -> dict[str, str]:
+    """Which run the response is about, and how the cache took part, where it is about one."""
+    run, cache = response.headers.get("X-Run-Id"), cache_word(response.headers)
+    return {name: value for name, value in (("run", run), ("cache", cache)) if value}
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from llm_stream.engine.fold import Fold
-from llm_stream.web.views import answer, run_headers, snapshot, summary
+from llm_stream.web.views import answer, cache_word, run_headers, snapshot, summary
 
 from ..engine.conftest import make_run, say
 from ..engine.test_run import finished
@@ -34,3 +34,14 @@ async def test_cache_status_says_how_it_came(make_run: Any) -> None:
     assert run_headers(run, joined=False)["Cache-Status"] == 'llm-stream; fwd=miss; key="k"'
     assert "collapsed" in run_headers(run, joined=True)["Cache-Status"]
     assert "fwd=bypass" in run_headers(private, joined=False)["Cache-Status"]
+
+
+async def test_what_was_said_of_the_cache_is_read_again(make_run: Any) -> None:
+    """In the words of `run.started`; of a response about no run there is none."""
+    runs = {state: make_run(cache=state) for state in ("miss", "hit", "bypass")}
+
+    assert {cache_word(run_headers(run, joined=False)): name for name, run in runs.items()} == {
+        name: name for name in runs
+    }
+    assert cache_word(run_headers(runs["miss"], joined=True)) == "joined"
+    assert cache_word({}) is None
