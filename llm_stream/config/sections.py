@@ -199,30 +199,6 @@ class TemplatesSection(Section):
     )
 
 
-Level = Literal["debug", "info", "warning", "error"]
-
-
-class LoggingSection(Section):
-    """The log, on standard error."""
-
-    level: Level = Field(
-        default="info", description="Lowest level that is written: debug, info, warning or error."
-    )
-    levels: dict[Name, Level] = Field(
-        default_factory=dict,
-        description="Other levels for parts of the program, by the name of their logger:"
-        ' { "llm_stream.request" = "warning" }.',
-    )
-    prompts: bool = Field(
-        default=False, description="Whether the line of a run has the first words of its prompt."
-    )
-    format: Literal["auto", "json", "console"] = Field(
-        default="auto",
-        description='"json", one object a line; "console", for people; "auto" = console on a'
-        " terminal, else json.",
-    )
-
-
 class DirectorSection(Section):
     """What existing Directors call: /query and /evaluate_sufficiency."""
 
@@ -232,13 +208,4 @@ class DirectorSection(Section):
     )
     budget_seconds: float = Field(
         default=8, gt=0, description="Time after which they get what there is; they give up at 10."
-    )
-
-
-class TelemetrySection(Section):
-    """What the service measures of itself."""
-
-    metrics: bool = Field(default=True, description="Whether GET /metrics answers.")
-    loop_lag_seconds: float = Field(
-        default=0.5, gt=0, description="How often the event loop's lag is measured."
     )

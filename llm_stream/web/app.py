@@ -38,6 +38,7 @@ from llm_stream.web.parts import (
     make_providers,
     make_recipes,
     make_replicas,
+    make_tracing,
     template_folder,
 )
 from llm_stream.web.problems import problem
@@ -70,10 +71,15 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
     metrics = Metrics(catalog.label_of)
+    tracing = await asyncio.to_thread(make_tracing, settings)
     registry = RunRegistry(
         retention_seconds=settings.runs.retention_seconds,
         retention_bytes=settings.runs.retention_bytes,
-        observers=(metrics.runs, RunLog(titles=settings.logging.prompts)),
+        observers=(
+            metrics.runs,
+            RunLog(titles=settings.logging.prompts),
+            *([tracing] if tracing else []),
+        ),
     )
     history = make_history(settings)
     cache = make_cache(settings, metrics, history, catalog.label_of)
@@ -106,6 +112,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             runs=settings.runs,
         ),
         metrics=metrics,
+        tracing=tracing,
         hosts=AllowedHosts(settings.server.allowed_hosts, settings.server.host),
         prices=make_prices(settings),
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
@@ -173,6 +180,8 @@ async def lifetime(
     await service.cache.close()
     if history is not None:
         await history.close()
+    if service.tracing is not None:
+        await service.tracing.close()
     lag.cancel()
     await asyncio.gather(lag, return_exceptions=True)
     if local is not None:

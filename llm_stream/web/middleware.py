@@ -44,7 +44,10 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
     request[REQUEST_ID] = request_id = given if _ID.fullmatch(given) else f"req_{token()}"
     route = request.match_info.route.resource
     path = route.canonical if route is not None else "unknown"
-    metrics = request.app[SERVICE].metrics
+    service = request.app[SERVICE]
+    metrics = service.metrics
+    if service.tracing is not None:
+        service.tracing.request_came(request.headers.get("traceparent"))
     began = time.perf_counter()
     about: dict[str, str] = {}
     status = 499  # the client went away before there was an answer

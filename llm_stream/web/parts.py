@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import structlog
+
 from llm_stream.cache.answers import AnswerCache
 from llm_stream.cache.redisshelf import RedisShelf
 from llm_stream.cache.savings import Price
@@ -33,8 +35,11 @@ from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.reason import Reason
 from llm_stream.recipes.recipe import Recipe
 from llm_stream.resources import resource
+from llm_stream.tracing.observer import Tracing
 from llm_stream.web.problems import problem
 from llm_stream.web.views import answer
+
+log = structlog.get_logger("llm_stream.app")
 
 
 def make_recipes(
@@ -145,6 +150,22 @@ def make_replicas(settings: Settings, registry: RunRegistry) -> Replicas | None:
         policy=redis.on_owner_lost,
         describe_error=problem,
     )
+
+
+def make_tracing(settings: Settings) -> Tracing | None:
+    """Traces as configured; None without an address, or without the extra that they need."""
+    telemetry = settings.telemetry
+    if not telemetry.traces_url:
+        return None
+    try:
+        from llm_stream.tracing.otel import sender_to  # noqa: PLC0415 - paid for by who wants it
+    except ImportError as error:
+        log.warning(
+            "traces.unavailable",
+            detail=f"{error}. telemetry.traces_url needs: pip install 'llm-stream[otel]'",
+        )
+        return None
+    return Tracing(sender_to(telemetry.traces_url, telemetry.service_name))
 
 
 def template_folder(settings: Settings) -> Path:

@@ -20,6 +20,7 @@ from llm_stream.launcher import Launcher
 from llm_stream.metrics import Metrics
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.tracing.observer import Tracing
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
@@ -72,6 +73,7 @@ class Service:
     history: History | None
     intake: Intake
     metrics: Metrics
+    tracing: Tracing | None
     idempotency: IdempotencyKeys
     hosts: AllowedHosts
     prices: Mapping[str, Price] = field(default_factory=dict)
