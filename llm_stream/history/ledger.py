@@ -13,8 +13,8 @@ from llm_stream.history.spending import Spent
 SCHEMA: Final = (
     """
     CREATE TABLE IF NOT EXISTS llm_stream_account (
-        run TEXT PRIMARY KEY,
         ended_at REAL NOT NULL,    -- seconds since 1970
+        run TEXT NOT NULL,
         recipe TEXT NOT NULL,      -- of the run that a caller asked for, this one or one above it
         model TEXT NOT NULL,       -- that was asked
         tier TEXT NOT NULL,
@@ -22,22 +22,25 @@ SCHEMA: Final = (
         hidden INTEGER NOT NULL,   -- 1: no caller asked for it
         status TEXT NOT NULL,      -- completed, failed, cancelled
         total_ms INTEGER NOT NULL,
-        first_token_ms INTEGER     -- NULL: there was no output
-    )
+        first_token_ms INTEGER,    -- NULL: there was no output
+        PRIMARY KEY (ended_at, run) -- so that a span of time lies together
+    ) WITHOUT ROWID
     """,
-    "CREATE INDEX IF NOT EXISTS llm_stream_account_ended ON llm_stream_account (ended_at)",
+    "CREATE INDEX IF NOT EXISTS llm_stream_account_run ON llm_stream_account (run)",
     """
     CREATE TABLE IF NOT EXISTS llm_stream_spent (
-        run TEXT NOT NULL,
+        ended_at REAL NOT NULL, run TEXT NOT NULL, recipe TEXT NOT NULL, -- as above, for sums
+        tier TEXT NOT NULL, owner TEXT NOT NULL,                         -- without a join
         model TEXT NOT NULL,       -- that answered
         calls INTEGER NOT NULL,
         input_tokens INTEGER NOT NULL,   -- as the model reported them
         output_tokens INTEGER NOT NULL,
         estimated_input_tokens INTEGER NOT NULL,  -- of calls of which it reported none
         estimated_output_tokens INTEGER NOT NULL,
-        PRIMARY KEY (run, model)
+        PRIMARY KEY (ended_at, run, model)
     ) WITHOUT ROWID
     """,
+    "CREATE INDEX IF NOT EXISTS llm_stream_spent_run ON llm_stream_spent (run)",
     """
     CREATE TABLE IF NOT EXISTS llm_stream_reused (
         minute INTEGER NOT NULL,   -- its begin, seconds since 1970
@@ -101,17 +104,19 @@ def create(connection: sqlite3.Connection) -> None:
 
 def write(connection: sqlite3.Connection, entry: Entry) -> None:
     """Enter a run; one that is there already is replaced."""
+    for table in ("account", "spent"):
+        connection.execute(f"DELETE FROM llm_stream_{table} WHERE run = ?", [entry.run])  # noqa: S608 - two names
     connection.execute(
-        "INSERT OR REPLACE INTO llm_stream_account VALUES (?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO llm_stream_account VALUES (?,?,?,?,?,?,?,?,?,?)",
         [
-            entry.run, entry.ended_at, entry.recipe, entry.model, entry.tier, entry.owner,
+            entry.ended_at, entry.run, entry.recipe, entry.model, entry.tier, entry.owner,
             entry.hidden, entry.status, entry.total_ms, entry.first_token_ms,
         ],
     )  # fmt: skip
-    connection.execute("DELETE FROM llm_stream_spent WHERE run = ?", [entry.run])
+    of = (entry.ended_at, entry.run, entry.recipe, entry.tier, entry.owner)
     connection.executemany(
-        "INSERT INTO llm_stream_spent VALUES (?,?,?,?,?,?,?)",
-        [(entry.run, model, *spent) for model, spent in entry.spent.items()],
+        "INSERT INTO llm_stream_spent VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        [(*of, model, *spent) for model, spent in entry.spent.items()],
     )
 
 

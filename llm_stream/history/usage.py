@@ -5,8 +5,9 @@ lock, so that they keep no stream waiting.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import add
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from llm_stream.history.ledger import MINUTE, Reused
@@ -69,29 +70,34 @@ def account(
     connection.execute("BEGIN")  # one state of the database for all sums
     try:
         groups = summed(connection, dimensions, since)
-        total = groups if not dimensions else summed(connection, (), since)
+        add_quantiles(connection, dimensions, since, groups)
+        everything: dict[Key, Sums] = {(): merged(groups.values())}
+        add_quantiles(connection, (), since, everything)
         (oldest,) = connection.execute(
             "SELECT min(at) FROM (SELECT min(ended_at) AS at FROM llm_stream_account"
             " UNION ALL SELECT min(minute) FROM llm_stream_reused)"
         ).fetchone()
     finally:
         connection.rollback()
-    return Account(groups if dimensions else {}, total.get((), Sums()), oldest)
+    return Account(groups if dimensions else {}, everything[()], oldest)
+
+
+def columns_of(dimensions: Sequence[Dimension]) -> str:
+    """The columns to group by; without dimensions a constant, so that there is one group."""
+    return ", ".join(COLUMNS.get(each, each) for each in dimensions) or "NULL"
 
 
 def summed(
     connection: sqlite3.Connection, dimensions: Sequence[Dimension], since: float
 ) -> dict[Key, Sums]:
-    """The sums by group; groups in which nothing happened are not there."""
+    """The sums by group, without quantiles; groups in which nothing happened are not there."""
     found: dict[Key, Sums] = {}
-    width = len(dimensions)
+    keys, width = columns_of(dimensions), len(dimensions)
 
-    def rows(sql: str, when: float) -> Any:
+    def rows(sql: str, when: float) -> Iterator[tuple[Sums, tuple[Any, ...]]]:
         for row in connection.execute(sql, [when]):
-            # Without dimensions rows begin with the constant that they were grouped by.
             yield found.setdefault(tuple(row[:width]), Sums()), row[max(width, 1) :]
 
-    keys = ", ".join(COLUMNS.get(each, each) for each in dimensions) or "NULL"
     for sums, counts in rows(
         f"SELECT {keys}, sum(status = 'completed'), sum(status = 'failed'),"  # noqa: S608 - names of this file
         " sum(status = 'cancelled') FROM llm_stream_account"
@@ -105,24 +111,41 @@ def summed(
         since - since % MINUTE,
     ):
         sums.reused = Reused(*counts)
-    for column in ("total_ms", "first_token_ms"):
-        for sums, times in rows(quantiles_of(column, keys), since):
-            setattr(
-                sums,
-                "latency_ms" if column == "total_ms" else column,
-                dict(zip(QUANTILES, times, strict=True)),
-            )
     # Tokens are those of the model that has answered, whichever was asked.
-    spenders = keys.replace("model", "spent.model")
     for sums, (model, *figures) in rows(
-        f"SELECT {spenders}, spent.model, "  # noqa: S608 - names of this file
-        f"{', '.join(f'sum({name})' for name in Spent._fields)}"
-        " FROM llm_stream_account JOIN llm_stream_spent AS spent USING (run)"
-        f" WHERE ended_at >= ? GROUP BY {spenders}, spent.model",
+        f"SELECT {keys}, model, {', '.join(f'sum({name})' for name in Spent._fields)}"  # noqa: S608 - names of this file
+        f" FROM llm_stream_spent WHERE ended_at >= ? GROUP BY {keys}, model",
         since,
     ):
         sums.spent[model] = Spent(*figures)
     return found
+
+
+def merged(groups: Iterable[Sums]) -> Sums:
+    """The sums of all groups together, without quantiles."""
+    total = Sums()
+    for sums in groups:
+        total.ended = Ended(*map(add, total.ended, sums.ended))
+        total.reused = Reused(*map(add, total.reused, sums.reused))
+        for model, spent in sums.spent.items():
+            total.spent[model] = total.spent.get(model, Spent()).plus(spent)
+    return total
+
+
+def add_quantiles(
+    connection: sqlite3.Connection,
+    dimensions: Sequence[Dimension],
+    since: float,
+    groups: Mapping[Key, Sums],
+) -> None:
+    """Fill in the quantiles of these groups, which are all there are."""
+    keys, width = columns_of(dimensions), len(dimensions)
+    for row in connection.execute(quantiles_of("total_ms", keys), [since]):
+        times = row[max(width, 1) :]
+        groups[row[:width]].latency_ms = dict(zip(QUANTILES, times, strict=True))
+    for row in connection.execute(quantiles_of("first_token_ms", keys), [since]):
+        times = row[max(width, 1) :]
+        groups[row[:width]].first_token_ms = dict(zip(QUANTILES, times, strict=True))
 
 
 def quantiles_of(column: str, keys: str) -> str:
