@@ -230,3 +230,25 @@ async def test_the_history_says_whether_it_records(
     await until(lambda: history.facts().state == "open")
 
     assert (await scrape(http, service))["llm_stream_history_up",] == 1
+
+
+async def test_no_text_and_no_key_is_in_any_metric(
+    start_service: StartService, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what was asked nor what it was asked with, nor names that only a request made up."""
+    monkeypatch.setenv("MOCK_KEY", "sk-canary-0123456789")
+    async with mock_providers() as mocks:
+        section = ProviderSection(base_url=mocks.openai_url, api_key_env=("MOCK_KEY",))
+        service = await start_service(providers={"p": section}, history={"enabled": True})
+        for model in ("p/mock-canary", "p/mock-401", "canary"):
+            asked = {"prompt": "canary", "model": model, "tags": ["canary"], "system": "canary"}
+            headers = {"X-Request-Id": "canary", "Idempotency-Key": f"canary-{model}"}
+            async with http.post(
+                f"{service.url}/v1/generate?canary=canary", json=asked, headers=headers
+            ) as response:
+                await response.read()
+        async with http.get(f"{service.url}/canary"), http.get(f"{service.url}/metrics") as shown:
+            text = await shown.text()
+
+    assert "llm_stream_runs_total" in text
+    assert "canary" not in text
