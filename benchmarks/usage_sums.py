@@ -21,7 +21,7 @@ from llm_stream.history.history import History
 from llm_stream.history.ledger import Entry
 from llm_stream.history.reuses import Reuses
 from llm_stream.history.spending import Spent
-from llm_stream.history.usage import DIMENSIONS, Dimension
+from llm_stream.history.usage import DIMENSIONS, Asked, Dimension
 from llm_stream.recipes.spec import RunSpec
 
 DAY = 86_400
@@ -69,7 +69,7 @@ async def measure(history: History, by: tuple[Dimension, ...], since: float, tim
     spent = []
     for _ in range(times):
         began = time.process_time()
-        await history.usage(by, since)
+        await history.usage(by, Asked(since))
         spent.append((time.process_time() - began) * 1000)
     return statistics.median(spent)
 

@@ -117,8 +117,10 @@ class History:
         """Count a caller's call that cost none of a model. Cheap."""
         self._reuses.count(spec, how)
 
-    async def usage(self, dimensions: Sequence[usage.Dimension], since: float) -> usage.Account:
-        """The account of what ended at or after `since` (seconds since 1970), by groups.
+    async def usage(
+        self, dimensions: Sequence[usage.Dimension], asked: usage.Asked
+    ) -> usage.Account:
+        """The account of what is asked for, by groups.
 
         What ended before this is called is in it, unless the writer is a second behind.
 
@@ -129,7 +131,7 @@ class History:
         await self._settled()
         try:
             found = await self._accountant.ask(
-                partial(usage.account, dimensions=dimensions, since=since), USAGE_SECONDS
+                partial(usage.account, dimensions=dimensions, asked=asked), USAGE_SECONDS
             )
         except (sqlite3.Error, OSError) as error:  # TimeoutError is an OSError
             self._writer.count_failure(error)

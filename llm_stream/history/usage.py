@@ -59,23 +59,34 @@ class Account(NamedTuple):
     oldest: float | None
 
 
+class Asked(NamedTuple):
+    """Of what: what ended at or after `since` (seconds since 1970); whose, None = everybody's."""
+
+    since: float
+    owner: str | None = None
+
+
+MINE: Final = "(:owner IS NULL OR owner = :owner)"
+
+
 def account(
-    connection: sqlite3.Connection, dimensions: Sequence[Dimension], since: float
+    connection: sqlite3.Connection, dimensions: Sequence[Dimension], asked: Asked
 ) -> Account:
-    """Sum up what ended at or after `since` (seconds since 1970).
+    """Sum up what was asked for.
 
     Calls from the cache and joined ones are counted by the minute: all of the one in which
     `since` lies count.
     """
     connection.execute("BEGIN")  # one state of the database for all sums
     try:
-        groups = summed(connection, dimensions, since)
-        add_quantiles(connection, dimensions, since, groups)
+        groups = summed(connection, dimensions, asked)
+        add_quantiles(connection, dimensions, asked, groups)
         everything: dict[Key, Sums] = {(): merged(groups.values())}
-        add_quantiles(connection, (), since, everything)
+        add_quantiles(connection, (), asked, everything)
         (oldest,) = connection.execute(
-            "SELECT min(at) FROM (SELECT min(ended_at) AS at FROM llm_stream_account"
-            " UNION ALL SELECT min(minute) FROM llm_stream_reused)"
+            f"SELECT min(at) FROM (SELECT min(ended_at) AS at FROM llm_stream_account WHERE {MINE}"  # noqa: S608 - names of this file
+            f" UNION ALL SELECT min(minute) FROM llm_stream_reused WHERE {MINE})",
+            {"owner": asked.owner},
         ).fetchone()
     finally:
         connection.rollback()
@@ -88,34 +99,33 @@ def columns_of(dimensions: Sequence[Dimension]) -> str:
 
 
 def summed(
-    connection: sqlite3.Connection, dimensions: Sequence[Dimension], since: float
+    connection: sqlite3.Connection, dimensions: Sequence[Dimension], asked: Asked
 ) -> dict[Key, Sums]:
     """The sums by group, without quantiles; groups in which nothing happened are not there."""
     found: dict[Key, Sums] = {}
     keys, width = columns_of(dimensions), len(dimensions)
+    minute = asked.since - asked.since % MINUTE
+    values = asked._asdict() | {"minute": minute}
 
-    def rows(sql: str, when: float) -> Iterator[tuple[Sums, tuple[Any, ...]]]:
-        for row in connection.execute(sql, [when]):
+    def rows(sql: str) -> Iterator[tuple[Sums, tuple[Any, ...]]]:
+        for row in connection.execute(sql, values):
             yield found.setdefault(tuple(row[:width]), Sums()), row[max(width, 1) :]
 
     for sums, counts in rows(
         f"SELECT {keys}, sum(status = 'completed'), sum(status = 'failed'),"  # noqa: S608 - names of this file
         " sum(status = 'cancelled') FROM llm_stream_account"
-        f" WHERE ended_at >= ? AND NOT hidden GROUP BY {keys}",
-        since,
+        f" WHERE ended_at >= :since AND {MINE} AND NOT hidden GROUP BY {keys}"
     ):
         sums.ended = Ended(*counts)
     for sums, counts in rows(
         f"SELECT {keys}, sum(cached), sum(joined) FROM llm_stream_reused"  # noqa: S608 - names of this file
-        f" WHERE minute >= ? GROUP BY {keys}",
-        since - since % MINUTE,
+        f" WHERE minute >= :minute AND {MINE} GROUP BY {keys}"
     ):
         sums.reused = Reused(*counts)
     # Tokens are those of the model that has answered, whichever was asked.
     for sums, (model, *figures) in rows(
         f"SELECT {keys}, model, {', '.join(f'sum({name})' for name in Spent._fields)}"  # noqa: S608 - names of this file
-        f" FROM llm_stream_spent WHERE ended_at >= ? GROUP BY {keys}, model",
-        since,
+        f" FROM llm_stream_spent WHERE ended_at >= :since AND {MINE} GROUP BY {keys}, model"
     ):
         sums.spent[model] = Spent(*figures)
     return found
@@ -135,15 +145,15 @@ def merged(groups: Iterable[Sums]) -> Sums:
 def add_quantiles(
     connection: sqlite3.Connection,
     dimensions: Sequence[Dimension],
-    since: float,
+    asked: Asked,
     groups: Mapping[Key, Sums],
 ) -> None:
     """Fill in the quantiles of these groups, which are all there are."""
     keys, width = columns_of(dimensions), len(dimensions)
-    for row in connection.execute(quantiles_of("total_ms", keys), [since]):
+    for row in connection.execute(quantiles_of("total_ms", keys), asked._asdict()):
         times = row[max(width, 1) :]
         groups[row[:width]].latency_ms = dict(zip(QUANTILES, times, strict=True))
-    for row in connection.execute(quantiles_of("first_token_ms", keys), [since]):
+    for row in connection.execute(quantiles_of("first_token_ms", keys), asked._asdict()):
         times = row[max(width, 1) :]
         groups[row[:width]].first_token_ms = dict(zip(QUANTILES, times, strict=True))
 
@@ -160,6 +170,6 @@ def quantiles_of(column: str, keys: str) -> str:
         f"SELECT {names}, {ranks} FROM (SELECT {named}, {column} AS ms,"  # noqa: S608 - names of this file
         f" row_number() OVER (PARTITION BY {keys} ORDER BY {column}) AS place,"
         f" count(*) OVER (PARTITION BY {keys}) AS runs"
-        " FROM llm_stream_account WHERE ended_at >= ? AND NOT hidden"
+        f" FROM llm_stream_account WHERE ended_at >= :since AND {MINE} AND NOT hidden"
         f" AND status = 'completed' AND {column} IS NOT NULL) GROUP BY {names}"
     )

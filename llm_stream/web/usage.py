@@ -11,7 +11,8 @@ from aiohttp import web
 from llm_stream.cache.savings import Price
 from llm_stream.errors import InvalidField, NotFound
 from llm_stream.history.spending import Spent
-from llm_stream.history.usage import DIMENSIONS, Dimension, Key, Sums
+from llm_stream.history.usage import DIMENSIONS, Asked, Dimension, Key, Sums
+from llm_stream.web.auth import principal_of
 from llm_stream.web.negotiation import json_response
 from llm_stream.web.service import SERVICE
 
@@ -26,7 +27,11 @@ routes = web.RouteTableDef()
 
 @routes.get("/v1/usage")
 async def usage(request: web.Request) -> web.Response:
-    """Sums since `?since=`, by `?group_by=`; the group that has spent most comes first."""
+    """Sums since `?since=`, by `?group_by=`; the group that has spent most comes first.
+
+    A client sees its own; one with the scope `admin`, and everybody where no keys are asked for,
+    sees all.
+    """
     service = request.config_dict[SERVICE]
     dimensions = dimensions_of(request.query.get("group_by", ""))
     now = time.time()
@@ -34,7 +39,9 @@ async def usage(request: web.Request) -> web.Response:
     history = service.history
     if history is None:
         raise NotFound("There is no account: it is made of the history, which is switched off.")
-    found = await history.usage(dimensions, since)
+    principal = principal_of(request)
+    whose = None if principal.may("admin") else principal.owner
+    found = await history.usage(dimensions, Asked(since, whose))
     prices = service.prices
     groups = [
         dict(zip(dimensions, key, strict=True)) | told(sums, prices)

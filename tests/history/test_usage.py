@@ -2,6 +2,7 @@
 
 import random
 import sqlite3
+from dataclasses import replace
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import combinations
@@ -15,7 +16,7 @@ from llm_stream.history import ledger
 from llm_stream.history.database import open_store
 from llm_stream.history.ledger import Entry, Reuse, Reused
 from llm_stream.history.spending import Spent
-from llm_stream.history.usage import COLUMNS, DIMENSIONS, QUANTILES, Dimension, Sums, account
+from llm_stream.history.usage import COLUMNS, DIMENSIONS, QUANTILES, Asked, Dimension, Sums, account
 
 from .conftest import MakeHistory, ended
 
@@ -123,16 +124,35 @@ def test_sums_are_those_made_by_hand(
     for since in (0, 150, 299):
         late = [entry for entry in entries if entry.ended_at >= since]
         counted = {r: n for r, n in reused.items() if r.minute >= since - since % 60}
-        found = account(connection, dimensions, since)
+        found = account(connection, dimensions, Asked(since))
 
         assert found.groups == (by_hand(late, counted, dimensions) if dimensions else {})
         assert found.total == by_hand(late, counted, ())[()]
         assert found.oldest == 0
 
 
+@pytest.mark.parametrize("owner", ["", "x", "nobody"])
+def test_a_clients_account_is_its_own(connection: sqlite3.Connection, owner: str) -> None:
+    """As if there were no others."""
+    entries = [
+        replace(entry, owner="x" if number % 3 else "") for number, entry in enumerate(made_up(60))
+    ]
+    reused = {Reuse(0, "generate", "a", "", who): Reused(1, 2) for who in ("", "x")}
+    for entry in entries:
+        ledger.write(connection, entry)
+    ledger.add(connection, reused)
+    connection.commit()
+    own = [entry for entry in entries if entry.owner == owner]
+    counted = {reuse: count for reuse, count in reused.items() if reuse.owner == owner}
+    found = account(connection, ("model",), Asked(0, owner))
+
+    assert found.groups == by_hand(own, counted, ("model",))
+    assert (found.oldest is None) == (owner == "nobody")
+
+
 def test_an_empty_database_has_an_empty_account(connection: sqlite3.Connection) -> None:
     """No groups, no quantiles, nothing since ever."""
-    assert account(connection, ("model",), 0) == ({}, Sums(), None)
+    assert account(connection, ("model",), Asked(0)) == ({}, Sums(), None)
 
 
 async def test_what_has_just_ended_is_in_the_account(make_history: MakeHistory) -> None:
@@ -142,7 +162,7 @@ async def test_what_has_just_ended_is_in_the_account(make_history: MakeHistory) 
         spec, run = await ended(f"prompt {number}", end="failed" if number % 4 else "completed")
         history.record(spec, run, None)
         history.reused(spec, "cached" if number % 2 else "joined")
-        found = await history.usage((), 0)
+        found = await history.usage((), Asked(0))
 
         assert sum(found.total.ended) == number + 1
         assert sum(found.total.reused) == number + 1
@@ -157,7 +177,7 @@ async def test_counts_survive_the_process(make_history: MakeHistory) -> None:
     history.reused(spec, "cached")
     await history.close()
 
-    assert (await make_history().usage((), 0)).total.reused == Reused(1, 0)
+    assert (await make_history().usage((), Asked(0))).total.reused == Reused(1, 0)
 
 
 async def test_a_database_that_is_locked_is_no_answer(
@@ -170,5 +190,5 @@ async def test_a_database_that_is_locked_is_no_answer(
         other.execute("BEGIN EXCLUSIVE")
         history = make_history()
         with pytest.raises(HistoryUnavailable):
-            await history.usage((), 0)
+            await history.usage((), Asked(0))
         assert history.facts().failures > 0
