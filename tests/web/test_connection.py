@@ -16,6 +16,8 @@ from ..wire import until
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 WHOLE = HEAD + b"\r\n"
+ASKED = b"GET /docs/protocol HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CLOSING = b"\r\nConnection: close\r\n\r\n"
 ALIVE = b"HTTP/1.1 200 OK"
 
 pytestmark = pytest.mark.slow
@@ -32,6 +34,14 @@ async def hasty(start_service: StartService) -> RunningService:
 def count(service: RunningService, name: str) -> float | None:
     """A counter's value."""
     return service.parts.metrics.registry.get_sample_value(f"llm_stream_{name}_total")
+
+
+def small_window() -> socket.socket:
+    """A client that the kernel takes little for until it reads."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)
+    return client
 
 
 async def alive(http: aiohttp.ClientSession, service: RunningService) -> Any:
@@ -118,17 +128,36 @@ async def test_a_body_may_take_its_time(hasty: RunningService) -> None:
     assert arrived.status == 200
 
 
+async def test_a_slow_reader_may_ask_for_more(start_service: StartService) -> None:
+    """While an answer goes out, slowly but steadily, the next request waits without a limit."""
+    service = await start_service(server={"header_seconds": 0.1, "send_buffer_bytes": 4096})
+    with small_window() as client:
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", service.port))
+        await loop.sock_sendall(client, ASKED)
+        taken = await loop.sock_recv(client, 1024)
+        await loop.sock_sendall(client, ASKED[:-2])
+        begun = loop.time()
+        while loop.time() - begun < 0.4:
+            taken += await loop.sock_recv(client, 64)
+            await asyncio.sleep(0.01)
+        await loop.sock_sendall(client, ASKED[-2:] + WHOLE.replace(b"\r\n\r\n", CLOSING))
+        while piece := await loop.sock_recv(client, 65_536):
+            taken += piece
+
+    assert taken.count(ALIVE) == 3
+    assert taken.endswith(b"ok\n")
+
+
 async def test_who_does_not_read_answers_is_cut(
     start_service: StartService, http: aiohttp.ClientSession
 ) -> None:
     """Plain answers that nobody takes hold their connection for `stall_seconds`, not for ever."""
     service = await start_service(server={"stall_seconds": 0.3, "send_buffer_bytes": 4096})
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.setblocking(False)
+    with small_window() as client:
         loop = asyncio.get_running_loop()
         await loop.sock_connect(client, ("127.0.0.1", service.port))
-        await loop.sock_sendall(client, b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
+        await loop.sock_sendall(client, ASKED * 50)
         assert await alive(http, service)
         await until(lambda: count(service, "slow_readers"))
         taken = b""
