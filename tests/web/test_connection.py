@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,7 @@ from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
 from ..testing.rawhttp import connect, exchange, post
-from ..wire import until
+from ..wire import turns, until
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 WHOLE = HEAD + b"\r\n"
@@ -63,6 +64,20 @@ async def test_headers_that_do_not_end_are_408(
     assert json.loads(arrived.body)["code"] == "request_timed_out"
     assert arrived.head["Connection"] == "close"
     assert count(hasty, "late_requests") == 1
+
+
+async def test_a_loop_that_was_late_blames_nobody(hasty: RunningService) -> None:
+    """What arrived while the loop stood still counts as arrived in time."""
+    with socket.create_connection(("127.0.0.1", hasty.port)) as client:
+        client.sendall(HEAD)
+        await turns()
+        client.sendall(b"\r\n")
+        time.sleep(0.4)  # noqa: ASYNC251 - twice the limit, and the loop stands still
+        client.setblocking(False)
+        answer = await asyncio.get_running_loop().sock_recv(client, 1000)
+
+    assert answer.startswith(ALIVE)
+    assert count(hasty, "late_requests") == 0
 
 
 async def test_a_connection_that_says_nothing_is_closed(hasty: RunningService) -> None:
@@ -165,3 +180,22 @@ async def test_who_does_not_read_answers_is_cut(
             taken += piece
 
     assert taken.count(ALIVE) < 50
+
+
+@pytest.mark.soak
+async def test_two_hundred_slow_clients_are_closed_within_ten_seconds(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
+    """With the limits as they are by default, and everybody else is served meanwhile."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    attacks = asyncio.gather(*(exchange(service, HEAD, b"x") for _ in range(200)))
+    slowest = 0.0
+    while not attacks.done():
+        asked = loop.time()
+        assert await alive(http, service)
+        slowest = max(slowest, loop.time() - asked)
+
+    assert {arrived.status for arrived in await attacks} == {408}
+    assert loop.time() - began < 10
+    assert slowest < 1
