@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 CONFIG ?= config.toml
 BROWSER ?= 1
+PYTEST_WORKERS ?= 3
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -22,7 +23,7 @@ serve: $(VENV)/.serve-installed weights ## install what is needed, fetch the mod
 	@exec $(BIN)/llm-stream serve --config $(CONFIG)
 
 test: $(VENV)/.test-installed weights chromium ## all tests; BROWSER=0 leaves out those of the page
-	$(BIN)/python -m pytest $(if $(filter 0,$(BROWSER)),-m "not browser and not soak") $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist worksteal $(if $(filter 0,$(BROWSER)),-m "not browser and not soak") $(PYTEST_ARGS)
 
 soak: $(VENV)/.test-installed ## tests that take long because that is what they show
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)

@@ -159,7 +159,7 @@ class Launcher:
 
         def create() -> Run:
             info = described(spec, key, "miss" if self._cache.used_by(spec) else "bypass")
-            passes = [] if spec.parent else admit_all((*gates, self._gate))
+            passes = [] if spec.parent else admit_all((*gates, self._gate), spec.owner)
             return self.production.begin(spec, info, client, marks=found.marks, passes=passes)
 
         run, _ = self._registry.start_or_join(key, create, client, join=False, share=share)
@@ -171,8 +171,8 @@ class Launcher:
         """A kept answer as a run: at once, or at the pace that was asked for."""
         spec, key, client, _ = wanted
         age = entry.age_seconds
-        ages = {"age_seconds": int(age), "ttl_seconds": int(entry.fresh_seconds - age)}
-        info = described(spec, key, "hit", client.request, **ages)
+        ages = int(age), int(entry.fresh_seconds - age)
+        info = described(spec, key, "hit", client.request, ages)
         if spec.cache.pace == "instant":
             replayed = Replay(info, entry.recording)
             self._registry.add_replay(replayed)

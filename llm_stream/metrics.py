@@ -156,9 +156,9 @@ class Metrics:
             code = run.error.code if isinstance(run.error, StreamError) else InternalError.code
             self._errors.labels(code).inc()
 
-    async def timed(self, method: str, path: str, answer: Awaitable[T]) -> T:
-        """Await `answer` and observe how long it took; `path` is a route's pattern."""
-        timed: T = await aio.time(self._seconds_of(method, path), answer)
+    def timed(self, method: str, path: str, answer: Awaitable[T]) -> Awaitable[T]:
+        """`answer`, observed for how long it takes; `path` is a route's pattern."""
+        timed: Awaitable[T] = aio.time(self._seconds_of(method, path), answer)
         return timed
 
     def responded(self, method: str, path: str, status: int) -> None:

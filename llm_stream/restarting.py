@@ -77,7 +77,7 @@ class Restarter:
                 epoch=epoch,
                 earlier=earlier,
             )
-            passes = [self._gate.admit_patiently()]
+            passes = [self._gate.admit_patiently(known.owner)]
             return self._production.begin(known, info, client, marks=marks, passes=passes, log=log)
 
         # An equal call may have begun here since the replica was lost: that one is joined.

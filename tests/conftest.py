@@ -1,5 +1,6 @@
 """A real service on a real socket, with scripted models, no network and no keys."""
 
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,6 +14,7 @@ from llm_stream.config import Settings
 from llm_stream.testing import ScriptedModel
 from llm_stream.testing.mockproviders import MockProviders, mock_providers
 from llm_stream.testing.service import RunningService, running_service
+from llm_stream.web.process import new_event_loop
 
 from .redisserver import RedisServer
 
@@ -34,6 +36,11 @@ def settings(**sections: dict[str, Any]) -> Settings:
             for name, field in Settings.model_fields.items()
         }
     )
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    """Tests run on the event loop that the service runs on."""
+    return {"service": new_event_loop}
 
 
 @pytest.fixture(autouse=True)

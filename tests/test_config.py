@@ -214,7 +214,7 @@ FAULTY_FILES = [
         "server.zzz: there is no such key; allowed: host, port, workers, allow_open",
     ),
     ("[srever]\nport = 1", "srever: there is no such key; did you mean server?"),
-    ("port = 1", "port: there is no such key; allowed: server, runs"),
+    ("port = 1", "port: there is no such key; allowed: server, auth, runs"),
     ("server = 1", "server: should be a table"),
     ('[server]\nport = "8080"', "server.port: should be a valid integer, got '8080'"),
     ("[server]\nport = 65536", "server.port: should be less than or equal to 65535, got 65536"),
@@ -370,7 +370,10 @@ def test_shipped_file_is_toml_with_units() -> None:
         "sync_threads",
         "max_entries",
     }
-    counts |= {key for key in values["limits"] if key.endswith(("_runs", "_streams"))}
+    counts |= {"sockets", "runs_per_second", "tokens_per_minute", "tokens_per_day"}
+    counts |= {
+        key for key in values["auth"] | values["limits"] if key.endswith(("_runs", "_streams"))
+    }
 
     for section in values.values():
         for key, value in section.items():

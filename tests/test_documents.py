@@ -18,6 +18,7 @@ from .documents import examples, outline, run, shape
 
 @pytest.mark.slow
 @pytest.mark.real_model
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("name", "count", "form"), [("quickstart", 6, shape), ("recipes", 3, outline)]
 )
@@ -26,7 +27,8 @@ async def test_the_examples_run(
 ) -> None:
     """Each command works with the embedded model, and prints what is written in that form."""
     recorded = examples(resource("docs").joinpath(f"{name}.md").read_text())
-    settings = Settings(models=ModelsSection(plugins=()), local=LocalSection())
+    # Threads that compute wait for one another, and slowly where other tests take the cores.
+    settings = Settings(models=ModelsSection(plugins=()), local=LocalSection(threads=1))
     async with running_service(settings) as service:
         for example in recorded:
             output = await asyncio.to_thread(run, example, service.url, tmp_path)

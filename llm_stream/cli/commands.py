@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llm_stream.cli.cachecommands import cache
+from llm_stream.cli.clientcommands import clients
 from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
 from llm_stream.cli.keycommands import keys
 from llm_stream.cli.mocks import mock_providers
@@ -33,6 +34,7 @@ def main() -> None:
 
 
 main.add_command(cache)
+main.add_command(clients)
 main.add_command(keys)
 main.add_command(mock_providers)
 

@@ -3,6 +3,7 @@
 Read once, by the command line; everything below `web/` is handed its section or plain values.
 """
 
+from llm_stream.config.auth import AuthSection
 from llm_stream.config.loading import ConfigError, load
 from llm_stream.config.providers import ProviderSection
 from llm_stream.config.resilience import BreakerSection, RetriesSection, TimeoutsSection
@@ -21,6 +22,7 @@ from llm_stream.config.settings import Settings
 from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
 
 __all__ = [
+    "AuthSection",
     "BreakerSection",
     "CacheSection",
     "ConfigError",

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from llm_stream.config.auth import AuthSection
 from llm_stream.config.providers import ProviderName, ProviderSection, built_in_providers
 from llm_stream.config.section import Section
 from llm_stream.config.sections import (
@@ -26,6 +27,7 @@ class Sections(Section):
     """All sections, each checked on its own."""
 
     server: ServerSection = ServerSection()
+    auth: AuthSection = AuthSection()
     runs: RunsSection = RunsSection()
     limits: LimitsSection = LimitsSection()
     models: ModelsSection = ModelsSection()
@@ -73,11 +75,13 @@ class Settings(Sections):
 
     @model_validator(mode="after")
     def _refuse_open(self) -> Self:
-        if not self.server.allow_open and not is_loopback(self.server.host):
+        kept = self.auth.required or self.server.allow_open
+        if not kept and not is_loopback(self.server.host):
             raise PydanticCustomError(
                 "open_binding",
-                "server.host: {host} is reached from other machines, and there are no client keys:"
-                " whoever reaches it may use every model. Listen on 127.0.0.1, or set"
+                "server.host: {host} is reached from other machines, and no client keys are asked"
+                " for: whoever reaches it may use every model. Set auth.required = true and make"
+                " keys with `llm-stream clients add`, listen on 127.0.0.1, or set"
                 " server.allow_open = true if something in front of the service decides who may.",
                 {"host": self.server.host},
             )

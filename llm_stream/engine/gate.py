@@ -1,14 +1,17 @@
-"""A first-come-first-served gate: so many inside, so many in the queue, no more."""
+"""A gate: so many inside, so many in the queue, no more; parties that wait take turns."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from llm_stream.errors import TooManyRuns
 
 
 class Gate:
-    """Lets `slots` passes in at once and keeps up to `queue` waiting in order.
+    """Lets `slots` passes in at once and keeps up to `queue` waiting.
+
+    Passes of one party go in the order they came; parties, who are clients, go in turn, however
+    many passes one of them has waiting. A party that has none here always finds room for one.
 
     Args:
         slots: passes that may be inside at once, at least 1.
@@ -19,59 +22,76 @@ class Gate:
     def __init__(self, slots: int, queue: int, name: str) -> None:
         self._free = slots
         self._room = slots + queue
-        self._admitted = 0
-        self._line: deque[Pass] = deque()
+        self._admitted: Counter[str] = Counter()
+        self._lines: dict[str, deque[Pass]] = {}
         self.name = name
 
     @property
     def waiting(self) -> int:
         """Passes in the queue now."""
-        return len(self._line)
+        return sum(map(len, self._lines.values()))
 
-    def admit(self) -> "Pass":
+    def admit(self, party: str = "") -> "Pass":
         """Reserve a place, inside or in the queue. The holder must call `leave`.
 
         Raises:
             TooManyRuns: all slots are busy and the queue is full.
         """
-        if self._admitted >= self._room:
+        if self._admitted[party] and self._admitted.total() >= self._room:
             raise TooManyRuns(
                 f"All slots of {self.name} are busy and its queue is full. "
                 "Wait for a run to end, then try again.",
                 retry_after_ms=1000,
             )
-        return self.admit_patiently()
+        return self.admit_patiently(party)
 
-    def admit_patiently(self) -> "Pass":
+    def admit_patiently(self, party: str = "") -> "Pass":
         """Reserve a place, in the queue also where that is full."""
-        self._admitted += 1
-        return Pass(self)
+        self._admitted[party] += 1
+        return Pass(self, party)
 
     def _enter(self, ticket: "Pass") -> int:
         if self._free:
             self._free -= 1
             ticket.inside = True
             return 0
-        self._line.append(ticket)
-        return len(self._line)
+        line = self._lines.setdefault(ticket.party, deque())
+        line.append(ticket)
+        # In each round every party has one turn.
+        return sum(min(len(other), len(line)) for other in self._lines.values())
 
     def _leave(self, ticket: "Pass") -> None:
-        self._admitted -= 1
+        self._admitted[ticket.party] -= 1
+        if not self._admitted[ticket.party]:
+            del self._admitted[ticket.party]
         if not ticket.inside:
-            if ticket in self._line:
-                self._line.remove(ticket)
-        elif self._line:
+            line = self._lines.get(ticket.party)
+            if line is not None and ticket in line:
+                line.remove(ticket)
+                if not line:
+                    del self._lines[ticket.party]
+        elif self._lines:
             # The slot goes straight to the next in line: nobody who comes now can take it.
-            self._line.popleft().grant()
+            self._next().grant()
         else:
             self._free += 1
 
+    def _next(self) -> "Pass":
+        """The first in line of the party whose turn it is, which then goes to the end."""
+        party = next(iter(self._lines))
+        line = self._lines.pop(party)
+        first = line.popleft()
+        if line:
+            self._lines[party] = line
+        return first
+
 
 class Pass:
-    """One run's place at a gate."""
+    """One run's place at a gate; `party` is whose."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, party: str) -> None:
         self._gate = gate
+        self.party = party
         self._granted: asyncio.Future[None] | None = None
         self._left = False
         self.inside = False
@@ -101,8 +121,8 @@ class Pass:
             self._gate._leave(self)  # noqa: SLF001 - gate and pass are one thing
 
 
-def admit_all(gates: Iterable[Gate]) -> list[Pass]:
-    """A place at each of these gates, or at none.
+def admit_all(gates: Iterable[Gate], party: str = "") -> list[Pass]:
+    """A place for the party at each of these gates, or at none.
 
     Raises:
         TooManyRuns: one of them has no room.
@@ -110,7 +130,7 @@ def admit_all(gates: Iterable[Gate]) -> list[Pass]:
     passes: list[Pass] = []
     try:
         for gate in gates:
-            passes.append(gate.admit())  # noqa: PERF401 - those that were given have to be known
+            passes.append(gate.admit(party))  # noqa: PERF401 - those that were given have to be known
     except TooManyRuns:
         for ticket in passes:
             ticket.leave()

@@ -5,8 +5,9 @@ A recording holds the run's last, valid output: what a restart took back is not 
 
 import hashlib
 import time
-from dataclasses import asdict, dataclass, field
-from typing import Annotated, Any, Final, Literal, Self
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 import orjson
 from pydantic import Field, TypeAdapter
@@ -80,7 +81,7 @@ class Recording:
     total_ms: int = 0
     created_at: float = field(default_factory=time.time)
     size: int = field(default=0, init=False, repr=False, compare=False)
-    _fold: Fold | None = field(default=None, init=False, repr=False, compare=False)
+    _derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         size = 1000 + sum(map(len, self.bodies)) + 150 * len(self.bodies)
@@ -129,19 +130,23 @@ class Recording:
     @property
     def fold(self) -> Fold:
         """All of it folded, as a plain answer is made of it; computed once, to be read only."""
-        fold = self._fold
-        if fold is None:
-            fold = Fold()
-            for kind, body in zip(self.kinds, self.bodies, strict=True):
-                fold.add_payload(kind, orjson.loads(b"{" + body))
-            fold.add_payload(self.ending["type"], {**self.ending, "timings": NO_TIME})
-            object.__setattr__(self, "_fold", fold)
-        return fold
+        return cast("Fold", self.derived("fold", _folded))
+
+    def derived(self, name: str, make: Callable[["Recording"], Any]) -> Any:
+        """What follows from this recording alone, made by the first who asks for that name."""
+        try:
+            return self._derived[name]
+        except KeyError:
+            made = self._derived[name] = make(self)
+            return made
 
     def encode(self) -> bytes:
         """One line of facts, then one a payload; read by `decode`."""
-        facts = asdict(self)
-        del facts["bodies"], facts["kinds"], facts["size"], facts["_fold"]
+        facts = {
+            item.name: getattr(self, item.name)
+            for item in fields(self)
+            if item.init and item.name not in {"kinds", "bodies"}
+        }
         head = orjson.dumps({"format": FORMAT, **facts})
         return b"\n".join([head, *(b"{" + body for body in self.bodies)])
 
@@ -168,6 +173,14 @@ class Recording:
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise InvalidRecording(f"not a recording: {error}") from error
         return made
+
+
+def _folded(recording: Recording) -> Fold:
+    fold = Fold()
+    for kind, body in zip(recording.kinds, recording.bodies, strict=True):
+        fold.add_payload(kind, orjson.loads(b"{" + body))
+    fold.add_payload(recording.ending["type"], {**recording.ending, "timings": NO_TIME})
+    return fold
 
 
 class _Ending(TypedDict):

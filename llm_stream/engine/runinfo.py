@@ -46,18 +46,18 @@ class RunInfo(NamedTuple):
     model: str
     key: str
     cache: CacheState = "miss"
+    request: str = ""
+    created_at: float = 0.0
+    age_seconds: int | None = None
+    ttl_seconds: int | None = None
     template: str | None = None
     title: str = ""
     owner: str = ""
     parent: str | None = None
-    request: str = ""
     tags: tuple[str, ...] = ()
     structured: bool = False
-    age_seconds: int | None = None
-    ttl_seconds: int | None = None
     unrepeatable: bool = False
     refreshes: bool = False
-    created_at: float = 0.0
 
     def started(self) -> RunStarted:
         """The payload of the run's first event."""
@@ -75,8 +75,7 @@ class RunInfo(NamedTuple):
         return payload
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """Who wants a run.
 
     `claim` names it, see `Interest.release`; `abandon_seconds` is how long it wants the run to

@@ -117,6 +117,14 @@ class MethodNotAllowed(CallerError, code="method_not_allowed"):
     allowed: str = ""
 
 
+class Unauthenticated(CallerError, code="unauthenticated"):
+    """The service asks for a client key, and there is none that holds."""
+
+
+class Forbidden(CallerError, code="forbidden"):
+    """The key is good, and may not do this."""
+
+
 class HostRefused(CallerError, code="host_refused"):
     """The request addressed the service by a name that is not its own."""
 

@@ -3,6 +3,14 @@
 from llm_stream.errors.tree import ServiceError
 
 
+class LimitReached(ServiceError, code="limit_reached", retryable=True):
+    """The client has had as much as it may have for now."""
+
+
+class Overloaded(ServiceError, code="overloaded", retryable=True):
+    """The service has more to do than it can; what it has begun goes on."""
+
+
 class TooManyRuns(ServiceError, code="too_many_runs", retryable=True):
     """Every slot is busy and the queue is full."""
 

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import llm
 
 from llm_stream.models.faults import never_show
+from llm_stream.privatefile import write_private
 
 LOOK_SECONDS: Final = 1.0
 """How often at most the store is looked at for changes: one stat of a local file."""
@@ -154,9 +155,4 @@ def store_key(store: Path, name: str, value: str) -> None:
     said = json.loads(store.read_text("utf-8")) if store.exists() else {}
     if not isinstance(said, dict):
         raise ValueError(f"{store.name} holds no JSON object")  # noqa: TRY004 - of a file
-    # Written beside it and moved: whoever reads sees the old or the new keys, never half of them.
-    fresh = store.with_suffix(".new")
-    fresh.touch(mode=0o600)
-    fresh.chmod(0o600)
-    fresh.write_text(json.dumps({**said, name: key}, indent=2) + "\n", "utf-8")
-    fresh.replace(store)
+    write_private(store, json.dumps({**said, name: key}, indent=2) + "\n")

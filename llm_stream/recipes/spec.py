@@ -171,29 +171,40 @@ def _fingerprint(spec: RunSpec, also: str) -> str:
 
 
 def described(
-    spec: RunSpec, key: str, cache: CacheState, request: str = "", **ages: int
+    spec: RunSpec,
+    key: str,
+    cache: CacheState,
+    request: str = "",
+    ages: tuple[int | None, int | None] = (None, None),
 ) -> RunInfo:
     """What a new run of this spec is about.
 
-    `request` is who asks, if not the spec's; `ages` are those of an answer from the cache.
+    `request` is who asks, if not the spec's; `ages` are `RunInfo.age_seconds` and `ttl_seconds`.
     """
     return RunInfo(
-        id=f"run_{ulid()}",
-        recipe=spec.recipe,
-        model=spec.model,
-        key=key,
-        cache=cache,
-        unrepeatable=not spec.repeatable,
-        refreshes=spec.cache.mode == "refresh",
-        template=None if spec.template is None else str(spec.template),
-        title=spec.title,
-        owner=spec.owner,
-        parent=spec.parent,
-        request=request or spec.request,
-        tags=spec.tags,
-        structured=spec.schema is not None,
-        created_at=time.time(),
-        **ages,
+        f"run_{ulid()}",
+        spec.recipe,
+        spec.model,
+        key,
+        cache,
+        request or spec.request,
+        time.time(),
+        *ages,
+        *spec.derived("about", _about),
+    )
+
+
+def _about(spec: RunSpec) -> tuple[Any, ...]:
+    """The last fields of `RunInfo`, which are the same for all runs of a spec."""
+    return (
+        None if spec.template is None else str(spec.template),
+        spec.title,
+        spec.owner,
+        spec.parent,
+        spec.tags,
+        spec.schema is not None,
+        not spec.repeatable,
+        spec.cache.mode == "refresh",
     )
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from llm_stream.config import Settings
 from llm_stream.engine.directory import RunDirectory
 from llm_stream.engine.gate import Gate
+from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
 from llm_stream.history.figures import HistoryFigures
@@ -23,13 +24,14 @@ from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.resources import resource
 from llm_stream.restarting import Restarter
-from llm_stream.web import director, entries, info, openapi, rest, ws
+from llm_stream.web import director, entries, info, openapi, rest, tickets, ws
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
 from llm_stream.web.middleware import add_headers, identify_and_log
 from llm_stream.web.pages import Pages
 from llm_stream.web.parts import (
+    make_access,
     make_cache,
     make_catalog,
     make_history,
@@ -69,14 +71,16 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
     metrics = Metrics(catalog.label_of)
+    link = RedisLink(settings.redis.url) if settings.redis.url else None
+    access = make_access(settings, link)
     registry = RunRegistry(
         retention_seconds=settings.runs.retention_seconds,
         retention_bytes=settings.runs.retention_bytes,
-        observers=(metrics, RunLog()),
+        observers=(metrics, RunLog(), access.limits),
     )
     history = make_history(settings)
     cache = make_cache(settings, metrics, history, catalog.label_of)
-    replicas = make_replicas(settings, registry)
+    replicas = make_replicas(settings, registry, link)
     gate = Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service")
     service = Service(
         settings=settings,
@@ -105,6 +109,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             runs=settings.runs,
         ),
         metrics=metrics,
+        access=access,
         hosts=AllowedHosts(settings.server.allowed_hosts, settings.server.host),
         local=local,
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
@@ -128,15 +133,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)
-    for routes in (
-        rest.routes,
-        entries.routes,
-        director.routes,
-        ws.routes,
-        info.routes,
-        openapi.routes,
-    ):
-        app.add_routes(routes)
+    for part in (rest, entries, director, ws, info, openapi, tickets):
+        app.add_routes(part.routes)
     if settings.telemetry.metrics:
         app.router.add_get("/metrics", info.metrics)
     pages.add_routes(app)
@@ -161,12 +159,14 @@ async def lifetime(
         except ModelUnavailable as error:
             # Other models are not touched; whoever asks this one is told the same.
             log.warning("local.unavailable", detail=error.detail)
+    await service.access.open()
     if replicas is not None:
         replicas.start()
     if history is not None:
         history.start()
     yield
     await service.registry.close()
+    await service.access.close()
     if replicas is not None:
         await replicas.close()
     await service.cache.close()

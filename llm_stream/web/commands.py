@@ -8,6 +8,7 @@ import structlog
 
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, MalformedRequest, StreamError, UnknownStream
+from llm_stream.web.auth import CANCEL, CREATE, READ, check_scope
 from llm_stream.web.bodies import (
     FRAMES,
     Body,
@@ -24,6 +25,7 @@ from llm_stream.web.intake import Caller
 from llm_stream.web.problems import problem
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.socket import Socket
+from llm_stream.web.starting import launch
 
 log = structlog.get_logger("llm_stream.socket")
 
@@ -71,21 +73,20 @@ async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     name = frame.stream or frame.id
     socket.check_name(name)
     service = socket.service
-    caller = Caller(socket.request)
+    check_scope(socket.principal, CREATE)
+    # The socket's own claim: its cancel, and its leaving, count for it once.
+    caller = Caller(socket.request, socket.id, socket.principal)
     spec = spec_of(service.intake, frame.recipe, frame.input, caller, "input.")
-    launch = await service.launcher.launch(
-        spec, (socket.gate,), claim=socket.id, request=socket.request
-    )
-    if launch.joined:
-        service.metrics.joins.inc()
-    socket.claim(launch.run)
-    socket.open(name, launch.run, "0")
-    cache = "joined" if launch.joined else launch.run.info.cache
-    return {"status": 202, "stream": name, "run": launch.run.id, "cache": cache}
+    launched = await launch(service, spec, caller, (socket.gate,))
+    socket.claim(launched.run)
+    socket.open(name, launched.run, "0")
+    cache = "joined" if launched.joined else launched.run.info.cache
+    return {"status": 202, "stream": name, "run": launched.run.id, "cache": cache}
 
 
 async def subscribe(socket: Socket, frame: SubscribeFrame) -> dict[str, Any]:
     """Follow runs; each stream has its own status, so one that fails harms no other."""
+    check_scope(socket.principal, READ)
     # At once: one whose replica does not answer keeps no other waiting.
     found = await asyncio.gather(*(_find(socket, asked) for asked in frame.streams))
     return {"status": 200, "streams": [_follow(socket, *each) for each in found]}
@@ -93,7 +94,8 @@ async def subscribe(socket: Socket, frame: SubscribeFrame) -> dict[str, Any]:
 
 async def _find(socket: Socket, asked: StreamRequest) -> tuple[StreamRequest, Run | StreamError]:
     try:
-        return asked, await socket.service.runs.find(asked.run, after=asked.after)
+        owner = socket.principal.owner
+        return asked, await socket.service.runs.find(asked.run, owner, asked.after)
     except StreamError as error:
         return asked, error
 
@@ -123,8 +125,9 @@ async def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> dict[str, Any]
 
 async def cancel(socket: Socket, frame: CancelFrame) -> dict[str, Any]:
     """Want a run no more. Asking twice releases this socket's claim once."""
+    check_scope(socket.principal, CANCEL)
     runs = socket.service.runs
-    run = await runs.find(frame.run)
+    run = await runs.find(frame.run, socket.principal.owner)
     return {"status": 200, "run": run.id, **await runs.release(run, socket.id)}
 
 

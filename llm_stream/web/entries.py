@@ -15,10 +15,12 @@ from llm_stream.cache.stored import Stored
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import UnknownEntry, UnknownModel
 from llm_stream.recipes.spec import load_spec
+from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import Body, Name, read_object, validate
 from llm_stream.web.negotiation import JSON_TYPE, SSE_TYPE, chosen_type, json_response, read_body
 from llm_stream.web.rest import caller_of, number_of, respond
 from llm_stream.web.service import SERVICE, Service
+from llm_stream.web.starting import launch
 from llm_stream.web.views import answer
 
 KINDS = ("recipe", "model", "template", "tag")
@@ -54,7 +56,7 @@ async def list_entries(request: web.Request) -> web.Response:
     """Entries, newest first (`?limit=`, `?skip=`), of one `?recipe=`, `?model=`, ... if given."""
     service = request.config_dict[SERVICE]
     asked = {kind: request.query[kind] for kind in KINDS if kind in request.query}
-    name = _name(service, validate(InvalidateBody, asked or {"all": True}))
+    name = _name(request, validate(InvalidateBody, asked or {"all": True}))
     limit = number_of(request, "limit", 50)
     skip = number_of(request, "skip", 0, least=0, most=MOST_SKIPPED)
     shelf = service.cache.shelf
@@ -100,7 +102,7 @@ async def invalidate(request: web.Request) -> web.Response:
     service = request.config_dict[SERVICE]
     body = validate(InvalidateBody, read_object(await read_body(request)))
     dropped = await service.cache.invalidate(
-        _name(service, body), older_than_seconds=body.older_than_seconds or 0
+        _name(request, body), older_than_seconds=body.older_than_seconds or 0
     )
     return json_response({"dropped": dropped})
 
@@ -121,8 +123,7 @@ async def refresh(request: web.Request) -> web.StreamResponse:
         cache=replace(spec.cache, mode="refresh"),
         abandon_seconds=service.intake.patience(caller),
     )
-    launch = await service.launcher.launch(spec, claim=caller.claim, request=caller.request)
-    return await respond(request, launch, caller, kind)
+    return await respond(request, await launch(service, spec, caller), caller, kind)
 
 
 def described(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,17 +136,19 @@ def described(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _entry(request: web.Request) -> Stored:
-    entry = await request.config_dict[SERVICE].cache.entry(request.match_info["key"], owner="")
+    owner = principal_of(request).owner
+    entry = await request.config_dict[SERVICE].cache.entry(request.match_info["key"], owner)
     if entry is None:
         raise UnknownEntry("The cache has no entry of this key.", field="key")
     return entry
 
 
-def _name(service: Service, body: InvalidateBody) -> str:
+def _name(request: web.Request, body: InvalidateBody) -> str:
+    owner, service = principal_of(request).owner, request.config_dict[SERVICE]
     for kind in KINDS:
         if (value := getattr(body, kind)) is not None:
-            return name_of("", kind, _model_id(service, value) if kind == "model" else value)
-    return name_of("", "all")
+            return name_of(owner, kind, _model_id(service, value) if kind == "model" else value)
+    return name_of(owner, "all")
 
 
 def _model_id(service: Service, name: str) -> str:

@@ -2,11 +2,12 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from llm_stream.access.principal import EVERYBODY, Principal
 from llm_stream.config import LimitsSection, ModelsSection, RunsSection
 from llm_stream.errors import (
     EmptyPrompt,
@@ -24,20 +25,29 @@ from llm_stream.recipes.spec import CacheControl, RunSpec
 from llm_stream.web.bodies import AttachmentBody, CommonBody, GenerateBody, MessageBody
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, and how it will read: decides what happens when nobody reads any more.
+class Caller(NamedTuple):
+    """Who asks, and how they will read: decides what happens when nobody reads any more.
 
     `waits` is true where only this very connection can read the answer (plain JSON).
     `detached` is true where the caller did not stay to read (202). `claim` names what this call
-    wants of its run; `request`, which the client may choose, may come twice.
+    wants of its run (`new_claim`); `request`, which the client may choose, may come twice.
     """
 
     request: str
-    owner: str = ""
+    claim: str
+    principal: Principal = EVERYBODY
     waits: bool = False
     detached: bool = False
-    claim: str = field(default_factory=lambda: f"claim_{token()}")
+
+    @property
+    def owner(self) -> str:
+        """Whose the run is."""
+        return self.principal.owner
+
+
+def new_claim() -> str:
+    """A claim that nobody else has."""
+    return f"claim_{token()}"
 
 
 class Intake:

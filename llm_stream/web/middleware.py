@@ -21,10 +21,12 @@ from llm_stream.errors import (
     StreamError,
 )
 from llm_stream.naming import token
+from llm_stream.web.auth import admitted
 from llm_stream.web.connection import Connection
 from llm_stream.web.headers import set_headers
 from llm_stream.web.problems import problem, problem_response
 from llm_stream.web.service import REQUEST_ID, SERVICE
+from llm_stream.web.ws import refuse_socket
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -78,10 +80,16 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     """Turn every error into one problem object; a bug into `internal_error` and a traceback."""
     try:
         check_framing(request)
-        request.app[SERVICE].hosts.check(request.headers.get(hdrs.HOST))
+        service = request.app[SERVICE]
+        service.hosts.check(request.headers.get(hdrs.HOST))
         check_origin(request)
-        return await handler(request)
+        if not service.access.roster.asks_for_keys:
+            return await handler(request)
+        return await admitted(request, handler)
     except StreamError as error:
+        page = hdrs.ORIGIN in request.headers and hdrs.UPGRADE in request.headers
+        if page and not isinstance(error, InvalidHttp):  # whose bytes are not to be trusted
+            return await refuse_socket(request, error)
         shown = error
     except web.HTTPException as error:
         if error.status < 400:

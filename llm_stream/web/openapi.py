@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from llm_stream import __version__
 from llm_stream.web import director, entries
+from llm_stream.web.auth import ANY, NEEDS, PUBLIC
 from llm_stream.web.bodies import RenderBody
 from llm_stream.web.negotiation import JSON_TYPE, NDJSON_TYPE, SSE_TYPE
 from llm_stream.web.problems import TABLE
@@ -39,6 +40,9 @@ PROBLEM: Final[Schema] = {
         "request": TEXT,
     },
 }
+
+KEY: Final = "clientKey"
+"""A client key; where the operator has made none, nobody needs one."""
 
 routes = web.RouteTableDef()
 
@@ -133,6 +137,10 @@ OPERATIONS: Final[dict[str, Operation]] = {
         _json("is_sufficient", "reasoning", "partial"),
         director.SufficiencyBody,
     ),
+    "POST /v1/tickets": Operation(
+        "A ticket in place of a key, for one socket or one stream.",
+        {201: {JSON_TYPE: _object("ticket", "subprotocol", "expires_in_seconds")}},
+    ),
     "GET /v1/models": Operation("All models.", _json("object", "data", "aliases", "faults")),
     "GET /v1/templates": Operation("All templates.", _json("templates")),
     "GET /v1/templates/{name}": Operation("A template.", _json("name", "hash", "variables")),
@@ -166,13 +174,20 @@ def document() -> bytes:
     for name, operation in OPERATIONS.items():
         method, _, path = name.partition(" ")
         body = None if operation.body is None else names[operation.body, "validation"]
-        paths.setdefault(path, {})[method.lower()] = _described(path, operation, body)
+        need = NEEDS[name]
+        scopes = [] if need == ANY else [need]
+        paths.setdefault(path, {})[method.lower()] = _described(path, operation, body) | {
+            "security": [] if need == PUBLIC else [{KEY: scopes}, {}]
+        }
     return orjson.dumps(
         {
             "openapi": "3.1.0",
             "info": {"title": "llm-stream", "version": __version__},
             "paths": paths,
-            "components": {"schemas": {**schemas["$defs"], "Problem": PROBLEM}},
+            "components": {
+                "schemas": {**schemas["$defs"], "Problem": PROBLEM},
+                "securitySchemes": {KEY: {"type": "http", "scheme": "bearer"}},
+            },
         }
     )
 

@@ -4,6 +4,12 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from llm_stream.access.access import Access
+from llm_stream.access.counters import RedisCounters
+from llm_stream.access.limits import ClientLimits
+from llm_stream.access.principal import Allowance
+from llm_stream.access.roster import Roster
+from llm_stream.access.tickets import RedisTickets, Tickets
 from llm_stream.cache.answers import AnswerCache
 from llm_stream.cache.redisshelf import RedisShelf
 from llm_stream.cache.savings import Price
@@ -126,13 +132,45 @@ def make_cache(
     )
 
 
-def make_replicas(settings: Settings, registry: RunRegistry) -> Replicas | None:
+def clients_path(settings: Settings) -> Path:
+    """Where clients stand: the configured file, or one in llm's folder."""
+    configured = settings.auth.clients_file
+    return Path(configured) if configured else keys_path().with_name("llm-stream-clients.toml")
+
+
+def make_access(settings: Settings, link: RedisLink | None) -> Access:
+    """Who may do what, as configured; with what all replicas have in common in their Redis."""
+    auth, prefix = settings.auth, settings.redis.prefix
+    roster = Roster(
+        clients_path(settings),
+        required=auth.required,
+        shared=auth.share == "shared",
+        usual=Allowance(
+            auth.runs_per_second or None,
+            auth.concurrent_runs or None,
+            auth.sockets or None,
+            auth.tokens_per_minute or None,
+            auth.tokens_per_day or None,
+        ),
+    )
+    if link is None:
+        return Access(roster=roster)
+    return Access(
+        roster=roster,
+        limits=ClientLimits(RedisCounters(link, prefix)),
+        tickets=Tickets(RedisTickets(link, prefix)),
+    )
+
+
+def make_replicas(
+    settings: Settings, registry: RunRegistry, link: RedisLink | None
+) -> Replicas | None:
     """This process as one of several replicas, None without a Redis to meet in."""
     redis = settings.redis
-    if not redis.url:
+    if link is None:
         return None
     return Replicas(
-        RedisLink(redis.url),
+        link,
         redis.prefix,
         registry,
         retention_seconds=settings.runs.retention_seconds,

@@ -46,6 +46,10 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.UnknownEntry: Row(404, 4400, "Unknown cache entry"),
     errors.NotFound: Row(404, 4400, "Not found"),
     errors.MethodNotAllowed: Row(405, 4400, "Method not allowed"),
+    errors.Unauthenticated: Row(401, 4401, "A client key is needed"),
+    errors.Forbidden: Row(403, 4403, "The key does not allow this"),
+    errors.LimitReached: Row(429, 4429, "The client's limit is reached"),
+    errors.Overloaded: Row(503, 4503, "The service is overloaded"),
     errors.HostRefused: Row(421, 4403, "The service has another name"),
     errors.OriginRefused: Row(403, 4403, "The origin is not allowed"),
     errors.UpstreamFailed: Row(502, 4500, "The model failed"),
@@ -73,6 +77,9 @@ SLOW_CONSUMER: Final = 4508
 
 DRAINED: Final = 4512
 """Close code: this instance is shutting down; reconnect and resume."""
+
+NO_KEY: Final = 4401
+"""Close code: the client key holds no more; connect with another one."""
 
 MALFORMED: Final = 4400
 """Close code: the client keeps sending what is not the protocol."""
@@ -116,6 +123,8 @@ def problem_response(body: dict[str, Any]) -> web.Response:
         headers["Retry-After"] = str(-(-body["retry_after_ms"] // 1000))
     if "run" in body:
         headers["X-Run-Id"] = body["run"]
+    if body["status"] == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return web.Response(
         body=orjson.dumps(body),
         status=body["status"],

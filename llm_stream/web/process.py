@@ -1,10 +1,21 @@
-"""What a serving process sets up once for all it does: its garbage collector."""
+"""What a serving process sets up once for all it does: its event loop, its garbage collector."""
 
+import asyncio
 import gc
+import importlib.util
 from typing import Final
 
 YOUNG_OBJECTS: Final = 50_000
 """New objects between two looks of the collector, instead of 700: a replay makes thousands."""
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """The event loop to serve on: uvloop's, or asyncio's on a platform it is not made for."""
+    if importlib.util.find_spec("uvloop") is None:
+        return asyncio.new_event_loop()
+    import uvloop  # noqa: PLC0415 - it may not be there
+
+    return uvloop.new_event_loop()
 
 
 def settle_memory() -> None:

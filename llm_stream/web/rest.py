@@ -21,8 +21,9 @@ from llm_stream.errors import (
 from llm_stream.events import OUTPUT_TYPES
 from llm_stream.launcher import Launch
 from llm_stream.web import ndjson, sse
+from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import read_object
-from llm_stream.web.intake import Caller
+from llm_stream.web.intake import Caller, new_claim
 from llm_stream.web.negotiation import (
     JSON_TYPE,
     NDJSON_TYPE,
@@ -34,7 +35,8 @@ from llm_stream.web.negotiation import (
 from llm_stream.web.problems import problem_response
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
-from llm_stream.web.views import answer, run_headers, snapshot, summary, summary_line
+from llm_stream.web.starting import launch
+from llm_stream.web.views import answer, replayed, run_headers, snapshot, summary, summary_line
 
 PAGE_EVENTS: Final = 1000
 """Most events in one page of GET /v1/runs/{id}/events, and most runs in one list."""
@@ -45,7 +47,8 @@ routes = web.RouteTableDef()
 async def owned(request: web.Request, after: str = "0") -> Run:
     """The run named in the path, to be read behind a cursor."""
     service = request.config_dict[SERVICE]
-    return await service.runs.find(request.match_info["run"], after=after)
+    owner = principal_of(request).owner
+    return await service.runs.find(request.match_info["run"], owner, after)
 
 
 async def start(request: web.Request) -> web.StreamResponse:
@@ -56,8 +59,8 @@ async def start(request: web.Request) -> web.StreamResponse:
     offers = (JSON_TYPE, SSE_TYPE) if recipe != "batch" else (JSON_TYPE, SSE_TYPE, NDJSON_TYPE)
     kind = chosen_type(request, *offers)
     caller = caller_of(request, kind)
-    launch = await _launch(request, service, body, caller)
-    return await respond(request, launch, caller, kind)
+    launched = await _launch(request, service, body, caller)
+    return await respond(request, launched, caller, kind)
 
 
 def caller_of(request: web.Request, kind: str) -> Caller:
@@ -65,7 +68,8 @@ def caller_of(request: web.Request, kind: str) -> Caller:
     detached = "respond-async" in request.headers.get("Prefer", "")
     # With an idempotency key a lost JSON call can be asked again, so its run gets the grace.
     waits = kind == JSON_TYPE and not detached and "Idempotency-Key" not in request.headers
-    return Caller(request[REQUEST_ID], waits=waits, detached=detached)
+    principal = principal_of(request)
+    return Caller(request[REQUEST_ID], new_claim(), principal, waits=waits, detached=detached)
 
 
 async def respond(
@@ -79,8 +83,8 @@ async def respond(
         value = summary(launch.run) | {"events": f"{location}/events"}
         return json_response(value, status=202, headers=headers)
     if isinstance(launch.run, Replay) and kind == JSON_TYPE:
-        value = answer(launch.run.info, launch.run.recording.fold, joined=False)
-        return json_response(value, headers=headers)
+        body = replayed(launch.run.info, launch.run.recording)
+        return web.Response(body=body, content_type=JSON_TYPE, headers=headers)
     with launch.run.subscribe() as subscription:
         if kind == SSE_TYPE:
             # The run's task takes its first step, and fails in it if nothing was ever sent to
@@ -120,19 +124,17 @@ async def _find_or_launch(
     )
     if known is not None:
         try:
-            run = await service.runs.find(known)
+            run = await service.runs.find(known, caller.owner)
         except (RunExpired, UnknownRun):
             pass  # the answer is gone; the key starts it anew
         else:
             if not run.ending or run.state in {"completed", "failed"}:
                 run.join(Client(caller.claim, spec.abandon_seconds))
                 return Launch(run, joined=not isinstance(run, Replay))
-    launch = await service.launcher.launch(spec, claim=caller.claim, request=caller.request)
-    if launch.joined:
-        service.metrics.joins.inc()
+    launched = await launch(service, spec, caller)
     if key:
-        service.idempotency.remember(caller.owner, request.path, key, body, launch.run.id)
-    return launch
+        service.idempotency.remember(caller.owner, request.path, key, body, launched.run.id)
+    return launched
 
 
 async def _fold(
@@ -165,9 +167,8 @@ async def list_runs(request: web.Request) -> web.Response:
     service = request.config_dict[SERVICE]
     limit = number_of(request, "limit", 50)
     state = request.query.get("state")
-    lines, complete = await service.runs.newest(
-        others=PAGE_EVENTS, hidden=request.query.get("hidden") == "true"
-    )
+    owner, hidden = principal_of(request).owner, request.query.get("hidden") == "true"
+    lines, complete = await service.runs.newest(owner, others=PAGE_EVENTS, hidden=hidden)
     chosen = [line for line in lines if state in {None, line.state}]
     runs = [summary_line(line) for line in chosen[:limit]]
     told = {"runs": runs, "total": len(chosen)}

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from llm_stream.access.access import Access
 from llm_stream.cache.answers import AnswerCache
 from llm_stream.config import Settings
 from llm_stream.engine.directory import RunDirectory
@@ -70,6 +71,7 @@ class Service:
     metrics: Metrics
     idempotency: IdempotencyKeys
     hosts: AllowedHosts
+    access: Access
     local: LocalModel | None = None
     specs: SpecMemo = field(default_factory=SpecMemo)
     began: float = field(default_factory=time.monotonic)

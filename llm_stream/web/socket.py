@@ -3,11 +3,13 @@
 from collections import OrderedDict
 from typing import Final
 
+from llm_stream.access.principal import EVERYBODY, Principal
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.run import Run
 from llm_stream.errors import DuplicateId, TooManyStreams
 from llm_stream.naming import token
 from llm_stream.web.outbox import Outbox, Stream
+from llm_stream.web.problems import NO_KEY
 from llm_stream.web.service import Service
 
 REMEMBERED_IDS: Final = 1024
@@ -21,10 +23,11 @@ class Socket:
         closing: close code with which to close as soon as all is sent; None = stay open.
     """
 
-    def __init__(self, service: Service, request: str) -> None:
+    def __init__(self, service: Service, request: str, principal: Principal = EVERYBODY) -> None:
         limits = service.settings.limits
         self.service = service
         self.request = request
+        self.principal = principal
         self.id = f"c_{token()}"
         self.gate = Gate(
             limits.connection_concurrent_runs, limits.connection_queued_runs, "this connection"
@@ -96,6 +99,13 @@ class Socket:
     def _ended(self, stream: Stream) -> None:
         self.close_stream(stream)
         self.outbox.reply({"type": "end", "stream": stream.name})
+
+    def dismiss(self) -> None:
+        """The client's key holds no more: leave every stream and close."""
+        for stream in tuple(self.streams.values()):
+            self.close_stream(stream)
+        self.closing = NO_KEY
+        self.outbox.reply({"type": "goaway", "reason": "unauthenticated"})
 
     def close(self) -> None:
         """Leave every stream and give up every claim."""

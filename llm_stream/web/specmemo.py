@@ -37,7 +37,7 @@ class SpecMemo:
         """The spec of this body, from `make` the first time; errors of `make` pass."""
         if len(body) > MAX_BODY_BYTES:
             return make()
-        name = (recipe, caller.owner, caller.waits, caller.detached, body)
+        name = (recipe, caller.principal.owner, caller.waits, caller.detached, body)
         known = self._known.get(name)
         if known is not None:
             self._known.move_to_end(name)

@@ -3,17 +3,34 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from llm_stream.engine.directory import Listed
 from llm_stream.engine.fold import Fold
+from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
 
 
 def answer(info: RunInfo, fold: Fold, *, joined: bool) -> dict[str, Any]:
     """The plain JSON answer of a completed run: text, or the recipe's own result."""
+    return {"id": info.id, **_said(info, fold), "cache": cache_facts(info, joined=joined)}
+
+
+def replayed(info: RunInfo, recording: Recording) -> bytes:
+    """`answer`, encoded, of an instant replay: most of it is the same for all of one recording."""
+    said = recording.derived("answer", lambda made: orjson.dumps(_said(info, made.fold))[1:-1])
+    cache = b'"status":"hit","key":"%b","age_seconds":%d,"ttl_seconds":%d' % (
+        info.key.encode(),
+        info.age_seconds or 0,
+        info.ttl_seconds or 0,
+    )
+    return b'{"id":"%b",%b,"cache":{%b}}' % (info.id.encode(), said, cache)
+
+
+def _said(info: RunInfo, fold: Fold) -> dict[str, Any]:
     terminal = fold.terminal or {}
     body: dict[str, Any] = {
-        "id": info.id,
         "recipe": info.recipe,
         "model": answering_model(info, fold),
     }
@@ -37,7 +54,6 @@ def answer(info: RunInfo, fold: Fold, *, joined: bool) -> dict[str, Any]:
         "finish_reason": terminal.get("finish_reason"),
         "usage": terminal.get("usage"),
         "cached": info.cache == "hit",
-        "cache": cache_facts(info, joined=joined),
         "timings": terminal.get("timings"),
         "attempts": terminal.get("attempts"),
     }

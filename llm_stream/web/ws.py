@@ -6,10 +6,18 @@ from typing import Final
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 
-from llm_stream.errors import InvalidField, MalformedRequest
+from llm_stream.errors import InvalidField, MalformedRequest, StreamError
+from llm_stream.web.auth import SOCKET, principal_of
 from llm_stream.web.commands import answer_frame, refusal
 from llm_stream.web.pace import Pace
-from llm_stream.web.problems import DRAINED, MALFORMED
+from llm_stream.web.problems import (
+    DRAINED,
+    MALFORMED,
+    NO_KEY,
+    TABLE,
+    problem,
+    problem_response,
+)
 from llm_stream.web.pulse import Pulse
 from llm_stream.web.service import REQUEST_ID, SERVICE
 from llm_stream.web.socket import Socket
@@ -29,11 +37,10 @@ routes = web.RouteTableDef()
 log = structlog.get_logger("llm_stream.socket")
 
 
-@routes.get("/v1/ws", allow_head=False)
+@routes.get(SOCKET, allow_head=False)
 async def websocket(request: web.Request) -> web.WebSocketResponse:
     """Serve one socket until either side closes it."""
     service = request.config_dict[SERVICE]
-    server = service.settings.server
     offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL)
     if offered is not None and PROTOCOL not in [name.strip() for name in offered.split(",")]:
         raise InvalidField(
@@ -45,11 +52,19 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         raise InvalidField(
             "This is a WebSocket endpoint; send an upgrade request.", field="Upgrade"
         )
-    await ws.prepare(request)
-    transport = request.transport
+    principal = principal_of(request)
+    with service.access.limits.socket(principal):
+        await ws.prepare(request)
+        return await _serve(request, ws, Socket(service, request[REQUEST_ID], principal))
+
+
+async def _serve(
+    request: web.Request, ws: web.WebSocketResponse, socket: Socket
+) -> web.WebSocketResponse:
+    service, transport = socket.service, request.transport
+    server = service.settings.server
     if transport is None:
         return ws
-    socket = Socket(service, request[REQUEST_ID])
 
     async def beat() -> None:
         socket.outbox.reply({"type": "heartbeat"})
@@ -65,7 +80,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     reader = asyncio.create_task(_read(ws, socket))
     writer = asyncio.create_task(_write(ws, socket, pulse))
     helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(_say_goaway(socket))]
-    with service.sockets:
+    with service.sockets, service.access.presence.here(socket.principal.id, socket.dismiss):
         try:
             await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
             if socket.closing is not None:
@@ -85,6 +100,20 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     for result in results:
         if isinstance(result, Exception):
             log.error("socket.crashed", request=socket.request, exc_info=result)
+    return ws
+
+
+async def refuse_socket(request: web.Request, error: StreamError) -> web.StreamResponse:
+    """Answer a page's handshake that is refused: open, then closed with the error's code.
+
+    A page is told nothing of a handshake that fails; of a close it sees code and reason.
+    """
+    body = problem(error, request=request[REQUEST_ID])
+    ws = handshake(0)
+    if not ws.can_prepare(request).ok:
+        return problem_response(body)
+    await ws.prepare(request)
+    await ws.close(code=TABLE[type(error)].close_code, message=error.code.encode())
     return ws
 
 
@@ -136,7 +165,8 @@ async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> Non
             pulse.end()
             if outbox.empty:
                 await pace.rest()
-            ended = socket.closing == MALFORMED or (socket.closing and not socket.streams)
+            at_once = socket.closing in {MALFORMED, NO_KEY}
+            ended = at_once or (socket.closing and not socket.streams)
             if ended and outbox.empty:
                 return
     except ConnectionResetError:

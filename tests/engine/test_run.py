@@ -290,7 +290,7 @@ async def test_a_task_that_will_not_end_does_not_keep_its_run(
     make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plugin that swallows cancellations is asked three times; then the run ends alone."""
-    monkeypatch.setattr("llm_stream.engine.insistence.INSIST_SECONDS", 0.0)
+    monkeypatch.setattr("llm_stream.engine.insistence.INSIST_SECONDS", 0.001)
     asked = []
     freed = asyncio.Event()
 

@@ -34,7 +34,7 @@ async def test_silence_between_chunks() -> None:
 async def test_the_total_fires_however_much_comes() -> None:
     """A model that keeps talking is ended by the total timer."""
     with pytest.raises(UpstreamTimedOut, match="total_seconds = 0.02"):
-        async with Watch(Timeouts(idle_seconds=0.01, total_seconds=0.02), "m") as watch:
+        async with Watch(Timeouts(idle_seconds=5, total_seconds=0.02), "m") as watch:
             while True:
                 watch.touch()
                 await asyncio.sleep(0)

@@ -1,11 +1,12 @@
-"""The collector of a serving process."""
+"""The event loop and the collector of a serving process."""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
+import uvloop
 
-from llm_stream.web.process import settle_memory
+from llm_stream.web.process import new_event_loop, settle_memory
 
 
 @pytest.fixture
@@ -24,3 +25,11 @@ def test_what_is_there_at_the_start_is_not_looked_at_again() -> None:
 
     assert gc.get_freeze_count() > 10_000
     assert gc.get_threshold()[0] > 700
+
+
+def test_it_serves_on_uvloop() -> None:
+    """Wherever that is installed, and it is on this platform."""
+    loop = new_event_loop()
+    loop.close()
+
+    assert isinstance(loop, uvloop.Loop)

@@ -65,6 +65,7 @@ async def test_last_event_id_wins_over_after(
 ) -> None:
     """Both given, the header decides; it is exclusive."""
     run, _ = await start_async(http, service.url, prompt="x")
+    await ended(service.parts.registry.find(run))
     async with http.get(
         f"{service.url}/v1/runs/{run}/events?after=1-1", headers={**SSE, "Last-Event-ID": "1-4"}
     ) as response:

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import orjson
+
 from llm_stream.engine.fold import Fold
-from llm_stream.web.views import answer, run_headers, snapshot, summary
+from llm_stream.engine.recording import Recording
+from llm_stream.web.views import answer, replayed, run_headers, snapshot, summary
 
 from ..engine.conftest import make_run, say
 from ..engine.test_run import finished
@@ -34,3 +37,17 @@ async def test_cache_status_says_how_it_came(make_run: Any) -> None:
     assert run_headers(run, joined=False)["Cache-Status"] == 'llm-stream; fwd=miss; key="k"'
     assert "collapsed" in run_headers(run, joined=True)["Cache-Status"]
     assert "fwd=bypass" in run_headers(private, joined=False)["Cache-Status"]
+
+
+async def test_a_replay_is_answered_like_any_run(make_run: Any) -> None:
+    """Two hits on one recording: the bytes that are put together say what `answer` says."""
+    run = make_run(title="Plan a shop")
+    run.start(say("a", "b"))
+    await finished(run)
+    recording = Recording.of(run)
+    for name, age in (("run_1", 3), ("run_2", 4)):
+        info = run.info._replace(id=name, cache="hit", age_seconds=age, ttl_seconds=60 - age)
+
+        body = answer(info, recording.fold, joined=False)
+        assert orjson.loads(replayed(info, recording)) == body
+        assert list(orjson.loads(replayed(info, recording))) == list(body)

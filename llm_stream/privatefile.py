@@ -1,0 +1,18 @@
+"""Files that only their owner may read, written whole or not at all."""
+
+from pathlib import Path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Put `text` into the file, which whoever reads sees as it was or as it is. Blocking.
+
+    Written beside it and moved. Writers of one file have to take turns.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.chmod(0o600)
+    fresh.write_text(text, "utf-8")
+    fresh.replace(path)

@@ -1,0 +1,38 @@
+"""The one way from a spec to a launched run, whichever wire asks: may they, is there room."""
+
+from collections.abc import Sequence
+
+from llm_stream.engine.gate import Gate
+from llm_stream.launcher import Launch
+from llm_stream.recipes.spec import RunSpec
+from llm_stream.web.intake import Caller
+from llm_stream.web.service import Service
+
+
+async def launch(
+    service: Service, spec: RunSpec, caller: Caller, gates: Sequence[Gate] = ()
+) -> Launch:
+    """Start, join or replay, as the caller may.
+
+    Args:
+        service: where.
+        spec: what.
+        caller: for whom.
+        gates: to pass before the client's and the service's own, the connection's say.
+
+    Raises:
+        Forbidden: a model or template is not on the key's list (the operator's doing).
+        LimitReached: the client has had what it may have.
+        StreamError: see `Launcher.launch`.
+    """
+    principal, access = caller.principal, service.access
+    if principal.id:
+        principal.check(spec, service.catalog.aliases)
+        await access.limits.admit(principal)
+        gates = (*gates, *access.limits.gates(principal))
+    launched = await service.launcher.launch(
+        spec, gates, claim=caller.claim, request=caller.request
+    )
+    if launched.joined:
+        service.metrics.joins.inc()
+    return launched

@@ -1,0 +1,72 @@
+"""Rates and sums, in memory and in Redis."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from llm_stream.access.counters import Counters, MemoryCounters, RedisCounters, Window
+from llm_stream.engine.redislog.link import RedisLink
+
+from ..engine.conftest import Clock
+
+MINUTE = Window("minute", 60)
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def counters(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[Counters]:
+    """Either kind; sums by the test's clock."""
+    if request.param == "memory":
+        yield MemoryCounters(clock)
+        return
+    link = RedisLink(request.getfixturevalue("redis_server").url)
+    yield RedisCounters(link, "t", clock)
+    await link.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """At the beginning of a minute and a day."""
+    clock = Clock()
+    clock.now = 86_400.0 * 20_000
+    return clock
+
+
+async def test_a_burst_is_had_at_once_and_the_next_after_its_time(counters: Counters) -> None:
+    """Of three a minute, three; then twenty seconds are to be waited for. Names do not mix."""
+    had = [await counters.take("a", 1 / 20, 3) for _ in range(5)]
+
+    assert had[:3] == [0, 0, 0]
+    assert had[3] == pytest.approx(20, abs=1)
+    assert had[4] == pytest.approx(20, abs=1)
+    assert await counters.take("b", 1 / 20, 3) == 0
+
+
+async def test_what_is_not_had_comes_back() -> None:
+    """At the steady rate; a clock that was set back makes nobody wait longer than from nothing."""
+    clock = Clock()
+    counters = MemoryCounters(clock)
+    assert [await counters.take("a", 2, 1) for _ in range(2)] == [0, 0.5]
+    clock.now += 0.5
+    assert await counters.take("a", 2, 1) == 0
+    clock.now -= 3600
+    assert await counters.take("a", 2, 1) <= 0.5
+
+
+async def test_a_sum_is_of_its_window(counters: Counters, clock: Clock) -> None:
+    """And begins anew with the next."""
+    day = Window("day", 86_400)
+    for window in (MINUTE, day):
+        await counters.add("a", window, 3)
+        await counters.add("a", window, 4)
+    first = await counters.sums("a", [MINUTE, day])
+    clock.now += 60
+    await counters.add("a", MINUTE, 1)
+
+    assert first == [7, 7]
+    assert await counters.sums("a", [MINUTE, day]) == [1, 7]
+    assert await counters.sums("b", [MINUTE]) == [0]
+
+
+def test_a_window_says_when_it_ends() -> None:
+    """In seconds."""
+    assert MINUTE.left(61) == 59

@@ -1,0 +1,120 @@
+"""What a client may have, held to."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+
+from llm_stream.access.counters import RedisCounters
+from llm_stream.access.limits import ClientLimits
+from llm_stream.access.principal import Allowance, Principal
+from llm_stream.engine.redislog.link import RedisLink
+from llm_stream.engine.runinfo import Outcome
+from llm_stream.errors import LimitReached, TooManyRuns
+from llm_stream.events import Payload
+
+from ..engine.conftest import Clock, make_run
+from ..engine.test_run import finished
+from ..redisserver import RedisServer
+
+__all__ = ["make_run"]
+
+
+def client(name: str = "a", **allowance: Any) -> Principal:
+    """A client with these limits."""
+    return Principal(id=name, owner=name, allowance=Allowance(**allowance))
+
+
+async def spending(read: int, written: int) -> AsyncGenerator[Payload | Outcome]:
+    """A source that reports so many tokens."""
+    yield {"type": "usage", "model": "m", "input_tokens": read, "output_tokens": written,
+           "details": {}, "estimated": False}  # fmt: skip
+    yield Outcome("stop")
+
+
+async def test_without_limits_nothing_is_refused() -> None:
+    """However often it is asked."""
+    limits = ClientLimits()
+    for _ in range(100):
+        await limits.admit(client())
+
+    assert limits.gates(client()) == ()
+
+
+async def test_starts_have_a_rate() -> None:
+    """It says when there is one more."""
+    limits, some = ClientLimits(clock=Clock()), client(runs_per_second=2)
+    for _ in range(2):
+        await limits.admit(some)
+
+    with pytest.raises(LimitReached, match="2 runs a second") as caught:
+        await limits.admit(some)
+    assert caught.value.retry_after_ms == 500
+    await limits.admit(client("b", runs_per_second=2))
+
+
+async def test_tokens_are_counted_as_runs_end(make_run: Any) -> None:
+    """What has begun goes on; the next has to wait for the next minute."""
+    clock = Clock()
+    clock.now = 6_000_000.0
+    limits, some = ClientLimits(clock=clock), client(tokens_per_minute=2)
+    await limits.admit(some)
+    run = make_run(owner="a")
+    run.start(spending(1, 1))
+    await finished(run)
+    limits.run_finished(run)
+    await limits.settled()
+
+    with pytest.raises(LimitReached, match="2 tokens a minute") as caught:
+        await limits.admit(some)
+    assert caught.value.retry_after_ms == 60_000
+    await limits.admit(client("b", tokens_per_minute=2))
+    clock.now += 60
+    await limits.admit(some)
+
+
+def test_runs_at_once_have_a_gate_of_the_clients_own() -> None:
+    """The same for all of its requests, until the limit is another."""
+    limits = ClientLimits()
+    (gate,) = limits.gates(client(concurrent_runs=1))
+    gate.admit("a")
+
+    assert limits.gates(client(concurrent_runs=1)) == (gate,)
+    with pytest.raises(TooManyRuns, match="your key"):
+        gate.admit("a")
+    assert limits.gates(client(concurrent_runs=2)) != (gate,)
+    assert limits.gates(client("b", concurrent_runs=1)) != (gate,)
+
+
+def test_sockets_are_counted_while_they_are_open() -> None:
+    """One that is closed makes room."""
+    limits, some = ClientLimits(), client(sockets=1)
+    with (
+        limits.socket(some),
+        limits.socket(client("b", sockets=1)),
+        pytest.raises(LimitReached),
+        limits.socket(some),
+    ):
+        pytest.fail("one too many")
+
+    with limits.socket(some):
+        pass
+
+
+async def test_replicas_count_together_and_each_alone_without_redis(
+    redis_server: RedisServer,
+) -> None:
+    """Two replicas give two starts a second; one that has lost Redis counts for itself."""
+    links = [RedisLink(redis_server.url) for _ in range(2)]
+    first, second = (ClientLimits(RedisCounters(link, "t")) for link in links)
+    some = client(runs_per_second=0.01)
+    await first.admit(some)
+    with pytest.raises(LimitReached):
+        await second.admit(some)
+    redis_server.kill()
+    await second.admit(some)
+
+    with pytest.raises(LimitReached):
+        await second.admit(some)
+    for link in links:
+        await link.close()
