@@ -81,17 +81,7 @@ class Connection(web.RequestHandler):
         answering: whether a handler has the request; then nothing is watched here.
     """
 
-    __slots__ = (
-        "_begun",
-        "_due",
-        "_guard",
-        "_moved",
-        "_rest",
-        "_unsent",
-        "_watch",
-        "_wire",
-        "answering",
-    )
+    __slots__ = ("_begun", "_due", "_moved", "_rest", "_unsent", "_watch", "_wire", "answering")
 
     def __init__(self, server: web.Server, watch: Watch) -> None:
         options: dict[str, Any] = {"access_log": None}  # its type does not say that None is allowed
@@ -174,7 +164,7 @@ class Connection(web.RequestHandler):
         return "late" if now >= self._due else None
 
     def hang_up(self) -> None:
-        """Close; a request that has begun is told why, if there is nobody in its way."""
+        """Close; a request that has begun is told why, if no other answer is in its way."""
         wire = self._wire
         if wire is None:
             return
@@ -182,14 +172,7 @@ class Connection(web.RequestHandler):
             wire.abort()
             return
         if self._begun and self._due:
-            seconds = self._watch.limits.header_seconds
-            wire.write(
-                _farewell(
-                    RequestTimedOut(
-                        f"The headers of a request have to arrive within {seconds:g} seconds."
-                    )
-                )
-            )
+            wire.write(_farewell(self._watch.limits.header_seconds))
         self.force_close()
 
     def handle_error(
@@ -222,8 +205,9 @@ class Connection(web.RequestHandler):
         return response
 
 
-def _farewell(error: StreamError) -> bytes:
+def _farewell(seconds: float) -> bytes:
     """A whole response, for a request whose headers are not there."""
+    error = RequestTimedOut(f"The headers of a request have to arrive within {seconds:g} seconds.")
     body = problem(error, request=f"req_{token()}")
     status = HTTPStatus(body["status"])
     content = orjson.dumps(body)

@@ -131,6 +131,7 @@ async def test_a_body_that_does_not_end_is_408(
 
     assert arrived.status == 408
     assert json.loads(arrived.body)["detail"].startswith("The body ")
+    assert count(hasty, "late_requests") == 1
 
 
 async def test_a_body_may_take_its_time(hasty: RunningService) -> None:
