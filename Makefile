@@ -7,13 +7,15 @@ VENV   ?= .venv
 CONFIG ?= config.toml
 BROWSER ?= 1
 PYTEST_WORKERS ?= 3
+NGINX ?= 1
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CODE := llm_stream tests benchmarks
+LEFT_OUT := $(if $(filter 0,$(BROWSER)), and not browser)$(if $(filter 0,$(NGINX)), and not nginx)
 
-.PHONY: help serve test soak conformance check bench dist pin clean weights chromium
+.PHONY: help serve test soak conformance check bench dist pin clean weights chromium nginx
 .DELETE_ON_ERROR:
 
 help: ## these lines
@@ -22,8 +24,8 @@ help: ## these lines
 serve: $(VENV)/.serve-installed weights ## install what is needed, fetch the model, serve on 127.0.0.1:8080
 	@exec $(BIN)/llm-stream serve --config $(CONFIG)
 
-test: $(VENV)/.test-installed weights chromium ## all tests; BROWSER=0 leaves out those of the page
-	$(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist worksteal $(if $(filter 0,$(BROWSER)),-m "not browser and not soak") $(PYTEST_ARGS)
+test: $(VENV)/.test-installed weights chromium nginx ## all tests; BROWSER=0, NGINX=0 leave out what needs one
+	$(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist worksteal $(if $(LEFT_OUT),-m "not soak$(LEFT_OUT)") $(PYTEST_ARGS)
 
 soak: $(VENV)/.test-installed ## tests that take long because that is what they show
 	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
@@ -58,6 +60,9 @@ weights: $(VENV)/.serve-installed
 
 chromium:
 	@$(if $(filter 0,$(BROWSER)),true,scripts/ensure-chromium)
+
+nginx:
+	@$(if $(filter 0,$(NGINX)),true,scripts/ensure-nginx)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

@@ -24,6 +24,11 @@ class Replica:
     url: str
     process: subprocess.Popen[str]
 
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """It does nothing, and all its connections stay open."""
@@ -41,10 +46,14 @@ def replicas(
     count: int = 2,
     chunks: int = 10,
     delay_seconds: float = 0.01,
+    padding: int = 0,
     **sections: dict[str, Any],
 ) -> Iterator[list[Replica]]:
-    """Start some; their model says so many words, so many seconds apart. Killed on leaving."""
-    script = {"chunks": chunks, "delay_seconds": delay_seconds}
+    """Start some; their model says so many words, so many seconds apart. Killed on leaving.
+
+    Each word is followed by so many characters of `padding`.
+    """
+    script = {"chunks": chunks, "delay_seconds": delay_seconds, "padding": padding}
     with ExitStack() as stack:
         log = stack.enter_context((folder / "replica.log").open("a"))
         processes = []
@@ -78,7 +87,8 @@ def main() -> None:
     # On standard error: nobody reads on from standard output, which would fill and block.
     logs.configure("info", "json")
     script, sections = json.loads(sys.argv[1])
-    said = Script(chunks=words(script["chunks"]), delay_seconds=script["delay_seconds"])
+    chunks = tuple(word + "x" * script["padding"] for word in words(script["chunks"]))
+    said = Script(chunks=chunks, delay_seconds=script["delay_seconds"])
     if given := sections.get("providers"):
         sections["providers"] = {name: ProviderSection(**each) for name, each in given.items()}
     chosen = settings(**{"server": {"port": 0}, **sections})

@@ -11,7 +11,7 @@ from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.post import Handler, Message, Post
 from llm_stream.engine.redislog.records import Keys, Record, write_events, write_facts
 from llm_stream.engine.runinfo import RunInfo
-from llm_stream.events import Event
+from llm_stream.events import Event, Payload
 from llm_stream.recipes.spec import RunSpec, dump_spec
 
 from .redisserver import RedisServer
@@ -35,6 +35,15 @@ def of_another(
             client.set(KEYS.alive(OTHER), "1")
         for command in [*write_events(KEYS, run, [first]), *write_facts(KEYS, record)]:
             client.execute_command(*command)
+
+
+def took_over(server: RedisServer, run: str, payload: Payload, **facts: str) -> Event:
+    """The other replica has taken a run over and said this as the first event of epoch 2."""
+    event = Event(2, 1, run, 5, payload)
+    with redis.Redis(port=server.port) as client:
+        client.xadd(KEYS.log(run), {"t": event.type, "d": event.data}, id=event.position)
+        client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": "2", **facts})
+    return event
 
 
 @asynccontextmanager

@@ -32,7 +32,8 @@ async def running_service(
     settings: Settings, models: Sequence[AnyModel] = ()
 ) -> AsyncIterator[RunningService]:
     """Start a service with these models beside the configured ones; stop it on leaving."""
-    bound = listen("127.0.0.1", 0, settings.server.send_buffer_bytes)
+    server = settings.server
+    bound = listen("127.0.0.1", 0, server.send_buffer_bytes, silent_seconds=server.stall_seconds)
     port: int = bound.getsockname()[1]
     app = await create_app(settings, models)
     runner = await start(app, bound)

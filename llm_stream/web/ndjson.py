@@ -43,7 +43,7 @@ async def stream(
         response.content_type = "application/x-ndjson"
         response.headers["Cache-Control"] = "no-store, no-transform"
         response.headers["X-Accel-Buffering"] = "no"
-        await response.prepare(request)
-        if request.transport is not None:
-            await send(service, response, request.transport, subscription, FRAMING)
+        writer = await response.prepare(request)
+        if writer is not None and request.transport is not None:
+            await send(service, writer, request.transport, subscription, FRAMING)
     return response

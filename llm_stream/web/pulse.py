@@ -1,7 +1,38 @@
 """Keeps one connection honest: heartbeats while silent, cut when the peer does not read."""
 
 import asyncio
+import socket
+import struct
+import sys
 from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+TCP_INFO: Final = struct.Struct("=2xB21xI28xI60xQ")
+"""Of Linux' `struct tcp_info`: retransmits, packets owed, ms since the last ACK, bytes acked."""
+
+
+class Peer(NamedTuple):
+    """What the kernel knows of the other end; all 0 where the system (Linux) does not tell.
+
+    Attributes:
+        deaf_seconds: how long its system has acknowledged nothing of what is sent to it again
+            and again; 0 while nothing is owed. Who only does not read is not deaf.
+        taken_bytes: what it has acknowledged so far.
+    """
+
+    deaf_seconds: float = 0.0
+    taken_bytes: int = 0
+
+
+def look(transport: asyncio.BaseTransport) -> Peer:
+    """Ask the kernel about a connection's peer."""
+    sock = transport.get_extra_info("socket")
+    if sys.platform != "linux" or sock is None or transport.is_closing():
+        return Peer()
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size)
+    retransmits, owed, silent_ms, taken = TCP_INFO.unpack(info)
+    # A single one may be a lost packet just after a long silence in which nothing was sent.
+    return Peer(silent_ms / 1000 if owed and retransmits > 1 else 0.0, taken)
 
 
 class Pulse:
@@ -9,7 +40,8 @@ class Pulse:
 
     The connection's writer brackets each write with `begin` and `end`, two attribute
     stores; no timer is touched per token. A write that is still waiting, with not a byte
-    leaving the transport's buffer for `stall_seconds`, aborts the connection.
+    taken by the peer's system for `stall_seconds`, aborts the connection; so does a peer
+    that is deaf for as long, which heartbeats bring to light.
 
     Args:
         transport: the connection's; its buffer tells whether the peer reads.
@@ -47,18 +79,27 @@ class Pulse:
 
     async def run(self) -> None:
         """Watch until cancelled, or until a stalled connection was aborted."""
-        buffered, moved = 0, self._loop.time()
+        progress, moved = (0, 0), self._loop.time()
+        look_seconds = min(self._heartbeat, self._stall) / 4
         while True:
-            await asyncio.sleep(min(self._heartbeat, self._stall) / 4)
+            await asyncio.sleep(look_seconds)
+            peer = look(self._transport)
+            if peer.deaf_seconds + look_seconds > self._stall:
+                self._abort()
+                return
             now = self._loop.time()
-            size = self._transport.get_write_buffer_size()
-            if size != buffered or not self._writing:
-                buffered, moved = size, now
+            # The kernel makes room in steps that a slow reader needs half a minute for.
+            reached = (self._transport.get_write_buffer_size(), peer.taken_bytes)
+            if reached != progress or not self._writing:
+                progress, moved = reached, now
             elif now - moved >= self._stall:
-                self.stalled = True
                 self._on_stall()
-                self._transport.abort()
+                self._abort()
                 return
             if not self._writing and now - self._last >= self._heartbeat:
                 self._last = now
                 await self._beat()
+
+    def _abort(self) -> None:
+        self.stalled = True
+        self._transport.abort()

@@ -78,6 +78,9 @@ async def respond(
     """Answer with a run: 202 if the caller does not stay, else as a stream or folded."""
     headers = run_headers(launch.run, joined=launch.joined) | {"X-Run-Claim": caller.claim}
     if caller.detached:
+        if isinstance(launch.run, Replay):
+            # Its reader comes by its id, and maybe to another replica, which has to find it.
+            launch.run.subscribe().close()
         location = f"/v1/runs/{launch.run.id}"
         headers |= {"Location": location, "Preference-Applied": "respond-async"}
         value = summary(launch.run) | {"events": f"{location}/events"}

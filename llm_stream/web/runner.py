@@ -9,7 +9,14 @@ from aiohttp import web
 from llm_stream.web.connection import Connection, Watch
 
 BACKLOG: Final = 1024
-"""Connections that wait to be accepted."""
+"""Connections that the kernel holds until they are accepted."""
+
+ACCEPTED_AT_ONCE: Final = 1
+"""Connections accepted in one turn of the loop.
+
+When no descriptor is left asyncio fails, logs and sets a timer as often as this in each turn, and
+every one of the timers makes it try again: with more, the timers multiply and the loop drowns.
+"""
 
 
 class Runner(web.AppRunner):
@@ -36,8 +43,9 @@ class Runner(web.AppRunner):
             raise RuntimeError("Call setup() before listen().")
         self._watching = asyncio.create_task(self._watch.run(), name="connections")
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(server, self._watch), sock=bound, backlog=BACKLOG
+            lambda: Connection(server, self._watch), sock=bound, backlog=ACCEPTED_AT_ONCE
         )
+        bound.listen(BACKLOG)
 
     async def cleanup(self) -> None:
         """Accept nothing more, let handlers end, close every connection."""

@@ -30,11 +30,20 @@ Announce = Callable[[str, web.Application], None]
 log = structlog.get_logger("llm_stream.server")
 
 
-def listen(host: str, port: int, send_buffer_bytes: int, *, shared: bool = False) -> socket.socket:
+def listen(
+    host: str,
+    port: int,
+    send_buffer_bytes: int,
+    *,
+    shared: bool = False,
+    silent_seconds: float = 30,
+) -> socket.socket:
     """A bound TCP socket; accepted connections inherit its small send buffer.
 
     With the kernel's own default a client that never reads looks fine for megabytes. Where the
-    port is `shared`, other processes may bind it so too, and the kernel spreads connections.
+    port is `shared`, other processes may bind it so too, and the kernel spreads connections. On
+    Linux a silent connection whose peer does not answer the kernel's probes ends after
+    `silent_seconds`, 4 at least.
 
     Raises:
         OSError: the address is in use or not ours.
@@ -46,6 +55,12 @@ def listen(host: str, port: int, send_buffer_bytes: int, *, shared: bool = False
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+        if sys.platform == "linux":
+            # aiohttp switches keep-alive on; with the kernel's own times it means two hours.
+            third, sixth = max(1, int(silent_seconds / 3)), max(1, int(silent_seconds / 6))
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, third)
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, sixth)
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
         bound.bind((host, port))
     except OSError:
         bound.close()
@@ -119,7 +134,13 @@ async def run(
         The exit code: 0 also when runs had to be cancelled at the end of the drain.
     """
     server = settings.server
-    bound = listen(server.host, server.port, server.send_buffer_bytes, shared=server.workers > 1)
+    bound = listen(
+        server.host,
+        server.port,
+        server.send_buffer_bytes,
+        shared=server.workers > 1,
+        silent_seconds=server.stall_seconds,
+    )
     try:
         app = await create_app(settings, own_models)
         runner = await start(app, bound)

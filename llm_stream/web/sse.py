@@ -65,9 +65,9 @@ async def stream(
             send_timeout=None,
         )
         response.headers.update(HEADERS)
-        await response.prepare(request)
+        writer = await response.prepare(request)
         async with response:
             transport = request.transport
-            if transport is not None:
-                await send(service, response, transport, subscription, FRAMING)
+            if writer is not None and transport is not None:
+                await send(service, writer, transport, subscription, FRAMING)
     return response

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
 
 from llm_stream.engine.subscription import Subscription
 from llm_stream.events import Event
 from llm_stream.web.pace import Pace
 from llm_stream.web.pulse import Pulse
 from llm_stream.web.service import Service
+
+WRITE_BYTES: Final = 32_768
+"""Most bytes of events in one write: what a reader that does not read holds, twice."""
 
 
 class Framing(NamedTuple):
@@ -22,7 +25,7 @@ class Framing(NamedTuple):
 
 async def send(
     service: Service,
-    response: web.StreamResponse,
+    writer: AbstractStreamWriter,
     transport: asyncio.Transport,
     subscription: Subscription,
     framing: Framing,
@@ -31,18 +34,28 @@ async def send(
 
     A client that leaves ends this coroutine (cancellation or a reset), never the run: that is
     the run's own policy. A client that does not read is cut after `server.stall_seconds`.
+
+    Args:
+        service: what handlers share.
+        writer: what preparing the response has returned.
+        transport: the connection's.
+        subscription: the reader; whoever opened it closes it.
+        framing: how it is said.
     """
 
     async def write(data: bytes) -> None:
         if data:
             pulse.begin()
-            await response.write(data)
+            await writer.write(data)
+            await writer.drain()
             pulse.end()
 
     async def say_goaway() -> None:
         await service.draining.wait()
         await write(framing.notice("goaway", service.goaway()))
 
+    # Who is behind waits until the kernel has it all, so nothing piles up here.
+    transport.set_write_buffer_limits(high=0)
     server = service.settings.server
     pulse = Pulse(
         transport,
@@ -57,7 +70,7 @@ async def send(
         while not subscription.ended:
             if gap := subscription.gap():
                 await write(framing.notice("gap", gap._asdict()))
-            if events := subscription.take():
+            if events := subscription.take(max_bytes=WRITE_BYTES):
                 await write(framing.events(events))
                 await pace.rest()
             else:

@@ -65,6 +65,7 @@ async def _serve(
     server = service.settings.server
     if transport is None:
         return ws
+    transport.set_write_buffer_limits(high=0)  # as in `streaming`; aiohttp looks every 64 KiB
 
     async def beat() -> None:
         socket.outbox.reply({"type": "heartbeat"})
@@ -162,6 +163,7 @@ async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> Non
             pulse.begin()
             for frame in outbox.next_frames():
                 await ws.send_frame(frame, WSMsgType.TEXT)
+            frame = b""  # an idle socket keeps nothing of what it has sent
             pulse.end()
             if outbox.empty:
                 await pace.rest()

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 import redis
 
+from llm_stream.naming import ulid
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
@@ -193,6 +194,30 @@ async def test_lost_events_are_told(
         {"type": "gap", "stream": "a", **gap} for gap in gaps
     ]
     await ws.ws.close()
+
+
+@pytest.mark.slow
+async def test_a_run_that_may_not_be_shared_yet_is_not_denied(
+    held: Any, server: RedisServer, http: aiohttp.ClientSession
+) -> None:
+    """A new id, and after an outage any: 503 `log_unavailable`, to be tried again, and no 404."""
+    (ours, theirs), _ = held
+
+    async def told(run: str) -> tuple[int, str]:
+        async with http.get(f"{theirs.url}/v1/runs/{run}") as response:
+            return response.status, (await response.json())["code"]
+
+    old = "run_01KAQ8Z3M5XW2T9V7B4C6D8E0F"
+    assert await told(f"run_{ulid()}") == (503, "log_unavailable")
+    server.kill()
+    run, _ = await start_async(http, ours.url, prompt="x")
+    assert await told(run) == (503, "log_unavailable")
+    server.start()
+    await shared(theirs)
+    assert await told(old) == (503, "log_unavailable")
+    await shared(ours)
+    async with http.get(f"{theirs.url}/v1/runs/{run}") as response:
+        assert response.status == 200
 
 
 async def test_an_expired_run_is_gone_everywhere(

@@ -3,14 +3,12 @@
 from typing import Any
 
 import aiohttp
-import redis
 
-from llm_stream.events import Event
 from llm_stream.testing import Fault, Script, ScriptedModel
 
 from ..conftest import StartService
 from ..redisserver import RedisServer
-from ..standin import KEYS, OTHER, RUN, of_another, other_replica
+from ..standin import RUN, of_another, other_replica, took_over
 from ..wire import WsClient, reached, shared, start_async
 
 
@@ -51,10 +49,7 @@ async def test_a_cancel_is_told_to_who_works_on_the_run_now(
     sharing = service.parts.replicas
     assert sharing is not None
     await shared(service)
-    again = Event(2, 1, run, 5, {"type": "run.restarted", "reason": "owner_lost"})
-    with redis.Redis(port=redis_server.port) as client:
-        client.xadd(KEYS.log(run), {"t": again.type, "d": again.data}, id=again.position)
-        client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2})
+    again = took_over(redis_server, run, {"type": "run.restarted", "reason": "owner_lost"})
     sharing.mirror.check([held])
     await reached(held, 3)
     assert held.log.cursor == again.position

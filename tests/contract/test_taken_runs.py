@@ -8,7 +8,6 @@ import aiohttp
 import pytest
 import redis
 
-from llm_stream.events import Event
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Fault, Script, ScriptedModel, words
@@ -16,7 +15,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from ..conftest import StartService
 from ..history.conftest import rows
 from ..redisserver import RedisServer
-from ..standin import KEYS, OTHER, RUN, of_another, other_replica
+from ..standin import KEYS, OTHER, RUN, of_another, other_replica, took_over
 from ..wire import follow, reached, start_async, until
 
 SPEC = RunSpec(recipe="generate", model="scripted", messages=(Message("user", "x"),))
@@ -117,10 +116,7 @@ async def test_an_end_that_came_too_late_is_not_shown_again(
     await reached(held, 2)
     await until(lambda: not sharing.mirror.behind)
     problem = {"code": "owner_lost", "detail": "The replica is gone."}
-    lost = Event(2, 1, run, 5, {"type": "run.failed", "error": problem})
-    with redis.Redis(port=redis_server.port) as client:
-        client.xadd(KEYS.log(run), {"t": lost.type, "d": lost.data}, id=lost.position)
-        client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2, "state": "failed"})
+    took_over(redis_server, run, {"type": "run.failed", "error": problem}, state="failed")
     held.cancel("requested")
     await until(lambda: held.superseded)
 
@@ -145,11 +141,9 @@ async def test_who_handed_a_run_on_still_counts_as_its_reader(
     assert sharing is not None
     await reached(held, 2)
     await until(lambda: not sharing.mirror.behind)
-    again = Event(2, 1, run, 5, {"type": "run.restarted", "reason": "owner_lost"})
     async with other_replica(redis_server) as heard:
-        with redis.Redis(port=redis_server.port) as client, held.subscribe():
-            client.xadd(KEYS.log(run), {"t": again.type, "d": again.data}, id=again.position)
-            client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": 2})
+        with held.subscribe():
+            took_over(redis_server, run, {"type": "run.restarted", "reason": "owner_lost"})
             sharing.mirror.check([held])
             await until(lambda: any(message["do"] == "follow" for message in heard))
 

@@ -29,13 +29,24 @@ def corrupt(path: Path) -> Path:
     return path
 
 
+def read_only(path: Path) -> Path:
+    """A database that SQLite opens for reading only: written in a format of its future."""
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE t (x)")
+        other.commit()
+    data = bytearray(path.read_bytes())
+    data[18] = 3  # the write version, https://www.sqlite.org/fileformat.html, 1.3.3
+    path.write_bytes(data)
+    return path
+
+
 def a_folder(path: Path) -> Path:
     """A folder where the file should be."""
     path.mkdir()
     return path
 
 
-@pytest.mark.parametrize("damage", [under_a_file, corrupt, a_folder])
+@pytest.mark.parametrize("damage", [under_a_file, corrupt, a_folder, read_only])
 async def test_streams_go_on_without_a_database(
     start_service: StartService,
     http: aiohttp.ClientSession,

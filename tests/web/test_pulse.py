@@ -13,6 +13,9 @@ class Transport:
         self.size = 0
         self.aborted = asyncio.Event()
 
+    def get_extra_info(self, name: str) -> None:
+        """It has no socket."""
+
     def get_write_buffer_size(self) -> Any:
         return self.size
 

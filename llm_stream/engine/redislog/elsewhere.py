@@ -25,6 +25,9 @@ LISTED_AT_ONCE: Final = 100
 NEW_SECONDS: Final = 10.0
 """A run whose id was made this recently may be one; clocks may differ by as much."""
 
+CATCH_UP_SECONDS: Final = 5.0
+"""How long after an outage of Redis replicas may still have runs to share."""
+
 
 class RemoteRuns:
     """Finds runs of others by their ids; an `Elsewhere`.
@@ -79,6 +82,11 @@ class RemoteRuns:
 
     async def _load(self, run_id: str, owner: str) -> RemoteRun:
         record = await self._record(run_id)
+        if record is None and (_is_new(run_id) or self._link.back_seconds < CATCH_UP_SECONDS):
+            raise LogUnavailable(
+                f"Run {run_id} is not shared yet, or there is none. Try again.",
+                retry_after_ms=1000,
+            )
         if record is None or record.info.owner != owner:
             raise UnknownRun(
                 f"There is no run {run_id[:64]!r}. Use an id from X-Run-Id or GET /v1/runs.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
@@ -66,10 +67,16 @@ class RedisLink:
         self._clock = clock
         self._ask_again_at = 0.0
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._back_at = -math.inf
         self.broken = False
         self.failures = 0
         self.on_call: Callable[[float], None] = lambda _seconds: None
         self.on_listening: Callable[[], None] = lambda: None
+
+    @property
+    def back_seconds(self) -> float:
+        """How long ago Redis has come back from the last outage; infinite without one."""
+        return self._clock() - self._back_at
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one go; the replies, in their order.
@@ -136,6 +143,7 @@ class RedisLink:
         if self.broken:
             log.warning("redis.back")
             self.broken = False
+            self._back_at = self._clock()
         return replies
 
     def _fail(self, error: Exception) -> None:

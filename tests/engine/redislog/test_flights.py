@@ -1,7 +1,5 @@
 """The lease on a call, for a run that goes on with or without it."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from llm_stream.engine.redislog.flights import RedisFlights
@@ -13,14 +11,6 @@ from llm_stream.engine.run import Run
 from ...redisserver import RedisServer
 
 KEYS = Keys("test")
-
-
-@pytest.fixture
-async def link(redis_server: RedisServer) -> AsyncIterator[RedisLink]:
-    """A way to a real Redis."""
-    link = RedisLink(redis_server.url)
-    yield link
-    await link.close()
 
 
 @pytest.fixture

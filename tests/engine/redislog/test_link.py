@@ -1,6 +1,7 @@
 """Calls to Redis: bounded, refused at once while it is away, and a listener that comes back."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ async def test_a_dead_redis_is_asked_once_a_second(
     for _ in range(5):
         with pytest.raises(LogUnavailable):
             await link.send([("PING",)])
-    assert (len(tried), link.broken) == (1, True)
+    assert (len(tried), link.broken, link.back_seconds) == (1, True, math.inf)
     clock.now += BREAK_SECONDS
     with pytest.raises(LogUnavailable):
         await link.send([("PING",)])
@@ -61,7 +62,9 @@ async def test_a_dead_redis_is_asked_once_a_second(
     clock.now += BREAK_SECONDS
 
     assert await link.send([("ECHO", "x")]) == [b"x"]
+    clock.now += 7
     assert not link.broken
+    assert link.back_seconds == 7
 
 
 async def test_a_burst_waits_for_connections(link: RedisLink) -> None:

@@ -1,7 +1,6 @@
 """Copies of other replicas' logs."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,17 +12,7 @@ from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.events import Event
 
-from ...redisserver import RedisServer
-
 KEYS = Keys("test")
-
-
-@pytest.fixture
-async def link(redis_server: RedisServer) -> AsyncIterator[RedisLink]:
-    """A way to a real Redis."""
-    link = RedisLink(redis_server.url)
-    yield link
-    await link.close()
 
 
 def copy(name: str, tail: LogTail) -> RemoteRun:

@@ -1,0 +1,67 @@
+"""Bare TCP clients that are slow, deaf or rude: what no client library would do."""
+
+import ctypes
+import json
+import socket
+import struct
+
+SO_ATTACH_FILTER = 26
+"""Linux; Python's `socket` does not name it."""
+
+
+def connect(
+    port: int, *, receive_buffer_bytes: int | None = None, segment_bytes: int | None = None
+) -> socket.socket:
+    """A blocking connection; a small receive buffer makes a reader that does not read felt.
+
+    With small segments, as on any network but loopback, a slow reader is given room in small steps.
+    """
+    peer = socket.socket()
+    if receive_buffer_bytes is not None:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    if segment_bytes is not None:
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment_bytes)
+    peer.connect(("127.0.0.1", port))
+    return peer
+
+
+def post(body: object, accept: str = "text/event-stream", path: str = "/v1/generate") -> bytes:
+    """A request as bytes."""
+    content = json.dumps(body).encode()
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Accept: {accept}\r\nContent-Length: {len(content)}\r\n\r\n"
+    ).encode() + content
+
+
+UPGRADE = (
+    b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+def frame(
+    payload: bytes, *, opcode: int = 1, fin: bool = True, rsv: int = 0, masked: bool = True
+) -> bytes:
+    """A WebSocket frame (RFC 6455, 5.2), as wrong as asked for."""
+    head = bytes([fin << 7 | rsv << 4 | opcode])
+    mask = bytes(4) if masked else b""  # zeros change nothing
+    size = len(payload)
+    if size < 126:
+        length = bytes([masked << 7 | size])
+    elif size < 1 << 16:
+        length = bytes([masked << 7 | 126]) + struct.pack(">H", size)
+    else:
+        length = bytes([masked << 7 | 127]) + struct.pack(">Q", size)
+    return head + length + mask + payload
+
+
+def deafen(peer: socket.socket) -> None:
+    """The kernel drops all that comes for it, unacknowledged: its cable is cut, it knows nothing.
+
+    A socket filter of one instruction, "keep nothing"; it needs no rights. What the peer sends
+    itself, an end included, still leaves.
+    """
+    keep_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    program = struct.pack("HL", 1, ctypes.addressof(keep_nothing))
+    peer.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
