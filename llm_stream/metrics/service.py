@@ -65,7 +65,7 @@ class Metrics:
         )
         self.late_requests = prom.Counter(
             "llm_stream_late_requests",
-            "Connections closed because a request's headers did not arrive in time.",
+            "Connections closed because a request did not arrive in time.",
             registry=self.registry,
         )
         self.cache_redis_seconds = prom.Histogram(

@@ -26,6 +26,7 @@ NEEDS: Final[dict[str, str]] = {
     "GET /static/{path}": PUBLIC,
     "GET /docs": PUBLIC,
     "GET /docs/{name}": PUBLIC,
+    "GET /openapi.json": PUBLIC,
     "GET /livez": PUBLIC,
     "GET /readyz": PUBLIC,
     "GET /health": ANY,

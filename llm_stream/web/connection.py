@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 import structlog
@@ -29,6 +29,8 @@ KEEPALIVE_SECONDS: Final = 75
 LOOKS: Final = 8
 """How often the watch looks within the shortest of its limits."""
 
+Fault = Literal["late", "stalled"]
+
 log = structlog.get_logger("llm_stream.request")
 
 
@@ -46,8 +48,7 @@ class Watch:
     def __init__(self, server: ServerSection, late: Counter, stalled: Counter) -> None:
         self.limits = server
         self.connections: set[Connection] = set()
-        self._late = late
-        self._stalled = stalled
+        self._counters: dict[Fault, Counter] = {"late": late, "stalled": stalled}
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -61,15 +62,15 @@ class Watch:
             # A loop that was late itself has not yet heard what has arrived meanwhile.
             for _ in range(TURNS):
                 await asyncio.sleep(0)
-            for connection in self._find(now()):
-                (self._late if connection.waits(now()) else self._stalled).inc()
+            for connection, fault in self._find(now()):
+                self._counters[fault].inc()
                 connection.hang_up()
 
-    def _find(self, now: float) -> "list[Connection]":
+    def _find(self, now: float) -> "list[tuple[Connection, Fault]]":
         return [
-            connection
+            (connection, fault)
             for connection in self.connections
-            if not connection.answering and (connection.waits(now) or connection.stalls(now))
+            if not connection.answering and (fault := connection.fault(now)) is not None
         ]
 
 
@@ -80,17 +81,7 @@ class Connection(web.RequestHandler):
         answering: whether a handler has the request; then nothing is watched here.
     """
 
-    __slots__ = (
-        "_begun",
-        "_due",
-        "_guard",
-        "_moved",
-        "_rest",
-        "_unsent",
-        "_watch",
-        "_wire",
-        "answering",
-    )
+    __slots__ = ("_begun", "_due", "_moved", "_rest", "_unsent", "_watch", "_wire", "answering")
 
     def __init__(self, server: web.Server, watch: Watch) -> None:
         options: dict[str, Any] = {"access_log": None}  # its type does not say that None is allowed
@@ -154,23 +145,26 @@ class Connection(web.RequestHandler):
         self._rest = body if self._begun else None
         self._due = math.inf if linger or not self._begun else 0.0
 
-    def waits(self, now: float) -> bool:
-        """Whether a request should have arrived by now."""
+    def fault(self, now: float) -> Fault | None:
+        """What is wrong with an idle connection.
+
+        "stalled": an answer waits to be read, and not a byte of it went out for `stall_seconds`.
+        "late": a request should have arrived by now; never while an answer is still going out,
+        for the next request waits for that as well.
+        """
+        unsent = 0 if self._wire is None else self._wire.get_write_buffer_size()
+        if unsent:
+            if unsent != self._unsent:
+                self._unsent, self._moved = unsent, now
+            return "stalled" if now - self._moved >= self._watch.limits.stall_seconds else None
+        self._unsent = 0
         if self._rest is not None and self._rest.is_eof():
             self._rest = None
             self._begun = False
-        return now >= self._due
-
-    def stalls(self, now: float) -> bool:
-        """Whether an answer waits to be read, and not a byte went out for `stall_seconds`."""
-        unsent = 0 if self._wire is None else self._wire.get_write_buffer_size()
-        if not unsent or unsent != self._unsent:
-            self._unsent, self._moved = unsent, now
-            return False
-        return now - self._moved >= self._watch.limits.stall_seconds
+        return "late" if now >= self._due else None
 
     def hang_up(self) -> None:
-        """Close; a request that has begun is told why, if there is nobody in its way."""
+        """Close; a request that has begun is told why, if no other answer is in its way."""
         wire = self._wire
         if wire is None:
             return
@@ -178,14 +172,7 @@ class Connection(web.RequestHandler):
             wire.abort()
             return
         if self._begun and self._due:
-            seconds = self._watch.limits.header_seconds
-            wire.write(
-                _farewell(
-                    RequestTimedOut(
-                        f"The headers of a request have to arrive within {seconds:g} seconds."
-                    )
-                )
-            )
+            wire.write(_farewell(self._watch.limits.header_seconds))
         self.force_close()
 
     def handle_error(
@@ -218,8 +205,9 @@ class Connection(web.RequestHandler):
         return response
 
 
-def _farewell(error: StreamError) -> bytes:
+def _farewell(seconds: float) -> bytes:
     """A whole response, for a request whose headers are not there."""
+    error = RequestTimedOut(f"The headers of a request have to arrive within {seconds:g} seconds.")
     body = problem(error, request=f"req_{token()}")
     status = HTTPStatus(body["status"])
     content = orjson.dumps(body)

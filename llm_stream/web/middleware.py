@@ -100,7 +100,8 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
             return await handler(request)
         return await admitted(request, handler)
     except StreamError as error:
-        if hdrs.ORIGIN in request.headers and hdrs.UPGRADE in request.headers:
+        page = hdrs.ORIGIN in request.headers and hdrs.UPGRADE in request.headers
+        if page and not isinstance(error, InvalidHttp):  # whose bytes are not to be trusted
             return await refuse_socket(request, error)
         shown = error
     except web.HTTPException as error:

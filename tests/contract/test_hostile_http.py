@@ -68,6 +68,9 @@ HOSTILE = {
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 100,
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "socket with a body": socket(b"Content-Length: %d\r\n" % len(SMUGGLED), SMUGGLED),
+    "socket of a page with a body": socket(
+        b"Origin: http://localhost\r\nContent-Length: %d\r\n" % len(SMUGGLED), SMUGGLED
+    ),
     "socket with chunks": socket(CHUNKED, b"5\r\nhello\r\n0\r\n\r\n"),
     "socket in HTTP/1.0": socket(b"", version=b"1.0"),
 }

@@ -78,6 +78,25 @@ async def test_the_wires_refuse_alike(
     await ws.ws.close()
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/evaluate", "/v1/breakdown", "/v1/reason", "/v1/batch", "/query",
+        "/evaluate_sufficiency", "/v1/cache/invalidate", "/v1/templates/summarize/render",
+    ],
+)  # fmt: skip
+async def test_every_path_reads_json_as_strictly(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel, path: Any
+) -> None:
+    """What is malformed for one call is so for each, and no model is asked."""
+    for body, code in HOSTILE.values():
+        if code == "malformed_request":
+            async with http.post(f"{service.url}{path}", data=body, headers=JSON) as response:
+                assert (response.status, (await response.json())["code"]) == (400, code)
+
+    assert model.calls == []
+
+
 @pytest.mark.parametrize("body", NOT_UTF8.values(), ids=NOT_UTF8)
 async def test_what_is_not_utf8_is_refused_by_both(
     service: RunningService, http: aiohttp.ClientSession, body: Any

@@ -2,9 +2,9 @@
 
 import random
 import sqlite3
-from dataclasses import replace
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any

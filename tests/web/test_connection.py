@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from typing import Any
 
 import aiohttp
@@ -12,10 +13,12 @@ from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
 from ..testing.rawhttp import connect, exchange, post
-from ..wire import until
+from ..wire import turns, until
 
 HEAD = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
 WHOLE = HEAD + b"\r\n"
+ASKED = b"GET /docs/protocol HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CLOSING = b"\r\nConnection: close\r\n\r\n"
 ALIVE = b"HTTP/1.1 200 OK"
 
 pytestmark = pytest.mark.slow
@@ -32,6 +35,14 @@ async def hasty(start_service: StartService) -> RunningService:
 def count(service: RunningService, name: str) -> float | None:
     """A counter's value."""
     return service.parts.metrics.registry.get_sample_value(f"llm_stream_{name}_total")
+
+
+def small_window() -> socket.socket:
+    """A client that the kernel takes little for until it reads."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)
+    return client
 
 
 async def alive(http: aiohttp.ClientSession, service: RunningService) -> Any:
@@ -53,6 +64,20 @@ async def test_headers_that_do_not_end_are_408(
     assert json.loads(arrived.body)["code"] == "request_timed_out"
     assert arrived.head["Connection"] == "close"
     assert count(hasty, "late_requests") == 1
+
+
+async def test_a_loop_that_was_late_blames_nobody(hasty: RunningService) -> None:
+    """What arrived while the loop stood still counts as arrived in time."""
+    with socket.create_connection(("127.0.0.1", hasty.port)) as client:
+        client.sendall(HEAD)
+        await turns()
+        client.sendall(b"\r\n")
+        time.sleep(0.4)  # noqa: ASYNC251 - twice the limit, and the loop stands still
+        client.setblocking(False)
+        answer = await asyncio.get_running_loop().sock_recv(client, 1000)
+
+    assert answer.startswith(ALIVE)
+    assert count(hasty, "late_requests") == 0
 
 
 async def test_a_connection_that_says_nothing_is_closed(hasty: RunningService) -> None:
@@ -106,6 +131,7 @@ async def test_a_body_that_does_not_end_is_408(
 
     assert arrived.status == 408
     assert json.loads(arrived.body)["detail"].startswith("The body ")
+    assert count(hasty, "late_requests") == 1
 
 
 async def test_a_body_may_take_its_time(hasty: RunningService) -> None:
@@ -118,17 +144,36 @@ async def test_a_body_may_take_its_time(hasty: RunningService) -> None:
     assert arrived.status == 200
 
 
+async def test_a_slow_reader_may_ask_for_more(start_service: StartService) -> None:
+    """While an answer goes out, slowly but steadily, the next request waits without a limit."""
+    service = await start_service(server={"header_seconds": 0.1, "send_buffer_bytes": 4096})
+    with small_window() as client:
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, ("127.0.0.1", service.port))
+        await loop.sock_sendall(client, ASKED)
+        taken = await loop.sock_recv(client, 1024)
+        await loop.sock_sendall(client, ASKED[:-2])
+        begun = loop.time()
+        while loop.time() - begun < 0.4:
+            taken += await loop.sock_recv(client, 64)
+            await asyncio.sleep(0.01)
+        await loop.sock_sendall(client, ASKED[-2:] + WHOLE.replace(b"\r\n\r\n", CLOSING))
+        while piece := await loop.sock_recv(client, 65_536):
+            taken += piece
+
+    assert taken.count(ALIVE) == 3
+    assert taken.endswith(b"ok\n")
+
+
 async def test_who_does_not_read_answers_is_cut(
     start_service: StartService, http: aiohttp.ClientSession
 ) -> None:
     """Plain answers that nobody takes hold their connection for `stall_seconds`, not for ever."""
     service = await start_service(server={"stall_seconds": 0.3, "send_buffer_bytes": 4096})
-    with socket.socket() as client:
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.setblocking(False)
+    with small_window() as client:
         loop = asyncio.get_running_loop()
         await loop.sock_connect(client, ("127.0.0.1", service.port))
-        await loop.sock_sendall(client, b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
+        await loop.sock_sendall(client, ASKED * 50)
         assert await alive(http, service)
         await until(lambda: count(service, "slow_readers"))
         taken = b""
@@ -136,3 +181,22 @@ async def test_who_does_not_read_answers_is_cut(
             taken += piece
 
     assert taken.count(ALIVE) < 50
+
+
+@pytest.mark.soak
+async def test_two_hundred_slow_clients_are_closed_within_ten_seconds(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
+    """With the limits as they are by default, and everybody else is served meanwhile."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    attacks = asyncio.gather(*(exchange(service, HEAD, b"x") for _ in range(200)))
+    slowest = 0.0
+    while not attacks.done():
+        asked = loop.time()
+        assert await alive(http, service)
+        slowest = max(slowest, loop.time() - asked)
+
+    assert {arrived.status for arrived in await attacks} == {408}
+    assert loop.time() - began < 10
+    assert slowest < 1

@@ -1,6 +1,7 @@
 """The runner: connections of ours on one socket, and nothing left of it afterwards."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -19,11 +20,52 @@ def make() -> tuple[Runner, Watch]:
     async def tell(request: web.Request) -> web.Response:
         return web.Response(text=str(isinstance(request.protocol, Connection)))
 
+    async def fail(_request: web.Request) -> web.Response:
+        raise RuntimeError("secret detail")
+
+    async def fail_late(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"so far")
+        raise RuntimeError("secret detail")
+
     app = web.Application()
-    app.router.add_get("/", tell)
+    app.add_routes([web.get("/", tell), web.get("/fail", fail), web.get("/late", fail_late)])
     counters = [Counter(name, "x", registry=CollectorRegistry()) for name in ("late", "stalled")]
     watch = Watch(ServerSection(), *counters)
     return Runner(app, watch), watch
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    """Where a runner listens whose application has no middleware."""
+    runner, _ = make()
+    await runner.setup()
+    bound = listen("127.0.0.1", 0, 65_536)
+    await runner.listen(bound)
+    yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    await runner.cleanup()
+
+
+async def test_a_bug_that_no_middleware_saw_is_a_problem(
+    url: str, http: aiohttp.ClientSession
+) -> None:
+    """Our object and no traceback, and the connection is closed."""
+    async with http.get(f"{url}/fail") as response:
+        problem = await response.json()
+
+    assert (response.status, problem["code"]) == (500, "internal_error")
+    assert response.headers["Connection"] == "close"
+    assert "secret" not in str(problem)
+
+
+async def test_an_answer_that_has_begun_is_broken_off(
+    url: str, http: aiohttp.ClientSession
+) -> None:
+    """A clean end would look like the end of the answer."""
+    async with http.get(f"{url}/late") as response:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
 
 
 async def test_connections_are_ours_until_the_cleanup(http: aiohttp.ClientSession) -> None:

@@ -1,0 +1,120 @@
+"""The document of the HTTP surface: complete, and true of what the service takes and answers."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from llm_stream.testing.service import RunningService
+from llm_stream.web.openapi import OPERATIONS, document
+
+PROGRAM = """
+import asyncio, sys
+from llm_stream import logs
+from llm_stream.config import HistorySection, LocalSection, ModelsSection, ServerSection, Settings
+from llm_stream.testing import ScriptedModel
+from llm_stream.web.server import run
+
+settings = Settings(
+    server=ServerSection(port=0, drain_seconds=0),
+    models=ModelsSection(default="scripted", plugins=[], aliases={}),
+    local=LocalSection(enabled=False),
+    history=HistorySection(enabled=False),
+)
+logs.configure("error", "json")
+models = [ScriptedModel("scripted")]
+sys.exit(asyncio.run(run(settings, lambda address, _: print(address, flush=True), models)))
+"""
+CHECKS: Any = [content_type_conformance, response_schema_conformance, status_code_conformance]
+SCHEMA = schemathesis.openapi.from_dict(json.loads(document()))
+MEANINGFUL = {"model", "template", "options", "fallback_models", "schema", "cache", "attachments"}
+GOOD: dict[str, Any] = {"prompt": "x", "requests": [{"input": {"prompt": "y"}}]}
+PAGES = {"/", "/docs", "/docs/{name}", "/static/{path}"}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A service in a process of its own: who asks it here does not run its loop."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+@pytest.fixture
+def known(url: str) -> dict[str, str]:
+    """What there is to name in paths."""
+    answer = requests.post(f"{url}/v1/generate", json={"prompt": "known"}, timeout=10).json()
+    return {"run": answer["id"], "key": answer["cache"]["key"], "name": "summarize"}
+
+
+def test_every_path_is_described(service: RunningService) -> None:
+    """Whatever is routed, but pages, is in the document; nothing else is."""
+    routed = {
+        f"{route.method} {route.resource.canonical}"
+        for route in service.app.router.routes()
+        if route.resource is not None
+        and route.resource.canonical not in PAGES
+        and route.method != "HEAD"
+    }
+
+    assert set(OPERATIONS) == routed
+
+
+async def test_the_document_is_served(service: RunningService, http: aiohttp.ClientSession) -> None:
+    """As JSON, with each operation and each shape."""
+    async with http.get(f"{service.url}/openapi.json") as response:
+        told = await response.json()
+
+    assert told == json.loads(document())
+    assert told["openapi"] == "3.1.0"
+    assert sum(len(methods) for methods in told["paths"].values()) == len(OPERATIONS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*OPERATIONS])
+def test_answers_are_as_the_document_says(name: Any, url: str, known: dict[str, str]) -> None:
+    """Asked as it allows, and not: a declared status, type and shape, and never a 500."""
+    method, _, path = name.partition(" ")
+
+    operation = SCHEMA[path][method]
+    allowed = operation.as_strategy()
+    if OPERATIONS[name].body is not None:
+        allowed |= operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
+
+    @settings(
+        max_examples=25,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=allowed, real=st.booleans())
+    def ask(case: Any, real: bool) -> None:
+        if real:
+            case.path_parameters = {place: known[place] for place in case.path_parameters}
+            if isinstance(case.body, dict):
+                # What the words mean is no part of the document: these exist, or mean nothing.
+                case.body = {k: v for k, v in case.body.items() if k not in MEANINGFUL} | {
+                    k: v for k, v in GOOD.items() if k in case.body
+                }
+        response = case.call(base_url=url, timeout=10)
+        case.validate_response(response, checks=CHECKS)
+        assert response.status_code != 500
+
+    ask()
