@@ -78,6 +78,7 @@ class Launcher:
         self._paced = Gate(PACED, 0, "paced replays")
         self._attempts = Attempts()
         self._flights = flights
+        self._history = history
         self.production = Production(
             self.recipes,
             cache,
@@ -107,6 +108,17 @@ class Launcher:
             TooManyRuns: a gate and its queue are full.
             Draining: the service takes no new runs.
         """
+        launch = await self._launched(spec, gates, claim, request)
+        if self._history is not None and spec.parent is None:
+            if launch.joined:
+                self._history.reused(spec, "joined")
+            elif launch.run.info.cache == "hit":
+                self._history.reused(spec, "cached")
+        return launch
+
+    async def _launched(
+        self, spec: RunSpec, gates: Sequence[Gate], claim: str, request: str
+    ) -> Launch:
         identity = self.recipes[spec.recipe].identity(spec)
         key = spec.fingerprint(identity or "")
         client = Client(claim, spec.abandon_seconds, spec.parent is not None, request)
@@ -204,6 +216,7 @@ class Launcher:
             fallback_models=(),
             abandon_seconds=None,
             parent=None,
+            origin=spec.origin or spec.recipe,
         )
         # Without room now, one who asks later tries again.
         with suppress(TooManyRuns, Draining):

@@ -1,16 +1,18 @@
-"""Structured logs: JSON or console, one line a request and one a run, no prompt text.
+"""Structured logs: JSON or console, one line a request and one a run, no secret, no prompt text.
 
 Everything that goes through the standard library's logging comes out the same way.
 """
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any, Literal, TextIO
 
 import structlog
 
 from llm_stream.engine.run import Run
 from llm_stream.errors import StreamError
+from llm_stream.models.faults import redact
 
 # Without local variables: they hold prompts.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
@@ -18,8 +20,20 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(
 )
 
 
+class Redacting(structlog.stdlib.ProcessorFormatter):
+    """The last step of every line, whoever wrote it: what looks like a secret leaves it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return redact(super().format(record))
+
+
 def configure(
-    level: str, style: Literal["auto", "json", "console"], stream: TextIO = sys.stderr
+    level: str,
+    style: Literal["auto", "json", "console"],
+    stream: TextIO = sys.stderr,
+    *,
+    levels: Mapping[str, str] | None = None,
 ) -> None:
     """Set up logging for the process; once, before anything logs.
 
@@ -27,6 +41,7 @@ def configure(
         level: name of the lowest level shown ("info").
         style: `auto` is console on a terminal and JSON elsewhere.
         stream: where lines go.
+        levels: other levels, by the name of a logger; they hold for those below it as well.
     """
     json_lines = style == "json" or (style == "auto" and not stream.isatty())
     shared: list[Any] = [
@@ -44,15 +59,22 @@ def configure(
             )
         ]
     )
+    for name, other in (levels or {}).items():
+        logging.getLogger(name).setLevel(other.upper())
+    least = lowest(level, *(levels or {}).values())
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            *([structlog.stdlib.filter_by_level] if levels else []),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        Redacting(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
@@ -62,10 +84,24 @@ def configure(
     root.setLevel(level.upper())
 
 
-class RunLog:
-    """Logs one line at the end of every run."""
+def lowest(*levels: str) -> str:
+    """Of names of levels the one that lets most through."""
+    return min(levels, key=_number)
 
-    def __init__(self) -> None:
+
+def _number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]
+
+
+class RunLog:
+    """Logs one line at the end of every run.
+
+    Args:
+        titles: whether it has the first words of the prompt.
+    """
+
+    def __init__(self, *, titles: bool = False) -> None:
+        self._titles = titles
         self._log = structlog.get_logger("llm_stream.run")
 
     def run_started(self, run: Run) -> None:
@@ -79,6 +115,7 @@ class RunLog:
             "request": run.info.request,
             "recipe": run.info.recipe,
             "model": run.info.model,
+            "cache": run.info.cache,
             "outcome": figures.state,
             "attempts": figures.attempts,
             "chunks": figures.chunks,
@@ -88,6 +125,12 @@ class RunLog:
             "first_token_ms": figures.first_token_ms,
             "total_ms": figures.total_ms,
         }
+        if run.info.parent is not None:
+            fields["parent"] = run.info.parent
+        if run.tally.model is not None:
+            fields["answered_by"] = run.tally.model
+        if self._titles:
+            fields["title"] = run.info.title
         error = run.error
         if error is None:
             self._log.info("run", **fields)

@@ -82,7 +82,7 @@ class Production:
             self._flights.keep_spec(run.id, dump_spec(spec))
         run.marks = marks
         run.on_finished(partial(self._ended, spec))
-        run.start(self.recipes[spec.recipe].run(spec, Asking(run, self._launch)), passes)
+        run.start(self.recipes[spec.recipe].run(spec, Asking(run, spec, self._launch)), passes)
         return run
 
     def log_bytes(self, spec: RunSpec) -> int:

@@ -10,6 +10,7 @@ import { Drawer } from "./view/drawer.js";
 import { Notices } from "./view/notices.js";
 import { Painter } from "./view/painter.js";
 import { StatusBar } from "./view/statusbar.js";
+import { UsagePanel } from "./view/usagepanel.js";
 import * as api from "./wire/api.js";
 import { asProblem } from "./wire/problem.js";
 import { Socket } from "./wire/socket.js";
@@ -32,6 +33,7 @@ new CachePanel({
   counted: (statistics) => gauge.show(statistics),
   follow: (id, title) => over(followed(id, title)),
 });
+new UsagePanel();
 const session = new Session(() =>
   deck.cards.flatMap(({ run: { id, recipe, title, input, cache, cursor } }) =>
     id === null ? [] : [{ id, recipe, title, input, cache, cursor }],

@@ -81,6 +81,14 @@
  * @property {number} total
  * @property {CacheStatistics} statistics
  *
+ * @typedef {Record<string, any>} UsageGroup sums of the account, and the values of what it is grouped by.
+ *
+ * @typedef {object} Usage what GET /v1/usage answers.
+ * @property {string[]} group_by
+ * @property {UsageGroup[]} groups the one that has spent most tokens first.
+ * @property {UsageGroup} total
+ * @property {number} not_recorded runs that the history has lost.
+ *
  * @typedef {object} Fault one entry of faults.json: what a mock provider can be asked to do wrong.
  * @property {string} words what stands behind `mock-` in the model's name; "" = nothing is wrong.
  * @property {string} title

@@ -39,6 +39,7 @@ SOLE_IMPORTERS = {
     "aiohttp_sse": ("web", "testing"),
     "llm": ("models", "recipes.prompts", "history", "plugin", "testing"),
     "aiocache": ("cache",),
+    "opentelemetry": ("tracing.otel",),
     "redis": ("cache", "engine.redislog"),
 }
 """Foreign package -> the only modules of ours that may import it."""

@@ -70,6 +70,7 @@ class Answerer(HTTPServer):
         self.status = status
         self.answer = answer
         self.asked: list[str] = []
+        self.shown: list[str | None] = []
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -79,6 +80,7 @@ class Handler(BaseHTTPRequestHandler):
         """Answer as the server says."""
         assert isinstance(self.server, Answerer)
         self.server.asked.append(f"{self.command} {self.path}")
+        self.server.shown.append(self.headers["Authorization"])
         self.send_response(self.server.status)
         self.send_header("Content-Length", str(len(self.server.answer)))
         self.end_headers()
@@ -323,3 +325,15 @@ def test_titles_cannot_steer_the_terminal() -> None:
         "abcdefab1234", "generate", "m", "next-step", "a,b", "2h", "stale", "9", "-",
         "\ufffd[2Jred\ufffd",
     ]  # fmt: skip
+
+
+def test_a_client_key_is_shown_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the environment, where commands of scripts have it; none is shown otherwise."""
+    shown: list[str | None] = []
+    for key in ("lls_canary", ""):
+        monkeypatch.setenv("LLM_STREAM_KEY", key)
+        with answering(page()) as (service, server):
+            invoke("cache", "ls", "--url", service.url)
+            shown += server.shown
+
+    assert shown == ["Bearer lls_canary", None]

@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -11,22 +11,40 @@ import pytest
 import structlog
 
 from llm_stream import logs
+from llm_stream.models.faults import never_show
 from llm_stream.testing import Fault, Script, ScriptedModel
 
 from .conftest import StartService
+from .wire import WsClient
+
+Configure = Callable[..., Callable[[], list[dict[str, Any]]]]
 
 
 @pytest.fixture
-def lines() -> Iterator[Any]:
-    """What is logged as JSON, decoded, newest last."""
-    stream = io.StringIO()
+def configure() -> Iterator[Configure]:
+    """Sets logging up as `logs.configure` does; what is logged as JSON then, newest last."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    logs.configure("info", "json", stream)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    named: list[str] = []
+
+    def set_up(level: str = "info", **options: Any) -> Callable[[], list[dict[str, Any]]]:
+        stream = io.StringIO()
+        named.extend(options.get("levels", {}))
+        logs.configure(level, "json", stream, **options)
+        return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    yield set_up
     root.handlers[:] = before
     root.setLevel(level)
+    for name in named:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def lines(configure: Configure) -> Any:
+    """What is logged from "info" on."""
+    return configure()
 
 
 async def test_one_line_a_run_and_one_a_request(
@@ -44,8 +62,10 @@ async def test_one_line_a_run_and_one_a_request(
         for event in ("run", "request")
     )
 
-    assert run["run"] == body["id"]
+    assert run["run"] == request["run"] == body["id"]
     assert (run["outcome"], run["chunks"], run["output_tokens"]) == ("completed", 4, 4)
+    assert (run["attempts"], run["cache"], request["cache"]) == (1, "miss", "miss")
+    assert run["queued_ms"] <= run["first_token_ms"] <= run["total_ms"] <= request["ms"] + 1
     assert (request["status"], request["path"]) == (200, "/v1/generate")
     assert "canary-prompt" not in json.dumps(lines())
     assert "Hello" not in json.dumps(lines())
@@ -90,6 +110,157 @@ async def test_a_bug_in_a_recipe_is_logged_with_its_traceback(
     assert line["request"] == body["request"]
     assert "the bug" in json.dumps(line["exception"])
     assert "canary" not in json.dumps(lines())
+
+
+@pytest.mark.parametrize(
+    ("times", "mode", "cache"), [(1, "bypass", "bypass"), (2, "use", "hit"), (1, "use", "miss")]
+)
+async def test_a_request_says_how_the_cache_took_part(
+    lines: Any,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    times: int,
+    mode: str,
+    cache: str,
+) -> None:
+    """A hit has a line of its own, though no run was started for it."""
+    service = await start_service()
+    for number in range(times):
+        async with http.post(
+            f"{service.url}/v1/generate", json={"prompt": "x", "cache": {"mode": mode}},
+            headers={"X-Request-Id": f"r{number}"},
+        ) as response:  # fmt: skip
+            body = await response.json()
+    last = next(line for line in lines() if line.get("request") == f"r{times - 1}"
+                and line["event"] == "request")  # fmt: skip
+
+    assert (last["run"], last["cache"]) == (body["id"], cache)
+    assert sum(line["event"] == "run" for line in lines()) == 1
+
+
+async def test_joined_calls_are_told(
+    lines: Any, start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """On the socket each start has a line; two that share a run have its id in common."""
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    service = await start_service()
+    ws = await WsClient.connect(http, service.url)
+    for number in ("1", "2"):
+        await ws.ask(type="start", id=number, recipe="generate", input={"prompt": "x"})
+    await ws.ws.close()
+    started = [line for line in lines() if line["event"] == "start"]
+
+    assert [line["cache"] for line in started] == ["miss", "joined"]
+    assert started[0]["run"] == started[1]["run"]
+
+
+async def test_a_request_about_no_run_names_none(
+    lines: Any, start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """What is not known has no field."""
+    service = await start_service()
+    async with http.get(f"{service.url}/v1/models"):
+        pass
+    line = next(line for line in lines() if line["event"] == "request")
+
+    assert not {"run", "cache"} & line.keys()
+
+
+async def test_inner_runs_name_their_parent_and_fallbacks_their_model(
+    lines: Any, start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """One request's lines are found by it; who answered for another is told."""
+    model.scripts = [Script(fault=Fault(error=ConnectionError("x")))]
+    service = await start_service(
+        ScriptedModel("second"), models={"retries": {"initial_seconds": 0}}
+    )
+    requests = [{"input": {"prompt": "x", "fallback_models": ["second"]}}]
+    async with http.post(f"{service.url}/v1/batch", json={"requests": requests}) as response:
+        body = await response.json()
+    inner, outer = (line for line in lines() if line["event"] == "run")
+
+    assert inner["parent"] == outer["run"] == body["id"]
+    assert inner["request"] == outer["request"]
+    assert (inner["model"], inner["answered_by"]) == ("scripted", "second")
+    assert "answered_by" not in outer
+
+
+def test_parts_have_levels_of_their_own(configure: Configure) -> None:
+    """Quieter or louder than the rest, for structlog's loggers and the standard library's."""
+    lines = configure("warning", levels={"quiet": "error", "loud": "debug"})
+    for name in ("quiet", "loud", "other", "loud.inner"):
+        for log in (structlog.get_logger(name), logging.getLogger(name)):
+            log.debug("debug")
+            log.warning("warning")
+
+    assert [(line["logger"], line["event"]) for line in lines()] == [
+        ("loud", "debug"), ("loud", "warning"), ("loud", "debug"), ("loud", "warning"),
+        ("other", "warning"), ("other", "warning"),
+        ("loud.inner", "debug"), ("loud.inner", "warning"), ("loud.inner", "debug"),
+        ("loud.inner", "warning"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shown", [False, True])
+async def test_prompts_are_in_the_log_only_when_switched_on(
+    configure: Configure, start_service: StartService, http: aiohttp.ClientSession, shown: bool
+) -> None:
+    """Then it is their first words, in the line of the run; answers never are."""
+    lines = configure("debug")
+    service = await start_service(logging={"prompts": shown})
+    async with http.post(f"{service.url}/v1/generate", json={"prompt": "canary prompt"}):
+        pass
+    run = next(line for line in lines() if line["event"] == "run")
+
+    assert run.get("title") == ("canary prompt" if shown else None)
+    assert json.dumps(lines()).count("canary") == int(shown)
+    assert "Hello" not in json.dumps(lines())
+
+
+CANARIES = {
+    "sk-canary-0123456789": "sk-canary-0123456789",
+    "Bearer canary.0123456789": "Bearer [redacted]",
+    "authorization: Basic canary0123": "authorization: Basic [redacted]",
+    'api_key="canary"': 'api_key="[redacted]"',
+    '{"password": "canary"}': '{"password": "[redacted]"}',
+    "redis://user:canary@127.0.0.1:6379/0": "redis://[redacted]@127.0.0.1:6379/0",
+    "AIzacanary0123": "[redacted]",
+}
+"""What must not be logged -> what is instead."""
+
+
+@pytest.mark.parametrize(("text", "shown"), CANARIES.items())
+def test_what_looks_like_a_secret_is_in_no_line(lines: Any, text: str, shown: str) -> None:
+    """Whoever logs it, as a message, a field or an error; the line stays JSON."""
+    shown = shown.replace("sk-canary-0123456789", "[redacted]")
+    logging.getLogger("elsewhere").warning("it said %s", text)
+    structlog.get_logger("ours").warning("said", detail=text, more={"deep": [text]})
+    structlog.get_logger("ours").error("failed", exc_info=ValueError(text))
+    message, field, error = lines()
+
+    assert message["event"] == f"it said {shown}"
+    assert (field["detail"], field["more"]) == (shown, {"deep": [shown]})
+    assert error["exception"][0]["exc_value"] == shown
+    assert "canary" not in json.dumps(lines())
+
+
+def test_known_keys_are_in_no_line_whatever_they_look_like(lines: Any) -> None:
+    """The values of keys are told apart by what they are."""
+    never_show("plain canary words")
+    logging.getLogger("elsewhere").warning("it said: plain canary words")
+
+    assert lines()[0]["event"] == "it said: [redacted]"
+
+
+def test_what_finds_a_run_is_left_alone(lines: Any) -> None:
+    """Ids and fingerprints are long and no secrets."""
+    fields = {
+        "run": "run_01M8E5CKBT00000JS88N44X7ZC", "request": "req_9b0b9ef5c5d710c8e439",
+        "key": "0123456789abcdef" * 4, "input_tokens": 12,
+    }  # fmt: skip
+    structlog.get_logger("ours").info("run", **fields)
+
+    assert lines()[0].items() >= fields.items()
 
 
 def test_other_libraries_log_the_same_way(lines: Any) -> None:

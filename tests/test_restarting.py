@@ -75,6 +75,7 @@ class Restarts:
         self.registry = RunRegistry(retention_seconds=60, retention_bytes=10_000)
         self.cache = AnswerCache(MemoryShelf(max_entries=10, max_bytes=100_000), ttl_seconds=60)
         self.recorded: list[tuple[RunSpec, Run, Any]] = []
+        self.reuses: list[str] = []
         gate = Gate(5, 5, "the service")
         self.launcher = Launcher(
             {"generate": self.recipe}, self.registry, self.cache, gate, max_log_bytes=10_000,
@@ -85,6 +86,9 @@ class Restarts:
 
     def record(self, spec: RunSpec, run: Run, marks: Any) -> None:
         self.recorded.append((spec, run, marks))
+
+    def reused(self, spec: RunSpec, how: str) -> None:
+        self.reuses.append(how)
 
     async def restart(self, asked: RunSpec) -> Run:
         """Take the run of this spec over, of which there is one event."""

@@ -15,6 +15,10 @@ class Price(NamedTuple):
     input_per_million: float
     output_per_million: float
 
+    def cost(self, read: int, written: int) -> float:
+        """Of so many tokens that the model has read, and written."""
+        return (read * self.input_per_million + written * self.output_per_million) / MILLION
+
 
 class Savings:
     """Sums over every hit, by the model that was not called.
@@ -42,5 +46,4 @@ class Savings:
         self.tokens[label, "input"] += read
         self.tokens[label, "output"] += written
         if (price := self._prices.get(model)) is not None:
-            cost = read * price.input_per_million + written * price.output_per_million
-            self.cost[label] = self.cost.get(label, 0.0) + cost / MILLION
+            self.cost[label] = self.cost.get(label, 0.0) + price.cost(read, written)

@@ -1,4 +1,4 @@
-"""The command line: `llm-stream serve`, `pull`, `models`, `check`, `cache`, `mock-providers`."""
+"""The command line: `llm-stream serve`, `pull`, `models`, `check`, `cache`, `usage` and more."""
 
 from llm_stream.cli.commands import main
 

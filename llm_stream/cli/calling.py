@@ -1,6 +1,7 @@
 """One JSON call of a running service, for commands; whatever goes wrong is told in a sentence."""
 
 import json
+import os
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.error import HTTPError
@@ -12,6 +13,9 @@ from llm_stream.config import Settings
 from llm_stream.config.settings import is_loopback
 
 TIMEOUT_SECONDS: Final = 30.0
+KEY_VARIABLE: Final = "LLM_STREAM_KEY"
+"""Holds the client key to show, where the service asks for one."""
+
 EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens here
 """Hosts that mean all addresses of a machine, and the one to call there."""
 
@@ -48,6 +52,9 @@ class RunningService:
         if not host or parts.scheme not in {"http", "https"}:
             raise Refused(f"--url {url} is no address: http://host:port is meant.")
         self.url = url.rstrip("/")
+        self._headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        if key := os.environ.get(KEY_VARIABLE):
+            self._headers["Authorization"] = f"Bearer {key}"
         # Nothing between a machine and itself; elsewhere the proxies of the environment.
         self._opener = build_opener(*([ProxyHandler({})] if is_loopback(host) else []))
 
@@ -69,7 +76,7 @@ class RunningService:
             self.url + path,
             data=data,
             method=method,
-            headers={"Accept": "application/json", "Content-Type": "application/json"},
+            headers=self._headers,
         )
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as reply:

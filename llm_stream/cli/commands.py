@@ -12,6 +12,7 @@ from llm_stream.cli.clientcommands import clients
 from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
 from llm_stream.cli.keycommands import keys
 from llm_stream.cli.mocks import mock_providers
+from llm_stream.cli.usagecommand import usage
 
 if TYPE_CHECKING:
     from llm_stream.cli.checkup import Checkup
@@ -37,6 +38,7 @@ main.add_command(cache)
 main.add_command(clients)
 main.add_command(keys)
 main.add_command(mock_providers)
+main.add_command(usage)
 
 
 @main.command()

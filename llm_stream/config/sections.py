@@ -208,19 +208,6 @@ class TemplatesSection(Section):
     )
 
 
-class LoggingSection(Section):
-    """The log, on standard error."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Lowest level that is written: debug, info, warning or error."
-    )
-    format: Literal["auto", "json", "console"] = Field(
-        default="auto",
-        description='"json", one object a line; "console", for people; "auto" = console on a'
-        " terminal, else json.",
-    )
-
-
 class DirectorSection(Section):
     """What existing Directors call: /query and /evaluate_sufficiency."""
 
@@ -230,13 +217,4 @@ class DirectorSection(Section):
     )
     budget_seconds: float = Field(
         default=8, gt=0, description="Time after which they get what there is; they give up at 10."
-    )
-
-
-class TelemetrySection(Section):
-    """What the service measures of itself."""
-
-    metrics: bool = Field(default=True, description="Whether GET /metrics answers.")
-    loop_lag_seconds: float = Field(
-        default=0.5, gt=0, description="How often the event loop's lag is measured."
     )

@@ -13,14 +13,13 @@ from llm_stream.config.sections import (
     DirectorSection,
     LimitsSection,
     LocalSection,
-    LoggingSection,
     ModelsSection,
     RunsSection,
     ServerSection,
-    TelemetrySection,
     TemplatesSection,
 )
 from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
+from llm_stream.config.telemetry import LoggingSection, TelemetrySection
 
 
 class Sections(Section):

@@ -51,7 +51,7 @@ class CacheSection(Section):
     )
     prices: dict[Name, PriceSection] = Field(
         default_factory=dict,
-        description="What models cost, by id, to tell what the cache saves:"
+        description="What models cost, by id, for the account and what the cache saves:"
         " { input_per_million = 2.5, output_per_million = 10 }.",
     )
 

@@ -55,6 +55,7 @@ class EventLog:
         "_waiting",
         "born",
         "closed",
+        "newest_ms",
         "sealed",
     )  # fmt: skip
 
@@ -77,6 +78,7 @@ class EventLog:
         self._waiting: list[Callable[[], None]] = []
         self._chapters = Chapters(None if earlier else Place(epoch, 1))
         self.born = clock()
+        self.newest_ms = 0
         self.sealed = self.closed = False
         if earlier:
             self.extend(earlier)
@@ -118,7 +120,7 @@ class EventLog:
         """
         if self.closed:
             raise LogSealed(f"{self._run} has ended; {payload['type']} came after it")
-        t_ms = int((self._clock() - self.born) * 1000)
+        self.newest_ms = t_ms = int((self._clock() - self.born) * 1000)
         seq = len(self._events) - self._earlier + 1
         event = Event(self._epoch, seq, self._run, t_ms, payload)
         size = len(event.data) + EVENT_OVERHEAD_BYTES

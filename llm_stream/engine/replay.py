@@ -126,7 +126,8 @@ class Replay(Run):
         return ReplayLog(self.info, self.recording)
 
     @cached_property
-    def _tally(self) -> Tally:  # type: ignore[override]
+    def tally(self) -> Tally:  # type: ignore[override]
+        """What the recording says, in no time."""
         return Tally.of(self.recording.ending, self.recording.kinds.count("text.delta"))
 
 

@@ -27,7 +27,7 @@ from llm_stream.events import Event, Payload
 
 
 class Run:
-    """One producing task, its log and its readers.
+    """One producing task, its log, its tally and its readers.
 
     `run.started` is in the log when the constructor returns. The task's done-callback appends the
     terminal event: a task that is cancelled before its first step never enters its body.
@@ -61,7 +61,7 @@ class Run:
         self.state: State = "queued"
         self.substituted = self.superseded = False
         self.marks: Mapping[str, int] | None = None
-        self._tally = Tally()
+        self.tally = Tally()
         self._describe_error = describe_error
         self._passes: Sequence[Pass] = ()
         self._reason: CancelReason | None = None
@@ -71,7 +71,7 @@ class Run:
         if log is None:
             self.log.append(info.started())
         for event in self.log.everything():
-            self._tally.count(event.payload(), self._now_ms)
+            self.tally.count(event.payload(), event.t_ms)
 
     @property
     def id(self) -> str:
@@ -105,27 +105,30 @@ class Run:
         self.task.add_done_callback(self._finish)
 
     async def _produce(self, source: Source) -> Outcome:
+        came = time.monotonic()
         for ticket in self._passes:
             await ticket.enter(self._wait_in_line)
-        self._tally.queued_ms = self._now_ms()
+        self.tally.waited_seconds = time.monotonic() - came
+        self.tally.queued_ms = self._now_ms()
         self.state = "running"
-        outcome, append, count = None, self.log.append, self._tally.count
+        outcome, log, append, count = None, self.log, self.log.append, self.tally.count
         async with aclosing(source):
             async for payload in source:
                 if isinstance(payload, Outcome):
                     outcome = payload
                 else:
                     append(payload)
-                    count(payload, self._now_ms)
+                    count(payload, log.newest_ms)
         if outcome is None:
             raise InternalError("The recipe ended without a result. This is a bug.", run=self.id)
+        self.tally.waited_seconds += outcome.model_seconds
         return outcome
 
     def record(self, payload: Payload) -> None:
         """Append what is not of the recipe's own saying; not if the run has ended."""
         if not self.log.closed:
             self.log.append(payload)
-            self._tally.count(payload, self._now_ms)
+            self.tally.count(payload, self.log.newest_ms)
 
     def _wait_in_line(self, position: int) -> None:
         self.log.append({"type": "run.queued", "position": position})
@@ -144,18 +147,18 @@ class Run:
             self._seal({"type": "run.failed", "error": LAST_RESORT | {"run": self.id}}, error)
 
     def _conclude(self, task: asyncio.Task[Outcome]) -> None:
-        self._tally.total_ms = self._now_ms()
+        self.tally.total_ms = self._now_ms()
         if task.cancelled():
             self._seal_cancelled()
         elif error := task.exception():
             self._seal(failed(error, self.info, self._describe_error), error)
         else:
-            self.substituted |= self._tally.model not in {None, self.info.model}
-            self._seal(self._tally.completed(task.result()))
+            self.substituted |= self.tally.model not in {None, self.info.model}
+            self._seal(self.tally.completed(task.result()))
 
     def _seal_cancelled(self) -> None:
         reason = self._reason or "shutdown"
-        self._seal({"type": "run.cancelled", "reason": reason, "usage": self._tally.usage()})
+        self._seal({"type": "run.cancelled", "reason": reason, "usage": self.tally.usage()})
 
     def _seal(self, payload: Payload, error: BaseException | None = None) -> None:
         self.error = error
@@ -208,7 +211,7 @@ class Run:
 
     def _go_on_without_task(self) -> None:
         if not self.log.closed:
-            self._tally.total_ms = self._now_ms()
+            self.tally.total_ms = self._now_ms()
             self._seal_cancelled()
 
     def join(self, client: Client) -> None:
@@ -238,10 +241,10 @@ class Run:
 
     def statistics(self) -> RunStatistics:
         """The run's figures now."""
-        return self._tally.statistics(
+        return self.tally.statistics(
             state=self.state,
             readers=self.interest.readers,
             events=len(self.log),
             log_bytes=self.log.bytes,
-            total_ms=self._tally.total_ms if self.done else self._now_ms(),
+            total_ms=self.tally.total_ms if self.done else self._now_ms(),
         )

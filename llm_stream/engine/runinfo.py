@@ -20,10 +20,14 @@ class DescribeError(Protocol):
 
 
 class Outcome(NamedTuple):
-    """A recipe's last word: why the model stopped, and the result if the recipe has one."""
+    """A recipe's last word: why the model stopped, and the result if the recipe has one.
+
+    `model_seconds` is how long it had models called and waited between the calls.
+    """
 
     finish_reason: str
     result: Any = None
+    model_seconds: float = 0.0
 
 
 Source = AsyncGenerator[Payload | Outcome]

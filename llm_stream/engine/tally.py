@@ -1,7 +1,7 @@
 """What a run has produced so far, counted as it is appended."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Self
 
 from llm_stream.engine.runinfo import Outcome, RunStatistics
@@ -13,11 +13,14 @@ class Tally:
 
     `chunks` counts `text.delta` events of the answer (without `step`), `text_chars` its code
     points. A restart clears text and usage stays: the tokens were spent. `model` is the one that a
-    failed call gave way to, None while the one that was asked is at work.
+    failed call gave way to, None while the one that was asked is at work. `longest_gap_ms` is the
+    longest wait between two pieces of output. `waited_seconds` is how long it was somebody else's
+    turn: in a queue, or while models were called.
     """
 
-    __slots__ = ("_hash", "_input", "_output", "attempts", "chunks", "first_token_ms",
-                 "model", "queued_ms", "text_chars", "total_ms")  # fmt: skip
+    __slots__ = ("_hash", "_input", "_newest_ms", "_output", "_pieces", "attempts", "chunks",
+                 "first_token_ms", "longest_gap_ms", "model", "queued_ms", "text_chars",
+                 "total_ms", "waited_seconds")  # fmt: skip
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -30,6 +33,10 @@ class Tally:
         self.queued_ms = 0
         self.first_token_ms: int | None = None
         self.total_ms = 0
+        self.longest_gap_ms = 0
+        self.waited_seconds = 0.0
+        self._newest_ms = 0
+        self._pieces = 0
 
     @classmethod
     def of(cls, ending: Mapping[str, Any], chunks: int) -> Self:
@@ -42,11 +49,19 @@ class Tally:
         tally._output = ending["usage"]["output_tokens"]
         return tally
 
-    def count(self, payload: Payload, now_ms: Callable[[], int]) -> None:
-        """Take an appended payload into account. The per-chunk path: no allocation to speak of."""
+    def count(self, payload: Payload, t_ms: int) -> None:
+        """Take a payload that was appended at `t_ms` into account.
+
+        The per-chunk path: no allocation to speak of.
+        """
         kind = payload["type"]
-        if self.first_token_ms is None and kind in OUTPUT_TYPES:
-            self.first_token_ms = now_ms()
+        if kind in OUTPUT_TYPES:
+            if self.first_token_ms is None:
+                self.first_token_ms = t_ms
+            elif t_ms - self._newest_ms > self.longest_gap_ms:
+                self.longest_gap_ms = t_ms - self._newest_ms
+            self._newest_ms = t_ms
+            self._pieces += 1
         if payload["type"] == "text.delta" and "step" not in payload:
             text = payload["text"]
             self.chunks += 1
@@ -62,6 +77,13 @@ class Tally:
         elif kind == "run.restarted":
             self._hash = hashlib.sha256()
             self.chunks = self.text_chars = 0
+
+    @property
+    def mean_gap_ms(self) -> float | None:
+        """The time between two pieces of output, on average; None where there are not two."""
+        if self.first_token_ms is None or self._pieces < 2:
+            return None
+        return (self._newest_ms - self.first_token_ms) / (self._pieces - 1)
 
     def statistics(self, **others: Any) -> RunStatistics:
         """The run's figures, with those that only the run knows."""

@@ -27,6 +27,10 @@ class CacheUnavailable(ServiceError, code="cache_unavailable", retryable=True):
     """The cache's backend does not answer; requests go on without it."""
 
 
+class HistoryUnavailable(ServiceError, code="history_unavailable", retryable=True):
+    """The history's database does not answer; runs go on without it."""
+
+
 class BudgetExceeded(ServiceError, code="budget_exceeded", retryable=True):
     """The time a Director waits was over before there was anything to answer with."""
 

@@ -12,7 +12,7 @@ import llm
 from llm.logs import LogStore
 from sqlite_utils import Database
 
-from llm_stream.history import sidetable
+from llm_stream.history import ledger, sidetable
 
 BUSY_SECONDS: Final = 1.0
 """How long a statement waits for another process; then the batch is tried again later."""
@@ -54,6 +54,7 @@ def open_store(path: Path) -> LogStore:
             store = LogStore(Database(connection))  # type: ignore[no-untyped-call]
             with transaction(connection):
                 sidetable.create(connection)
+                ledger.create(connection)
         except BaseException:
             connection.close()
             raise

@@ -21,6 +21,9 @@ class HistoryFigures(Collector):
     def collect(self) -> Iterator[Metric]:
         """The figures now."""
         facts, name = self._facts(), "llm_stream_history"
+        yield GaugeMetricFamily(
+            f"{name}_up", "Whether runs are recorded at once.", int(facts.state == "open")
+        )
         yield GaugeMetricFamily(f"{name}_queued", "Runs waiting to be recorded.", facts.queued)
         yield GaugeMetricFamily(f"{name}_bytes", "The log database on the disk.", facts.bytes)
         yield CounterMetricFamily(f"{name}_written", "Runs recorded.", facts.written)

@@ -1,8 +1,10 @@
 """`History`: what the rest of the service knows of the database."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,14 +13,19 @@ from llm.logs import LogStore
 
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.run import Run
-from llm_stream.history import retention, sidetable
+from llm_stream.errors import HistoryUnavailable
+from llm_stream.history import ledger, retention, sidetable, usage
 from llm_stream.history.database import transaction
 from llm_stream.history.facts import Facts
-from llm_stream.history.jobs import Forgetting, Writing
+from llm_stream.history.jobs import Counting, Forgetting, Writing
 from llm_stream.history.reader import Reader
+from llm_stream.history.reuses import Reuses
 from llm_stream.history.turns import Finished
 from llm_stream.history.writer import RETRY_SECONDS, Writer
+from llm_stream.recipes.recorder import Reusing
 from llm_stream.recipes.spec import RunSpec
+
+DAY: Final = 86_400
 
 QUEUE_RUNS: Final = 10_000
 QUEUE_BYTES: Final = 1 << 27
@@ -29,6 +36,12 @@ FLUSH_SECONDS: Final = 5.0
 
 FORGET_SECONDS: Final = 5.0
 """How long `forget` waits for the writer; until it is done nothing is found."""
+
+SETTLE_SECONDS: Final = 1.0
+"""How long the account waits for what has just ended to be written."""
+
+USAGE_SECONDS: Final = 20.0
+"""Sums that take longer are given up."""
 
 MAX_VOIDED: Final = 10_000
 """Names whose last forgetting is remembered; beyond, all runs that began before now are void."""
@@ -71,6 +84,9 @@ class History:
             retry_seconds=retry_seconds,
         )
         self._reader = Reader(path, self._writer.count_failure)
+        # Of its own: no look-up waits for the sums of a month.
+        self._accountant = Reader(path, self._writer.count_failure)
+        self._reuses = Reuses(self._writer.put)
         self._voided: dict[str, float] = {}
         self._void_before = float("-inf")
         self._forgetting = 0
@@ -96,6 +112,43 @@ class History:
             marks = None
         finished = Finished(spec, run, marks, time.time())
         self._writer.put(Writing(finished, self._fresh_seconds, self._stale_seconds))
+
+    def reused(self, spec: RunSpec, how: Reusing) -> None:
+        """Count a caller's call that cost none of a model. Cheap."""
+        self._reuses.count(spec, how)
+
+    async def usage(
+        self, dimensions: Sequence[usage.Dimension], asked: usage.Asked
+    ) -> usage.Account:
+        """The account of what is asked for, by groups.
+
+        What ended before this is called is in it, unless the writer is a second behind.
+
+        Raises:
+            HistoryUnavailable: the database does not answer.
+        """
+        self._reuses.flush()
+        await self._settled()
+        try:
+            found = await self._accountant.ask(
+                partial(usage.account, dimensions=dimensions, asked=asked), USAGE_SECONDS
+            )
+        except (sqlite3.Error, OSError) as error:  # TimeoutError is an OSError
+            self._writer.count_failure(error)
+            raise HistoryUnavailable(
+                "The database of the history does not answer. Try again in a moment.",
+                retry_after_ms=5000,
+            ) from error
+        return found or usage.Account({}, usage.Sums(), None)
+
+    async def _settled(self) -> None:
+        loop = asyncio.get_running_loop()
+        written = asyncio.Event()
+        mark = Counting({}, lambda: loop.call_soon_threadsafe(written.set))
+        if self.facts().state != "failing" and self._writer.put(mark):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await written.wait()
 
     def _is_void(self, run: Run, names: Mapping[str, int]) -> bool:
         """Whether a name of its was forgotten after it had begun."""
@@ -164,6 +217,8 @@ class History:
         connection, now = store.db.conn, time.time()
         with transaction(connection):
             expired = sidetable.expire(connection, now, retention.RUNS_AT_ONCE)
+            before = now - self._days * DAY
+            expired = max(expired, ledger.expire(connection, before, retention.RUNS_AT_ONCE))
         for choose in self._choices(now):
             with transaction(connection):
                 if runs := choose(store):
@@ -174,13 +229,15 @@ class History:
         return expired == retention.RUNS_AT_ONCE
 
     def _choices(self, now: float) -> list[Callable[[LogStore], list[str]]]:
-        before = now - self._days * 86_400
+        before = now - self._days * DAY
         return [
             lambda store: retention.too_old(store.db.conn, before),
             lambda store: retention.over_size(store.db.conn, self._max_bytes),
         ]
 
     async def close(self) -> None:
-        """Write what is queued, within seconds, and end both threads. Idempotent."""
+        """Write what is queued, within seconds, and end all threads. Idempotent."""
+        self._reuses.close()
         await asyncio.to_thread(self._writer.close, FLUSH_SECONDS)
         await self._reader.close()
+        await self._accountant.close()

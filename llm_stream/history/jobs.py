@@ -1,14 +1,15 @@
-"""What the writer is given to do: write a run, or forget answers."""
+"""What the writer is given to do: write a run, forget answers, count calls that cost nothing."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from llm.logs import LogStore
 
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.recording import Recording
-from llm_stream.history import sidetable, turns
+from llm_stream.history import ledger, sidetable, turns
+from llm_stream.history.spending import spent_by
 from llm_stream.recipes.spec import dump_spec
 
 ROW_BYTES = 1000
@@ -36,6 +37,7 @@ class Writing:
         self._stale_seconds = stale_seconds
         self._response: turns.LoggedResponse | None = None
         self._row: sidetable.Row | None = None
+        self._account: ledger.Entry | None = None
         self.size = finished.size
 
     def prepare(self) -> None:
@@ -50,6 +52,7 @@ class Writing:
         ended_early = run.state != "completed"
         if run.info.recipe not in turns.UNLOGGED:
             self._response = turns.response_of(finished, fold)
+        self._account = self._accounted()
         self._row = sidetable.Row(
             run=run.id,
             fingerprint=run.info.key,
@@ -69,6 +72,24 @@ class Writing:
             names=() if entry is None else tuple(entry.marks),
         )
 
+    def _accounted(self) -> ledger.Entry:
+        finished = self._finished
+        spec, run = finished.spec, finished.run
+        figures = run.statistics()
+        return ledger.Entry(
+            run=run.id,
+            ended_at=finished.ended_at,
+            recipe=spec.origin or run.info.recipe,
+            model=run.info.model,
+            tier=spec.tier,
+            owner=run.info.owner,
+            hidden=bool(spec.origin) or run.info.parent is not None,
+            status=run.state,
+            total_ms=figures.total_ms,
+            first_token_ms=figures.first_token_ms,
+            spent=spent_by(spec, run),
+        )
+
     def _entry(self) -> Stored | None:
         finished = self._finished
         # As in the cache: what a fallback said is not kept under the name that was asked.
@@ -84,7 +105,7 @@ class Writing:
 
     def write(self, store: LogStore) -> None:
         """See `Job`."""
-        if self._row is None:
+        if self._row is None or self._account is None:
             return
         response_id = None
         info = self._finished.run.info
@@ -95,6 +116,7 @@ class Writing:
         if info.parent is None:  # its inner runs ended before it, and began the thread
             store.db.conn.execute("UPDATE threads SET name = ? WHERE id = ?", [name, thread])
         sidetable.write(store.db.conn, self._row, response_id)
+        ledger.write(store.db.conn, self._account)
 
     def done(self) -> None:
         """See `Job`."""
@@ -128,3 +150,32 @@ class Forgetting:
     def done(self) -> None:
         """See `Job`."""
         self._tell(self._count)
+
+
+class Counting:
+    """Calls that cost nothing, into the account; also a mark that says what is written so far.
+
+    Args:
+        reused: how many there were.
+        tell: told once they, and all that was queued before, are written.
+    """
+
+    optional = False
+    size = 0
+
+    def __init__(
+        self, reused: Mapping[ledger.Reuse, ledger.Reused], tell: Callable[[], object]
+    ) -> None:
+        self._reused = reused
+        self._tell = tell
+
+    def prepare(self) -> None:
+        """See `Job`."""
+
+    def write(self, store: LogStore) -> None:
+        """See `Job`."""
+        ledger.add(store.db.conn, self._reused)
+
+    def done(self) -> None:
+        """See `Job`."""
+        self._tell()

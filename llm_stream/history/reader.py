@@ -1,16 +1,18 @@
-"""The one thread that reads, so that the loop never waits for the disk."""
+"""A thread that reads, so that the loop never waits for the disk."""
 
 import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import InvalidRecording
 from llm_stream.history import sidetable
 from llm_stream.history.database import default_path, identity, open_reader
+
+T = TypeVar("T")
 
 FIND_SECONDS: Final = 1.0
 """A look-up that takes longer is given up: computing the answer is what would follow anyway."""
@@ -33,6 +35,7 @@ class Reader:
         self._count_failure = count_failure
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="history-reader")
         self._connection: sqlite3.Connection | None = None
+        self._running: object = None
         self._closed = False
         self._identity = 0
         self._rests_until = 0.0
@@ -43,8 +46,7 @@ class Reader:
         if self._closed or loop.time() < self._rests_until:
             return None
         try:
-            async with asyncio.timeout(FIND_SECONDS):
-                return await loop.run_in_executor(self._thread, self._find, key)
+            return await self.ask(lambda connection: sidetable.find(connection, key), FIND_SECONDS)
         except InvalidRecording as error:
             self._count_failure(error)
         except (sqlite3.Error, OSError) as error:  # TimeoutError is an OSError
@@ -52,7 +54,30 @@ class Reader:
             self._rests_until = loop.time() + REST_SECONDS
         return None
 
-    def _find(self, key: str) -> Stored | None:
+    async def ask(self, question: Callable[[sqlite3.Connection], T], seconds: float) -> T | None:
+        """What a function that only reads makes of the database; None while there is none.
+
+        Cancelling gives the answer up, as does its time.
+
+        Args:
+            question: called in the thread.
+            seconds: how long it may take, waiting for its turn included.
+
+        Raises:
+            TimeoutError, sqlite3.Error, OSError: the database's doing.
+        """
+        loop = asyncio.get_running_loop()
+        answer = loop.run_in_executor(self._thread, self._ask, question)
+        try:
+            async with asyncio.timeout(seconds):
+                return await answer
+        except (TimeoutError, asyncio.CancelledError):
+            # Whoever asks next would wait for the end of what nobody wants to know any more.
+            if self._running is question and self._connection is not None:
+                self._connection.interrupt()
+            raise
+
+    def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T | None:
         try:
             # Its own connection: what was written earlier is found also while writing fails.
             path = self._path or default_path()
@@ -61,10 +86,13 @@ class Reader:
             if self._connection is None:
                 self._identity = identity(path)
                 self._connection = open_reader(path)
-            return None if self._connection is None else sidetable.find(self._connection, key)
+            self._running = question
+            return None if self._connection is None else question(self._connection)
         except sqlite3.Error:
             self._disconnect()
             raise
+        finally:
+            self._running = None
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -22,6 +22,8 @@ from llm_stream.errors import (
 MAX_UPSTREAM_CHARS: Final = 300
 """How much of a foreign error text is shown."""
 
+REDACTED: Final = "[redacted]"
+
 MIN_SECRET_CHARS: Final = 8
 """Shorter values are no secrets: taking them out would mangle every other word."""
 
@@ -38,6 +40,25 @@ _SECRET: Final = re.compile(
 )
 
 
+# In lines of ours, which are full of long words that are no secrets: ids, fingerprints. What stands
+# before a value is kept, and escapes are left whole, so that JSON stays JSON.
+_CREDENTIAL: Final = re.compile(
+    r"""(?ix)
+    ( \b (?: api [-_\s]? key | secret | password | authorization ) (?: \\? ["'] )? \s* [=:] \s*
+      (?: \\? ["'] )? (?: (?: basic | bearer ) \s+ )? ) [^\s"',}\\]+
+    | ( \b bearer \s+ ) [-\w.~+/]+
+    | \b (?: sk | pk | rk | gsk | xai | hf | ghp | gho | lls | xox[abp] ) [-_] [-\w]{6,}
+    | \b (?: AKIA | AIza ) \w{8,}
+    | (?<= :// ) [^/@\s"'\\]+ (?= @ )
+    """
+)
+
+_MARKS: Final = (
+    "bearer", "key", "secret", "password", "authorization", "akia", "aiza", "://",
+    "k-", "k_", "xai", "hf", "ghp", "gho", "lls", "xox",
+)  # fmt: skip
+"""One of them is in every credential: a line without any is not searched, at a hundredth."""
+
 _KNOWN: Final[set[str]] = set()
 
 
@@ -52,12 +73,26 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def scrub(text: str) -> str:
-    """Foreign text made safe to show: on one line, cut, without known keys or their like."""
+def redact(text: str) -> str:
+    """The same text without known keys and what looks like a credential; the rest as it is."""
+    text = _without_known(text)
+    small = text.lower()
+    if not any(mark in small for mark in _MARKS):
+        return text
+    return _CREDENTIAL.sub(rf"\1\2{REDACTED}", text)
+
+
+def _without_known(text: str) -> str:
     # The longest first: one key may begin like another.
     for secret in sorted(_KNOWN, key=len, reverse=True):
-        text = text.replace(secret, "[redacted]")
-    return _SECRET.sub("[redacted]", " ".join(clean(text).split()))[:MAX_UPSTREAM_CHARS]
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+def scrub(text: str) -> str:
+    """Foreign text made safe to show: on one line, cut, without known keys or their like."""
+    text = _without_known(text)
+    return _SECRET.sub(REDACTED, " ".join(clean(text).split()))[:MAX_UPSTREAM_CHARS]
 
 
 def from_model(error: Exception, model_id: str) -> StreamError:

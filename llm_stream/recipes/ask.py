@@ -105,8 +105,9 @@ class Asking:
     others, parents could wait for each other for ever.
     """
 
-    def __init__(self, parent: Run, launch: Launch) -> None:
+    def __init__(self, parent: Run, spec: RunSpec, launch: Launch) -> None:
         self._parent = parent
+        self._spec = spec
         self._launch = launch
         self._reported: set[str] = set()
 
@@ -117,6 +118,8 @@ class Asking:
         spec = replace(
             spec,
             parent=parent.id,
+            origin=self._spec.origin or self._spec.recipe,
+            tier=spec.tier or self._spec.tier,
             cache=replace(spec.cache, pace="instant"),
         )
         claim = f"{parent.id}/{ulid()}"

@@ -1,6 +1,7 @@
 """One question, asked until a model has answered it or nobody is left to ask."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
@@ -60,6 +61,7 @@ class Attempts:
             StreamError: nobody is left to ask, or must be asked. The first failure, but for a
                 refusal before any output, which ends everything.
         """
+        began = time.monotonic()
         while True:
             try:
                 async with aclosing(self._call(spec, route, question, answer)) as payloads:
@@ -69,6 +71,7 @@ class Attempts:
                 failure, attempt, model = error, route.attempt, route.model
             else:
                 route.answered()
+                route.seconds += time.monotonic() - began
                 return
             following = self._following(spec, route, answer, failure)
             if following is not None or attempt > 1:

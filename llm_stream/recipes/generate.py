@@ -73,7 +73,7 @@ class Generate:
                 async for payload in payloads:
                     yield payload
             result = answer.checked(spec.schema)
-        yield Outcome(answer.ending.finish_reason, result)
+        yield Outcome(answer.ending.finish_reason, result, route.seconds)
 
     def _question(self, call: ModelCall, adapter: ModelAdapter) -> ModelCall:
         """What this model is asked: with the schema in the prompt if it cannot do it otherwise."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import orjson
 from pydantic import TypeAdapter
@@ -21,6 +21,11 @@ MidstreamPolicy = Literal["error", "splice", "restart"]
 repeats that part and goes on; readers discard it and get a new answer."""
 
 CacheMode = Literal["use", "refresh", "bypass", "only"]
+
+Tier = Literal["fast", "balanced", "powerful"]
+"""Names by which a request can ask for a kind of model instead of a model."""
+
+TIERS: Final = frozenset(get_args(Tier))
 
 FINGERPRINT_VERSION: Final = 1
 """Part of every fingerprint; raised when the meaning of a field changes."""
@@ -66,7 +71,9 @@ class RunSpec:
     `on_midstream_failure` None means: as `midstream` says. `abandon_seconds` is how long the run
     goes on without a reader, None = for ever. `parent` is the run whose recipe asks for this one;
     `request` finds the request that started it in the log, and is the launcher's to say, so that
-    equal requests can share a spec and what is computed of it once.
+    equal requests can share a spec and what is computed of it once. `tier` is the tier by which the
+    model was asked for, "" where it was named itself; `origin` is the recipe of the outermost run
+    that asks for this one, "" where a caller does.
     """
 
     recipe: str
@@ -88,6 +95,8 @@ class RunSpec:
     children: "tuple[RunSpec, ...]" = ()
     parent: str | None = None
     request: str = ""
+    tier: str = ""
+    origin: str = ""
 
     @cached_property
     def title(self) -> str:
@@ -210,7 +219,7 @@ def _about(spec: RunSpec) -> tuple[Any, ...]:
 
 def dump_spec(spec: RunSpec) -> bytes:
     """A spec as one line of JSON, to be run again: without its caller's claim and request."""
-    return _SPECS.dump_json(replace(spec, parent=None, request=""))
+    return _SPECS.dump_json(replace(spec, parent=None, request="", origin=""))
 
 
 def load_spec(data: bytes) -> RunSpec:

@@ -24,7 +24,7 @@ from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.resources import resource
 from llm_stream.restarting import Restarter
-from llm_stream.web import director, entries, info, openapi, rest, tickets, ws
+from llm_stream.web import director, entries, info, openapi, rest, tickets, usage, ws
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
@@ -36,9 +36,11 @@ from llm_stream.web.parts import (
     make_catalog,
     make_history,
     make_local,
+    make_prices,
     make_providers,
     make_recipes,
     make_replicas,
+    make_tracing,
     template_folder,
 )
 from llm_stream.web.problems import problem
@@ -73,10 +75,16 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     metrics = Metrics(catalog.label_of)
     link = RedisLink(settings.redis.url) if settings.redis.url else None
     access = make_access(settings, link)
+    tracing = await asyncio.to_thread(make_tracing, settings)
     registry = RunRegistry(
         retention_seconds=settings.runs.retention_seconds,
         retention_bytes=settings.runs.retention_bytes,
-        observers=(metrics, RunLog(), access.limits),
+        observers=(
+            metrics.runs,
+            RunLog(titles=settings.logging.prompts),
+            access.limits,
+            *([tracing] if tracing else []),
+        ),
     )
     history = make_history(settings)
     cache = make_cache(settings, metrics, history, catalog.label_of)
@@ -109,9 +117,11 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             runs=settings.runs,
         ),
         metrics=metrics,
+        tracing=tracing,
         access=access,
         hosts=AllowedHosts(settings.server.allowed_hosts, settings.server.host),
         local=local,
+        prices=make_prices(settings),
         idempotency=IdempotencyKeys(settings.runs.retention_seconds),
     )
     warn_of_own_cache(settings)
@@ -122,7 +132,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         watch_replicas(metrics.registry, replicas)
     metrics.watch_cache(cache)
     metrics.registry.register(UpstreamFigures(upstreams, catalog.label_of))
-    metrics.watch(registry, lambda: len(service.sockets))
+    metrics.watch(registry, lambda: len(service.sockets), lambda: len(service.streams))
     if history is not None:
         metrics.registry.register(HistoryFigures(history.facts))
 
@@ -133,7 +143,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)
-    for part in (rest, entries, director, ws, info, openapi, tickets):
+    for part in (rest, entries, usage, director, ws, info, openapi, tickets):
         app.add_routes(part.routes)
     if settings.telemetry.metrics:
         app.router.add_get("/metrics", info.metrics)
@@ -172,6 +182,8 @@ async def lifetime(
     await service.cache.close()
     if history is not None:
         await history.close()
+    if service.tracing is not None:
+        await service.tracing.close()
     lag.cancel()
     await asyncio.gather(lag, return_exceptions=True)
     if local is not None:

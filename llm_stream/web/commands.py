@@ -81,6 +81,7 @@ async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     socket.claim(launched.run)
     socket.open(name, launched.run, "0")
     cache = "joined" if launched.joined else launched.run.info.cache
+    log.info("start", request=socket.request, run=launched.run.id, cache=cache)
     return {"status": 202, "stream": name, "run": launched.run.id, "cache": cache}
 
 

@@ -6,7 +6,8 @@ out is answered with what has been judged, or with a problem, never with silence
 """
 
 import asyncio
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -22,6 +23,7 @@ from llm_stream.errors import (
     StreamError,
     UnknownModel,
 )
+from llm_stream.recipes.spec import TIERS, Tier
 from llm_stream.recipes.verdict import judge
 from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import Body, Name, read_object, validate
@@ -31,8 +33,6 @@ from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
 from llm_stream.web.starting import launch
 from llm_stream.web.views import answering_model
-
-Tier = Literal["fast", "balanced", "powerful"]
 
 routes = web.RouteTableDef()
 
@@ -69,7 +69,7 @@ async def query(request: web.Request) -> web.Response:
     value = {"template": "query", "prompt": body.prompt, "params": params, "model": model}
     if body.max_tokens is not None and "max_tokens" in _options(service, model):
         value["options"] = {"max_tokens": body.max_tokens}
-    run, fold = await _wait(request, service, "generate", value)
+    run, fold = await _wait(request, service, "generate", value, _tier(body))
     if fold.terminal is None:
         raise BudgetExceeded(
             f"No answer within {service.settings.director.budget_seconds:g} s.", run=run.id
@@ -94,7 +94,7 @@ async def evaluate_sufficiency(request: web.Request) -> web.Response:
         "documents": [{"id": "stage", "text": body.stage_name}],
         "model": model,
     }
-    run, fold = await _wait(request, service, "evaluate", value)
+    run, fold = await _wait(request, service, "evaluate", value, _tier(body))
     if fold.terminal is not None:
         result = fold.terminal["result"]
         named |= _answered(result["judge"], model)
@@ -136,13 +136,22 @@ def _model(service: Service, model: str | None, tier: str | None) -> tuple[str, 
     return found, {"model": found, "requested_model": asked, "fallback": asked is not None}
 
 
+def _tier(body: QueryBody | SufficiencyBody) -> str:
+    """The tier that was asked for, by either of its names."""
+    return next((name for name in (body.tier, body.model) if name in TIERS), None) or ""
+
+
 def _options(service: Service, model: str) -> dict[str, Any]:
     properties: dict[str, Any] = service.catalog.find(model).options_schema.get("properties", {})
     return properties
 
 
 async def _wait(
-    request: web.Request, service: Service, recipe: str, value: dict[str, Any]
+    request: web.Request,
+    service: Service,
+    recipe: str,
+    value: dict[str, Any],
+    tier: str,
 ) -> tuple[Run, Fold]:
     """Start the run and read it to its end, or for as long as the Director waits.
 
@@ -154,7 +163,7 @@ async def _wait(
         RunCancelled: somebody else ended it.
     """
     caller = Caller(request[REQUEST_ID], new_claim(), principal_of(request), waits=True)
-    spec = spec_of(service.intake, recipe, value, caller)
+    spec = replace(spec_of(service.intake, recipe, value, caller), tier=tier)
     run, _ = await launch(service, spec, caller)
     fold = Fold()
     with run.subscribe() as subscription:

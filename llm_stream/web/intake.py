@@ -21,7 +21,7 @@ from llm_stream.models.timers import Timeouts
 from llm_stream.naming import token
 from llm_stream.recipes.prompts import PromptLibrary, PromptTemplate
 from llm_stream.recipes.schemas import check_schema
-from llm_stream.recipes.spec import CacheControl, RunSpec
+from llm_stream.recipes.spec import TIERS, CacheControl, RunSpec
 from llm_stream.web.bodies import AttachmentBody, CommonBody, GenerateBody, MessageBody
 
 
@@ -100,12 +100,14 @@ class Intake:
         Raises:
             CallerError: a model or an option does not exist.
         """
-        adapter = self._catalog.find(body.model or (template.model if template else None))
+        name = body.model or (template.model if template else None)
+        adapter = self._catalog.find(name)
         fallbacks = body.fallback_models or self._models.fallbacks.get(adapter.id, [])
         return RunSpec(
             recipe=recipe,
             model=adapter.id,
             model_version=adapter.version,
+            tier=name if name and name in TIERS else "",
             options={**(template.options if template else {}), **body.options},
             template=template.ref if template else None,
             cache=CacheControl(

@@ -26,6 +26,7 @@ from llm_stream.web.connection import Connection
 from llm_stream.web.headers import set_headers
 from llm_stream.web.problems import problem, problem_response
 from llm_stream.web.service import REQUEST_ID, SERVICE
+from llm_stream.web.views import cache_word
 from llm_stream.web.ws import refuse_socket
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -49,12 +50,17 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
         connection.begin_answer()
     route = request.match_info.route.resource
     path = route.canonical if route is not None else "unknown"
-    metrics = request.app[SERVICE].metrics
+    service = request.app[SERVICE]
+    metrics = service.metrics
+    if service.tracing is not None:
+        service.tracing.request_came(request.headers.get("traceparent"))
     began = time.perf_counter()
+    about: dict[str, str] = {}
     status = 499  # the client went away before there was an answer
     try:
         response = await metrics.timed(request.method, path, answered(request, handler))
         status = response.status
+        about = _about(response)
     finally:
         if isinstance(connection, Connection):
             connection.end_answer(request.content, linger=status != HTTPStatus.REQUEST_TIMEOUT)
@@ -67,8 +73,15 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
                 path=path,
                 status=status,
                 ms=round((time.perf_counter() - began) * 1000, 1),
+                **about,
             )
     return response
+
+
+def _about(response: web.StreamResponse) -> dict[str, str]:
+    """Which run the response is about, and how the cache took part, where it is about one."""
+    run, cache = response.headers.get("X-Run-Id"), cache_word(response.headers)
+    return {name: value for name, value in (("run", run), ("cache", cache)) if value}
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

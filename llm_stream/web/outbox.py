@@ -35,6 +35,7 @@ class Stream:
     def frames(self) -> Iterator[bytes]:
         """One text frame an event, around the bytes the log holds; one for lost events."""
         if gap := self.subscription.gap():
+            self._outbox.on_gap()
             yield orjson.dumps({"type": "gap", "stream": self.name, **gap._asdict()})
         for event in self.subscription.take(max_bytes=TURN_BYTES):
             # The client may have left the stream while the frame before was being written.
@@ -54,10 +55,14 @@ class Outbox:
 
     Args:
         on_end: called with a stream whose terminal event has been handed out.
+        on_gap: called for each gap that a stream is told of.
     """
 
-    def __init__(self, on_end: Callable[[Stream], None]) -> None:
+    def __init__(
+        self, on_end: Callable[[Stream], None], on_gap: Callable[[], object] = lambda: None
+    ) -> None:
         self._on_end = on_end
+        self.on_gap = on_gap
         self._replies: deque[bytes] = deque()
         self._turns: deque[Stream] = deque()
         self._something = asyncio.Event()

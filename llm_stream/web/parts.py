@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import structlog
+
 from llm_stream.access.access import Access
 from llm_stream.access.counters import RedisCounters
 from llm_stream.access.limits import ClientLimits
@@ -39,8 +41,11 @@ from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.recipes.reason import Reason
 from llm_stream.recipes.recipe import Recipe
 from llm_stream.resources import resource
+from llm_stream.tracing.observer import Tracing
 from llm_stream.web.problems import problem
 from llm_stream.web.views import answer
+
+log = structlog.get_logger("llm_stream.app")
 
 
 def make_recipes(
@@ -123,13 +128,18 @@ def make_cache(
         ttl_seconds=cache.ttl_seconds,
         stale_seconds=cache.stale_seconds,
         policy=cache.policy if cache.enabled else "none",
-        prices={
-            name: Price(price.input_per_million, price.output_per_million)
-            for name, price in settings.cache.prices.items()
-        },
+        prices=make_prices(settings),
         label_of=label_of,
         second=history,
     )
+
+
+def make_prices(settings: Settings) -> dict[str, Price]:
+    """What models cost, by id: the one table that savings and the account go by."""
+    return {
+        name: Price(price.input_per_million, price.output_per_million)
+        for name, price in settings.cache.prices.items()
+    }
 
 
 def clients_path(settings: Settings) -> Path:
@@ -178,6 +188,22 @@ def make_replicas(
         policy=redis.on_owner_lost,
         describe_error=problem,
     )
+
+
+def make_tracing(settings: Settings) -> Tracing | None:
+    """Traces as configured; None without an address, or without the extra that they need."""
+    telemetry = settings.telemetry
+    if not telemetry.traces_url:
+        return None
+    try:
+        from llm_stream.tracing.otel import sender_to  # noqa: PLC0415 - paid for by who wants it
+    except ImportError as error:
+        log.warning(
+            "traces.unavailable",
+            detail=f"{error}. telemetry.traces_url needs: pip install 'llm-stream[otel]'",
+        )
+        return None
+    return Tracing(sender_to(telemetry.traces_url, telemetry.service_name))
 
 
 def template_folder(settings: Settings) -> Path:

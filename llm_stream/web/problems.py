@@ -65,6 +65,7 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.TooManyStreams: Row(429, 4429, "Too many streams on this socket"),
     errors.Draining: Row(503, 4512, "The service is shutting down"),
     errors.CacheUnavailable: Row(503, 4500, "The cache is not available"),
+    errors.HistoryUnavailable: Row(503, 4500, "The history is not available"),
     errors.BudgetExceeded: Row(503, 4500, "No answer in time"),
     errors.OwnerLost: Row(503, 4500, "The replica that worked on the run is gone"),
     errors.LogUnavailable: Row(503, 4503, "The shared log is not available"),

@@ -202,6 +202,8 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     page = run.log.slice(start, limit=number_of(request, "limit", 100))
     more = start + len(page) < len(run.log)
     gap = run.log.gap_at(start, after)
+    if gap:
+        request.config_dict[SERVICE].metrics.gaps.inc()
     body = b'{"events":[%b],%b"cursor":%b,"more":%b,"ended":%b}' % (
         b",".join([event.data for event in page]),
         b'"gap":%b,' % orjson.dumps(gap._asdict()) if gap else b"",

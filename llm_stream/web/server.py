@@ -205,7 +205,8 @@ def serve(settings: Settings) -> int:
 
     With `server.workers` over 1 it does so in as many processes, each of which returns here.
     """
-    logs.configure(settings.logging.level, settings.logging.format)
+    logging = settings.logging
+    logs.configure(logging.level, logging.format, levels=logging.levels)
     announce: Announce = banner
     lifeline = None
     if settings.server.workers > 1:

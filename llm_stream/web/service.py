@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from llm_stream.access.access import Access
 from llm_stream.cache.answers import AnswerCache
+from llm_stream.cache.savings import Price
 from llm_stream.config import Settings
 from llm_stream.engine.directory import RunDirectory
 from llm_stream.engine.redislog.replicas import Replicas
@@ -20,6 +22,7 @@ from llm_stream.metrics import Metrics
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.local import LocalModel
 from llm_stream.recipes.prompts import PromptLibrary
+from llm_stream.tracing.observer import Tracing
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
@@ -56,7 +59,10 @@ class Connections:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """The parts of a running service. `sockets` are WebSockets, `streams` SSE responses."""
+    """The parts of a running service.
+
+    `sockets` are WebSockets, `streams` SSE responses, `prices` those of models by id.
+    """
 
     settings: Settings
     catalog: ModelCatalog
@@ -69,10 +75,12 @@ class Service:
     history: History | None
     intake: Intake
     metrics: Metrics
+    tracing: Tracing | None
     idempotency: IdempotencyKeys
     hosts: AllowedHosts
     access: Access
     local: LocalModel | None = None
+    prices: Mapping[str, Price] = field(default_factory=dict)
     specs: SpecMemo = field(default_factory=SpecMemo)
     began: float = field(default_factory=time.monotonic)
     draining: asyncio.Event = field(default_factory=asyncio.Event)

@@ -32,7 +32,7 @@ class Socket:
         self.gate = Gate(
             limits.connection_concurrent_runs, limits.connection_queued_runs, "this connection"
         )
-        self.outbox = Outbox(self._ended)
+        self.outbox = Outbox(self._ended, service.metrics.gaps.inc)
         self.closing: int | None = None
         self._claimed: set[Run] = set()
         self._ids: OrderedDict[str, None] = OrderedDict()

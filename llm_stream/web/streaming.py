@@ -69,6 +69,7 @@ async def send(
     try:
         while not subscription.ended:
             if gap := subscription.gap():
+                service.metrics.gaps.inc()
                 await write(framing.notice("gap", gap._asdict()))
             if events := subscription.take(max_bytes=WRITE_BYTES):
                 await write(framing.events(events))

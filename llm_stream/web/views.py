@@ -1,5 +1,6 @@
 """How a run is shown: the folded answer, the snapshot, the line in a list, cache headers."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -134,3 +135,14 @@ def run_headers(run: Run, *, joined: bool) -> dict[str, str]:
         status = f"fwd={info.cache}"
     detail = "; detail=unrepeatable" if info.unrepeatable else ""
     return headers | {"Cache-Status": f'llm-stream; {status}; key="{info.key}"{detail}'}
+
+
+def cache_word(headers: Mapping[str, str]) -> str | None:
+    """What `run_headers` said of the cache, as `run.started` does; None: it said nothing."""
+    status = headers.get("Cache-Status")
+    if status is None:
+        return None
+    word = status.split("; ", 3)[1:]
+    if word[1] == "collapsed":
+        return "joined"
+    return "hit" if word[0] == "hit" else word[0].removeprefix("fwd=")

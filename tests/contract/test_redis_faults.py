@@ -194,6 +194,8 @@ async def test_lost_events_are_told(
         {"type": "gap", "stream": "a", **gap} for gap in gaps
     ]
     await ws.ws.close()
+    # Two on each stream, one in the page.
+    assert theirs.parts.metrics.gaps.collect()[0].samples[0].value == 5
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from llm_stream.engine.recording import Recording
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Client, RunInfo
+from llm_stream.engine.runinfo import Client, Outcome, RunInfo
 from llm_stream.errors import RunExpired
 
 from .conftest import Clock, MakeRun, say
@@ -107,4 +107,4 @@ async def test_a_paced_replay_yields_the_recorded_payloads(make_run: MakeRun, pa
     *payloads, outcome = [item async for item in paced(recording, pace)]
 
     assert payloads == [{"type": "text.delta", "text": text} for text in "ab"]
-    assert outcome == ("stop", None)
+    assert outcome == Outcome("stop")

@@ -453,3 +453,29 @@ async def test_fifty_revocations_leave_nothing_open(
     await look(guarded)
 
     assert len(guarded.parts.access.presence) == 0
+
+
+async def test_usage_is_ones_own_and_an_admins_everybodys(
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    clients_file: Path,
+    add_client: AddClient,
+) -> None:
+    """Each client's call is told to that client and to the admin."""
+    both = add_client("a"), add_client("b")
+    admin = add_client("admin", scopes=("admin",))
+    service = await start_service(
+        auth={"clients_file": str(clients_file)}, history={"enabled": True}
+    )
+    for headers in both:
+        async with http.post(
+            f"{service.url}/v1/generate", json={"prompt": "x"}, headers=headers
+        ) as response:
+            assert response.status == 200
+    told = []
+    for headers in (*both, admin):
+        url = f"{service.url}/v1/usage?group_by=client"
+        async with http.get(url, headers=headers) as response:
+            told.append([(group["calls"]) for group in (await response.json())["groups"]])
+
+    assert told == [[1], [1], [1, 1]]

@@ -6,7 +6,14 @@ import orjson
 
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.recording import Recording
-from llm_stream.web.views import answer, replayed, run_headers, snapshot, summary
+from llm_stream.web.views import (
+    answer,
+    cache_word,
+    replayed,
+    run_headers,
+    snapshot,
+    summary,
+)
 
 from ..engine.conftest import make_run, say
 from ..engine.test_run import finished
@@ -51,3 +58,14 @@ async def test_a_replay_is_answered_like_any_run(make_run: Any) -> None:
         body = answer(info, recording.fold, joined=False)
         assert orjson.loads(replayed(info, recording)) == body
         assert list(orjson.loads(replayed(info, recording))) == list(body)
+
+
+async def test_what_was_said_of_the_cache_is_read_again(make_run: Any) -> None:
+    """In the words of `run.started`; of a response about no run there is none."""
+    runs = {state: make_run(cache=state) for state in ("miss", "hit", "bypass")}
+
+    assert {cache_word(run_headers(run, joined=False)): name for name, run in runs.items()} == {
+        name: name for name in runs
+    }
+    assert cache_word(run_headers(runs["miss"], joined=True)) == "joined"
+    assert cache_word({}) is None

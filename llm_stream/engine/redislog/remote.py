@@ -148,7 +148,7 @@ class RemoteRun(Run):
         """The run's figures, as far as its log tells."""
         tally, events = Tally(), self.events()
         for event in events:
-            tally.count(event.payload(), lambda event=event: event.t_ms)  # type: ignore[misc]
+            tally.count(event.payload(), event.t_ms)
         return tally.statistics(
             state=self.state,
             readers=self.readers,

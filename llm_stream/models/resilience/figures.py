@@ -37,6 +37,14 @@ class UpstreamFigures(Collector):
         for (model, code), count in self._upstreams.attempts.items():
             attempts.add_metric([model, code], count)
         yield attempts
+        for name, counts, what in (
+            ("llm_stream_retries", self._upstreams.retries, "Calls that were made again."),
+            ("llm_stream_fallbacks", self._upstreams.fallbacks, "Failures that the next took on."),
+        ):
+            family = CounterMetricFamily(name, what, labels=["model"])
+            for model, count in counts.items():
+                family.add_metric([model], count)
+            yield family
         mended = CounterMetricFamily(
             "llm_stream_mended", "What became of answers that broke off.", labels=["outcome"]
         )

@@ -33,6 +33,8 @@ class Upstreams:
 
     Attributes:
         attempts: calls by (label of the model, error code); "ok" for those that answered.
+        retries: calls that were made again, by label.
+        fallbacks: failures after which the next model was asked, by the label of the one before.
         mended: what became of answers that broke off in the middle.
         outages: breakers of providers by (name, address).
     """
@@ -58,6 +60,8 @@ class Upstreams:
             max_retry_after_seconds=retries.max_retry_after_seconds,
         )
         self.attempts: Counter[tuple[str, str]] = Counter()
+        self.retries: Counter[str] = Counter()
+        self.fallbacks: Counter[str] = Counter()
         self.mended: Counter[Mending] = Counter()
 
     def of(self, model_id: str) -> Upstream:
@@ -148,6 +152,7 @@ class Route:
         model: the one to ask now.
         attempt: number of the call to make now, from 1.
         cause: what a run should say of its failure; None before the first.
+        seconds: how long the questions that were answered took, pauses included.
     """
 
     def __init__(
@@ -160,6 +165,7 @@ class Route:
         self.model = models[0]
         self.attempt = 1
         self.cause: StreamError | None = None
+        self.seconds = 0.0
 
     @property
     def upstream(self) -> Upstream:
@@ -190,9 +196,13 @@ class Route:
             return None
         self._failures += 1
         delay = self._upstreams.policy.delay_seconds(self._failures, error, self._upstreams.draw)
-        if delay is None or not self.upstream.budget.take():
-            if not self._later:
-                return None
+        label = self._label_of(self.model)
+        if delay is not None and self.upstream.budget.take():
+            self._upstreams.retries[label] += 1
+        elif not self._later:
+            return None
+        else:
+            self._upstreams.fallbacks[label] += 1
             self.model, delay, self._failures = self._later.pop(0), 0.0, 0
         self.attempt += 1
         return {"model": self.model, "delay_ms": round(delay * 1000)}

@@ -8,13 +8,14 @@ import prometheus_client
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from llm_stream import __version__
 from llm_stream.config import ProviderSection
 from llm_stream.testing import Fault, Script, ScriptedModel
 from llm_stream.testing.mockproviders import mock_providers
 from llm_stream.testing.service import RunningService
 
-from .conftest import StartService
-from .wire import WsClient, start_async
+from ..conftest import StartService
+from ..wire import WsClient, start_async, until
 
 
 async def scrape(http: aiohttp.ClientSession, service: RunningService) -> Any:
@@ -69,6 +70,7 @@ async def test_attempts_and_breakers_are_shown_by_model(
 
     assert found["llm_stream_attempts_total", ("code", "upstream_failed"), label] == 3
     assert found["llm_stream_breaker", label] == 2
+    assert found["llm_stream_retries_total", label] == 2
     assert found["llm_stream_retries_left", label] == 18
 
 
@@ -188,3 +190,65 @@ async def test_the_cache_shows_what_it_did_and_saved(
     assert found["llm_stream_cache_saved_tokens_total", ("direction", "input"), model] == 6
     assert found["llm_stream_cache_saved_cost_total", model] == 2 * (3 + 4 / 2)
     assert found["llm_stream_tokens_total", ("direction", "output"), model] == 4
+
+
+async def test_a_fallback_is_counted_by_the_model_that_gave_way(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Retries and fallbacks are told apart."""
+    service = await start_service(
+        ScriptedModel("second"), models={"retries": {"attempts": 2, "initial_seconds": 0}}
+    )
+    model.scripts = [Script(fault=Fault(error=ConnectionError("x")))]
+    asked = {"prompt": "x", "fallback_models": ["second"]}
+    async with http.post(f"{service.url}/v1/generate", json=asked) as response:
+        assert response.status == 200
+    found = await scrape(http, service)
+
+    assert found["llm_stream_retries_total", ("model", "scripted")] == 1
+    assert found["llm_stream_fallbacks_total", ("model", "scripted")] == 1
+    assert ("llm_stream_fallbacks_total", ("model", "second")) not in found
+
+
+async def test_what_is_running_says_its_version(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
+    """The version is a label, and a service that serves is not draining."""
+    found = await scrape(http, service)
+
+    assert found["llm_stream_info", ("version", __version__)] == 1
+    assert found["llm_stream_draining",] == 0
+
+
+async def test_the_history_says_whether_it_records(
+    start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """Up from the moment its database is open."""
+    service = await start_service(history={"enabled": True})
+    history = service.parts.history
+    assert history is not None
+    await until(lambda: history.facts().state == "open")
+
+    assert (await scrape(http, service))["llm_stream_history_up",] == 1
+
+
+async def test_no_text_and_no_key_is_in_any_metric(
+    start_service: StartService, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what was asked nor what it was asked with, nor names that only a request made up."""
+    monkeypatch.setenv("MOCK_KEY", "sk-canary-0123456789")
+    async with mock_providers() as mocks:
+        section = ProviderSection(base_url=mocks.openai_url, api_key_env=("MOCK_KEY",))
+        service = await start_service(providers={"p": section}, history={"enabled": True})
+        for model in ("p/mock-canary", "p/mock-401", "canary"):
+            asked = {"prompt": "canary", "model": model, "tags": ["canary"], "system": "canary"}
+            headers = {"X-Request-Id": "canary", "Idempotency-Key": f"canary-{model}"}
+            async with http.post(
+                f"{service.url}/v1/generate?canary=canary", json=asked, headers=headers
+            ) as response:
+                await response.read()
+        async with http.get(f"{service.url}/canary"), http.get(f"{service.url}/metrics") as shown:
+            text = await shown.text()
+
+    assert "llm_stream_runs_total" in text
+    assert "canary" not in text

@@ -1,0 +1,126 @@
+"""What runs leave behind when they end, as Prometheus metrics."""
+
+import time
+from collections.abc import Callable
+
+import prometheus_client as prom
+
+from llm_stream.engine.run import Run
+from llm_stream.errors import InternalError, StreamError
+from llm_stream.metrics.buckets import LATENCY_BUCKETS, SHORT_BUCKETS
+
+
+class RunFigures:
+    """An observer of runs; nothing here happens while one is under way.
+
+    What concerns models is counted of generate runs only: they call models, and other recipes
+    report again what their inner runs have spent.
+
+    Args:
+        registry: where the metrics are shown.
+        label_of: what a model is called, by its id; of few names (`ModelCatalog.label_of`).
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        registry: prom.CollectorRegistry,
+        label_of: Callable[[str], str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._label_of = label_of
+        self._clock = clock
+        self._finished = prom.Counter(
+            "llm_stream_runs", "Runs that ended.", ["recipe", "outcome"], registry=registry
+        )
+        self._errors = prom.Counter(
+            "llm_stream_errors", "Runs that failed, by error code.", ["code"], registry=registry
+        )
+        self._cancels = prom.Counter(
+            "llm_stream_cancels", "Runs that were cancelled, by reason.", ["reason"],
+            registry=registry,
+        )  # fmt: skip
+        self._first_token = prom.Histogram(
+            "llm_stream_first_token_seconds",
+            "From a run's creation to its first visible output.",
+            ["recipe"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._total = prom.Histogram(
+            "llm_stream_run_seconds",
+            "From a run's creation to its end.",
+            ["recipe"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._queued = prom.Histogram(
+            "llm_stream_queue_seconds",
+            "How long runs waited for a slot.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._own = prom.Histogram(
+            "llm_stream_own_seconds",
+            "What completed answers took beside queues, calls of models and pauses between them.",
+            buckets=SHORT_BUCKETS,
+            registry=registry,
+        )
+        self._gaps = prom.Histogram(
+            "llm_stream_chunk_seconds",
+            "Time between two pieces of an answer, its mean, once an answer.",
+            ["model"],
+            buckets=SHORT_BUCKETS,
+            registry=registry,
+        )
+        self._longest = prom.Histogram(
+            "llm_stream_longest_gap_seconds",
+            "Longest time between two pieces of an answer.",
+            ["model"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._tokens = prom.Counter(
+            "llm_stream_tokens",
+            "Tokens that models reported.",
+            ["model", "direction"],
+            registry=registry,
+        )
+        self._chunks = prom.Counter(
+            "llm_stream_chunks", "Text chunks streamed by models.", registry=registry
+        )
+
+    def run_started(self, run: Run) -> None:
+        """See `RunObserver`; gauges are read from the registry instead."""
+
+    def run_finished(self, run: Run) -> None:
+        """Count one ended run."""
+        if run.info.cache == "hit":
+            return  # a paced replay; the cache's figures have it
+        recipe, figures = run.info.recipe, run.statistics()
+        self._finished.labels(recipe, figures.state).inc()
+        self._total.labels(recipe).observe(figures.total_ms / 1000)
+        self._queued.observe(figures.queued_ms / 1000)
+        if figures.first_token_ms is not None:
+            self._first_token.labels(recipe).observe(figures.first_token_ms / 1000)
+        if recipe == "generate":
+            self._asked_a_model(run)
+        if run.error is not None:
+            code = run.error.code if isinstance(run.error, StreamError) else InternalError.code
+            self._errors.labels(code).inc()
+        if figures.state == "cancelled" and run.done:
+            self._cancels.labels(run.log.newest.decode()["reason"]).inc()
+
+    def _asked_a_model(self, run: Run) -> None:
+        tally, figures = run.tally, run.statistics()
+        model = self._label_of(tally.model or run.info.model)
+        self._chunks.inc(figures.chunks)
+        if figures.input_tokens is not None:
+            self._tokens.labels(model, "input").inc(figures.input_tokens)
+        if figures.output_tokens is not None:
+            self._tokens.labels(model, "output").inc(figures.output_tokens)
+        if (mean := tally.mean_gap_ms) is not None:
+            self._gaps.labels(model).observe(mean / 1000)
+            self._longest.labels(model).observe(tally.longest_gap_ms / 1000)
+        if figures.state == "completed":
+            self._own.observe(max(0.0, self._clock() - run.log.born - tally.waited_seconds))
