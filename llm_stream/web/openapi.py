@@ -146,6 +146,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
         "A ticket in place of a key, for one socket or one stream.",
         {201: {JSON_TYPE: _object("ticket", "subprotocol", "expires_in_seconds")}},
     ),
+    "GET /v1/usage": Operation(
+        "What was asked, and what it has cost.",
+        _json("group_by", "since", "until", "oldest", "groups", "total", "not_recorded"),
+        query={"group_by": TEXT, "since": TEXT},
+    ),
     "GET /v1/models": Operation("All models.", _json("object", "data", "aliases", "faults")),
     "GET /v1/templates": Operation("All templates.", _json("templates")),
     "GET /v1/templates/{name}": Operation("A template.", _json("name", "hash", "variables")),
