@@ -3,30 +3,16 @@
 import io
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import aiohttp
-import pytest
 import structlog
 
 from llm_stream import logs
 from llm_stream.testing import Fault, Script, ScriptedModel
 
 from .conftest import StartService
-
-
-@pytest.fixture
-def lines() -> Iterator[Any]:
-    """What is logged as JSON, decoded, newest last."""
-    stream = io.StringIO()
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    logs.configure("info", "json", stream)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    root.handlers[:] = before
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 async def test_one_line_a_run_and_one_a_request(
