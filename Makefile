@@ -26,8 +26,8 @@ serve: $(VENV)/.serve-installed weights ## install what is needed, fetch the mod
 test: $(VENV)/.test-installed weights chromium nginx ## all tests; BROWSER=0, NGINX=0 leave out what needs one
 	$(BIN)/python -m pytest $(if $(LEFT_OUT),-m "not soak$(LEFT_OUT)") $(PYTEST_ARGS)
 
-soak: $(VENV)/.test-installed ## tests that take long because that is what they show
-	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+soak: $(VENV)/.test-installed ## tests that take long; the last breaks things for SOAK_SECONDS (1800)
+	$(BIN)/python -m pytest -m soak -s $(PYTEST_ARGS)
 
 check: $(VENV)/.check-installed ## style, types, spelling, architecture
 	$(BIN)/ruff check .
