@@ -18,9 +18,9 @@ from ..replica import Replica, replicas
 from ..wire import SSE, sse_events, start_async
 
 READERS = 100
-CHUNKS = 600
+CHUNKS = 450
 PADDING = 1000
-STALL_SECONDS = 2.5
+STALL_SECONDS = 1.5
 STUCK = 1000
 """Bytes a second below which nothing that the kernel could notice happens for half a minute."""
 
