@@ -18,9 +18,9 @@ from ..replica import Replica, replicas
 from ..wire import SSE, sse_events, start_async
 
 READERS = 100
-CHUNKS = 450
+CHUNKS = 600
 PADDING = 1000
-STALL_SECONDS = 1.5
+STALL_SECONDS = 2.5
 
 
 class SlowReader:
