@@ -7,7 +7,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from llm_stream.testing import ScriptedModel
+from llm_stream.config import BreakerSection
+from llm_stream.testing import Fault, Script, ScriptedModel
 
 from ..conftest import StartService
 from ..redisserver import RedisServer
@@ -19,7 +20,7 @@ OURS = "llm_stream."
 async def by_json(http: aiohttp.ClientSession, url: str, prompt: str) -> None:
     """One answer in one piece."""
     async with http.post(f"{url}/v1/generate", json={"prompt": prompt}) as response:
-        assert response.status == 200
+        assert response.status in {200, 502}
 
 
 async def by_sse(http: aiohttp.ClientSession, url: str, prompt: str) -> None:
@@ -43,6 +44,7 @@ def kept() -> Counter[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fault", [None, Fault(at=2, error=ConnectionError("reset"))])
 @pytest.mark.parametrize("ask", [by_json, by_sse, by_socket])
 @pytest.mark.parametrize("replicated", [False, True], ids=["memory", "redis"])
 async def test_what_has_expired_is_gone(
@@ -51,10 +53,13 @@ async def test_what_has_expired_is_gone(
     http: aiohttp.ClientSession,
     model: ScriptedModel,
     ask: Any,
+    fault: Fault | None,
     replicated: bool,
 ) -> None:
-    """Runs that are no longer kept, and their readers, need no collector to be freed."""
+    """Runs that are no longer kept, well ended or failed, need no collector, nor do their readers."""
+    model.scripts = [Script(fault=fault)]
     service = await start_service(
+        models={"breaker": BreakerSection(failures=1000)},
         runs={"retention_bytes": 1},
         cache={"enabled": False},
         redis={"url": redis_server.url if replicated else ""},

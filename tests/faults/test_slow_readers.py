@@ -21,6 +21,7 @@ READERS = 100
 CHUNKS = 600
 PADDING = 1000
 STALL_SECONDS = 2.5
+SILENT_SECONDS = 5
 
 
 class SlowReader:
@@ -45,11 +46,15 @@ class SlowReader:
         """Take all that is left, fast; whether the stream comes to its end."""
         loop = asyncio.get_running_loop()
         tail = b""
-        with suppress(ConnectionResetError):
-            while data := await loop.sock_recv(self._peer, 65_536):
+        # A kernel that has given up a connection tells its peer nothing, unless asked.
+        with suppress(ConnectionResetError, TimeoutError):
+            while b'"type":"run.completed"' not in tail:
+                async with asyncio.timeout(SILENT_SECONDS):
+                    data = await loop.sock_recv(self._peer, 65_536)
+                if not data:
+                    return False
                 tail = (tail + data)[-1000:]
-                if b'"type":"run.completed"' in tail:
-                    return True
+            return True
         return False
 
     def close(self) -> None:
