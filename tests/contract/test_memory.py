@@ -56,7 +56,7 @@ async def test_what_has_expired_is_gone(
     fault: Fault | None,
     replicated: bool,
 ) -> None:
-    """Runs that are no longer kept, well ended or failed, need no collector, nor do their readers."""
+    """Runs that are no longer kept, well ended or failed, and their readers need no collector."""
     model.scripts = [Script(fault=fault)]
     service = await start_service(
         models={"breaker": BreakerSection(failures=1000)},
