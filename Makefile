@@ -27,8 +27,8 @@ serve: $(VENV)/.serve-installed weights ## install what is needed, fetch the mod
 test: $(VENV)/.test-installed weights chromium nginx ## all tests; BROWSER=0, NGINX=0 leave out what needs one
 	$(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist worksteal $(if $(LEFT_OUT),-m "not soak$(LEFT_OUT)") $(PYTEST_ARGS)
 
-soak: $(VENV)/.test-installed ## tests that take long because that is what they show
-	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+soak: $(VENV)/.test-installed ## tests that take long; the last breaks things for SOAK_SECONDS (1800)
+	$(BIN)/python -m pytest -m soak -s $(PYTEST_ARGS)
 
 conformance: $(VENV)/.test-installed ## the WebSocket against the cases of the Autobahn test suite
 	$(BIN)/python -m pytest tests/web/test_ws_conformance.py tests/contract/test_hostile_frames.py

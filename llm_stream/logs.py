@@ -135,6 +135,13 @@ class RunLog:
         if error is None:
             self._log.info("run", **fields)
         elif isinstance(error, StreamError):
-            self._log.warning("run", code=error.code, detail=error.detail, **fields)
+            self._log.warning("run", code=error.code, **_words(error), **fields)
         else:
             self._log.error("run", code="internal_error", exc_info=error, **fields)
+
+
+def _words(error: StreamError) -> dict[str, Any]:
+    """What is logged of an error; what a provider has said may quote the prompt."""
+    if error.status is None:
+        return {"detail": error.detail}
+    return {"upstream_status": error.status, "upstream_request": error.upstream_request}

@@ -1,5 +1,8 @@
 """A real service on a real socket, with scripted models, no network and no keys."""
 
+import io
+import json
+import logging
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -9,7 +12,9 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+import structlog
 
+from llm_stream import logs
 from llm_stream.config import Settings
 from llm_stream.testing import ScriptedModel
 from llm_stream.testing.mockproviders import MockProviders, mock_providers
@@ -50,6 +55,19 @@ def own_llm_folder(
     """No test writes into the folder of whoever runs it, nor finds what another has written."""
     folder = tmp_path_factory.getbasetemp() / f"llm-{uuid4().hex}"
     monkeypatch.setenv("LLM_USER_PATH", str(folder))
+
+
+@pytest.fixture
+def lines() -> Iterator[Any]:
+    """What is logged as JSON, decoded, newest last."""
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    logs.configure("info", "json", stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = before
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -50,6 +50,12 @@ SOCKET = """
 """What a WebSocket needs beside the defaults."""
 
 
+NEXT = """
+      proxy_next_upstream error timeout http_503 non_idempotent;
+"""
+"""What sends a new run that a draining replica has refused to another one."""
+
+
 def binary() -> str:
     """The program; where there is none the test is skipped, in CI it fails."""
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

@@ -91,7 +91,7 @@ def main() -> None:
     said = Script(chunks=chunks, delay_seconds=script["delay_seconds"])
     if given := sections.get("providers"):
         sections["providers"] = {name: ProviderSection(**each) for name, each in given.items()}
-    chosen = settings(**{"server": {"port": 0}, **sections})
+    chosen = settings(**{**sections, "server": {"port": 0, **sections.get("server", {})}})
 
     def announce(url: str, _app: object) -> None:
         sys.stdout.write(url + "\n")

@@ -1,5 +1,6 @@
 """The last things about a run: an error that can always be told, and no leftovers."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -39,6 +40,17 @@ def failed(error: BaseException, info: RunInfo, describe: DescribeError) -> Payl
     """The terminal payload of a run that this error has ended."""
     shown = tellable(error, info.id)
     return {"type": "run.failed", "error": describe(shown, run=info.id, request=info.request)}
+
+
+def raised(task: asyncio.Task[Any]) -> BaseException | None:
+    """What has ended the task, if anything has; after `exception` it would keep the traceback."""
+    if task.exception() is None:
+        return None
+    try:
+        task.result()
+    except BaseException as error:  # noqa: BLE001 - it is looked at, and not to be handled
+        return error
+    return None
 
 
 def forget_frames(error: BaseException | None) -> None:

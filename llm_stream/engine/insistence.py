@@ -11,6 +11,10 @@ INSIST_TIMES: Final = 3
 """Cancels in all; then one goes on without the task."""
 
 
+def _nothing() -> None:
+    """Nobody waits for the task."""
+
+
 class Insistence:
     """Cancels once, then twice more a second apart; then calls `give_up`."""
 
@@ -36,5 +40,6 @@ class Insistence:
 
     def end(self) -> None:
         """The task has ended, or nobody waits for it any more."""
+        self._give_up = _nothing  # it holds the run, and the run holds this
         if self._timer is not None:
             self._timer.cancel()

@@ -6,6 +6,10 @@ from collections.abc import Callable
 from llm_stream.engine.runinfo import Client
 
 
+def _nothing() -> None:
+    """The run has ended."""
+
+
 class Interest:
     """The policy about one run; it decides, the run acts.
 
@@ -105,6 +109,7 @@ class Interest:
         """The run has ended: nothing is decided any more."""
         self._over = True
         self._disarm()
+        self._abandon = _nothing  # it holds the run, and the run holds this
 
     def _arm(self) -> None:
         if not self._over and self.patience_seconds is not None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 
-from llm_stream.engine.endings import LAST_RESORT, STATES, failed, forget_frames
+from llm_stream.engine.endings import LAST_RESORT, STATES, failed, forget_frames, raised
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.gate import Pass
 from llm_stream.engine.insistence import Insistence
@@ -150,7 +150,7 @@ class Run:
         self.tally.total_ms = self._now_ms()
         if task.cancelled():
             self._seal_cancelled()
-        elif error := task.exception():
+        elif error := raised(task):
             self._seal(failed(error, self.info, self._describe_error), error)
         else:
             self.substituted |= self.tally.model not in {None, self.info.model}

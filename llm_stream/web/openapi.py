@@ -137,11 +137,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
         _json("is_sufficient", "reasoning", "partial"),
         director.SufficiencyBody,
     ),
-    "GET /v1/usage": Operation(
-        "What was asked, how it went and what it has cost.",
-        _json("group_by", "since", "until", "groups", "total"),
-        query={"group_by": TEXT, "since": TEXT},
-    ),
     "POST /v1/tickets": Operation(
         "A ticket in place of a key, for one socket or one stream.",
         {201: {JSON_TYPE: _object("ticket", "subprotocol", "expires_in_seconds")}},

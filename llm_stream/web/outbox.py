@@ -85,6 +85,12 @@ class Outbox:
         self._turns.append(stream)
         self._something.set()
 
+    def close(self) -> None:
+        """Nothing is sent any more, and nobody is told of an end."""
+        self._replies.clear()
+        self._turns.clear()
+        self._on_end = Stream.close
+
     @property
     def empty(self) -> bool:
         """Whether nothing waits to be sent."""

@@ -35,6 +35,10 @@ def look(transport: asyncio.BaseTransport) -> Peer:
     return Peer(silent_ms / 1000 if owed and retransmits > 1 else 0.0, taken)
 
 
+async def _silence() -> None:
+    """Nobody is watched any more."""
+
+
 class Pulse:
     """Watches one connection's writes from a task of its own.
 
@@ -79,6 +83,13 @@ class Pulse:
 
     async def run(self) -> None:
         """Watch until cancelled, or until a stalled connection was aborted."""
+        try:
+            await self._watch()
+        finally:
+            # It knows the connection's writer, which knows this.
+            self._beat = _silence
+
+    async def _watch(self) -> None:
         progress, moved = (0, 0), self._loop.time()
         look_seconds = min(self._heartbeat, self._stall) / 4
         while True:

@@ -111,5 +111,7 @@ class Socket:
         """Leave every stream and give up every claim."""
         for run in self._claimed:
             run.interest.forget(self.id)
+        self._claimed.clear()
         for stream in tuple(self.streams.values()):
             self.close_stream(stream)
+        self.outbox.close()

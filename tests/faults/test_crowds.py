@@ -105,7 +105,7 @@ async def test_a_reconnect_storm_is_weathered(tmp_path: Path, count: int) -> Non
     """All readers drop at once and come back at once: each goes on within 15 seconds, whole."""
     runs = 10
     # So long that no run has ended by the time the last one is back.
-    chunks = 40 + count // 4
+    chunks = 30 + count // 10
     with replicas(tmp_path, count=1, chunks=chunks, delay_seconds=0.05) as (replica,):
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as http:

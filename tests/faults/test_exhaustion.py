@@ -26,7 +26,7 @@ async def test_without_descriptors_streams_go_on_and_it_recovers(
     http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     """Nobody else can connect, who is connected notices nothing; with room again all is well."""
-    with replicas(tmp_path, count=1, chunks=200) as (replica,):
+    with replicas(tmp_path, count=1, chunks=100) as (replica,):
         body = {"prompt": "x"}
         async with http.post(f"{replica.url}/v1/generate", json=body, headers=SSE) as response:
             events = sse_events(response)
@@ -44,7 +44,7 @@ async def test_without_descriptors_streams_go_on_and_it_recovers(
         async with asyncio.timeout(10), http.get(f"{replica.url}/livez") as response:
             assert response.status == 200
 
-    assert [event.id for event in seen] == [f"1-{number + 1}" for number in range(203)]
+    assert [event.id for event in seen] == [f"1-{number + 1}" for number in range(103)]
     assert seen[-1].payload["type"] == "run.completed"
     log = (tmp_path / "replica.log").read_text("utf-8")
     # Once a second, each with its traceback.

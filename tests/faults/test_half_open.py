@@ -71,7 +71,7 @@ async def test_a_peer_that_pauses_is_not_gone(
     start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
     """Who reads nothing, but whose system acknowledges, stays as long as nothing piles up."""
-    service = await start_service(server={"heartbeat_seconds": 0.2, "stall_seconds": 0.4})
+    service = await start_service(server={"heartbeat_seconds": 0.1, "stall_seconds": 0.2})
     model.scripts = [STALL]
     run, _ = await start_async(http, service.url, prompt="x")
     url = f"{service.url}/v1/runs/{run}/events"

@@ -9,7 +9,7 @@ import pytest
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 
 from ..conftest import StartService
-from ..nginx import SOCKET, nginx
+from ..nginx import NEXT, SOCKET, nginx
 from ..wire import SSE, SseEvent, WsClient, follow, sse_events, start_async
 
 pytestmark = [pytest.mark.nginx, pytest.mark.slow]
@@ -65,6 +65,18 @@ async def test_a_plain_answer_passes(
             assert (await response.json())["text"] == "Hello, world."
         async with http.post(f"{url}/v1/generate", json={"prompt": 1}) as response:
             assert (response.status, (await response.json())["field"]) == (400, "prompt")
+
+
+async def test_who_drains_is_passed_over(
+    start_service: StartService, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    """With the documented directive nginx sends a run that was refused to the next replica."""
+    draining, other = [await start_service() for _ in range(2)]
+    draining.parts.draining.set()
+    with nginx(tmp_path, [draining.port, other.port], NEXT) as url:
+        for number in range(4):
+            async with http.post(f"{url}/v1/generate", json={"prompt": f"{number}"}) as response:
+                assert response.status == 200, await response.text()
 
 
 async def test_a_client_that_leaves_is_noticed_through_nginx(

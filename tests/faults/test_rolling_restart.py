@@ -16,7 +16,7 @@ from ..replica import Replica, replicas
 pytestmark = [pytest.mark.nginx, pytest.mark.slow]
 
 STREAMS = 100
-CHUNKS = 60
+CHUNKS = 45
 CONTINUE = {"on_disconnect": "continue"}
 
 

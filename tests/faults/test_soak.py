@@ -207,6 +207,8 @@ async def test_nothing_breaks_for_good(
     memory, files = soak.growth()
     measured("runs", dict(soak.ends))
     measured("faults", dict(soak.faults))
+    every = max(1, len(soak.sizes) // 12)
+    measured("memory, MiB", [[each >> 20 for each in size[0]] for size in soak.sizes[::every]])
     measured("growth of memory and files", (memory, files))
 
     assert soak.wrong == [], f"SOAK_SEED={SEED}"

@@ -1,9 +1,14 @@
 """The pulse: heartbeats in silence, an end for those who do not read."""
 
 import asyncio
+import sys
 from typing import Any
 
-from llm_stream.web.pulse import Pulse
+import pytest
+
+from llm_stream.web.pulse import Peer, Pulse, look
+
+from ..peers import connect, deafen
 
 
 class Transport:
@@ -92,3 +97,39 @@ async def test_a_finished_write_is_no_stall() -> None:
 
     assert len(beats) == 3
     assert stalls == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+async def test_a_deaf_peer_is_cut() -> None:
+    """Whose system acknowledges no heartbeat is aborted, though no write waits; who does is not."""
+    loop = asyncio.get_running_loop()
+    made: asyncio.Queue[asyncio.Transport] = asyncio.Queue()
+
+    class Accepting(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            made.put_nowait(transport)
+
+    async with await loop.create_server(Accepting, "127.0.0.1", 0) as server:
+        with connect(server.sockets[0].getsockname()[1]) as peer:
+            transport = await made.get()
+            transport.write(b"heard")
+            while look(transport).taken_bytes < 5:
+                await asyncio.sleep(0)
+            assert look(transport) == Peer(0.0, 5)
+            deafen(peer)
+            stalls: list[int] = []
+
+            async def beat() -> None:
+                transport.write(b"beat")
+
+            pulse = Pulse(
+                transport, heartbeat_seconds=0.1, stall_seconds=1, beat=beat,
+                on_stall=lambda: stalls.append(1),
+            )  # fmt: skip
+            async with asyncio.timeout(10):
+                await pulse.run()
+
+            assert (pulse.stalled, stalls) == (True, [])
+            assert transport.is_closing()
+            assert look(transport) == Peer()

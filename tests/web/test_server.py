@@ -126,6 +126,21 @@ def test_accepted_connections_have_a_small_send_buffer() -> None:
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 32_768
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux names them")
+def test_accepted_connections_are_probed_within_the_time() -> None:
+    """The kernel asks a silent peer in time to end its connection after so many seconds."""
+    bound = listen("127.0.0.1", 0, 16_384, silent_seconds=30)
+    bound.listen()
+    with bound, socket.create_connection(bound.getsockname()) as client:
+        accepted, _ = bound.accept()
+        with accepted, client:
+            idle, interval, count = (
+                accepted.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            )
+            assert idle + interval * count <= 30
+
+
 def test_a_taken_address_raises() -> None:
     """Two services on one port: the second says so."""
     with listen("127.0.0.1", 0, 16_384) as bound:

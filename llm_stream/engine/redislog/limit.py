@@ -10,6 +10,24 @@ TURNS: Final = 100
 connection included. They take no time where the loop has nothing else to do."""
 
 
+class _Patience:
+    """Ends a limit some turns of the loop after its time, unless its block is over by then."""
+
+    def __init__(self, limit: asyncio.Timeout) -> None:
+        self.over = False
+        self._limit = limit
+
+    def turn(self, left: int) -> None:
+        """One turn of the loop has passed."""
+        if self.over:
+            return
+        loop = asyncio.get_running_loop()
+        if left:
+            loop.call_soon(self.turn, left - 1)
+        else:
+            self._limit.reschedule(loop.time())
+
+
 @asynccontextmanager
 async def time_limit(seconds: float) -> AsyncIterator[None]:
     """Raise `TimeoutError` in the block when its time is over.
@@ -17,23 +35,15 @@ async def time_limit(seconds: float) -> AsyncIterator[None]:
     A loop that was late itself finds the timer and the answer at once, and would take the timer
     for the truth. So the loop turns some times more before the block is cancelled.
     """
-    loop = asyncio.get_running_loop()
-    over = False
-
-    def turn(left: int) -> None:
-        if over:
-            return
-        if left:
-            loop.call_soon(turn, left - 1)
-        else:
-            limit.reschedule(loop.time())
-
-    timer = loop.call_later(seconds, turn, TURNS)
+    limit = asyncio.timeout(None)
+    # Not a closure: one that names itself keeps the task alive until the collector comes by.
+    patience = _Patience(limit)
+    timer = asyncio.get_running_loop().call_later(seconds, patience.turn, TURNS)
     try:
-        async with asyncio.timeout(None) as limit:
+        async with limit:
             try:
                 yield
             finally:
-                over = True
+                patience.over = True
     finally:
         timer.cancel()
