@@ -90,19 +90,23 @@ class Pulse:
             self._beat = _silence
 
     async def _watch(self) -> None:
-        progress, moved = (0, 0), self._loop.time()
+        buffered, taken, moved = 0, 0, self._loop.time()
         look_seconds = min(self._heartbeat, self._stall) / 4
         while True:
             await asyncio.sleep(look_seconds)
             peer = look(self._transport)
             if peer.deaf_seconds + look_seconds > self._stall:
+                self._on_stall()
                 self._abort()
                 return
             now = self._loop.time()
-            # The kernel makes room in steps that a slow reader needs half a minute for.
-            reached = (self._transport.get_write_buffer_size(), peer.taken_bytes)
-            if reached != progress or not self._writing:
-                progress, moved = reached, now
+            size = self._transport.get_write_buffer_size()
+            # What grows is no progress: others write to the connection as well, pings say. And the
+            # kernel makes room in steps that a slow reader needs half a minute for.
+            progress = size < buffered or peer.taken_bytes != taken
+            buffered, taken = size, peer.taken_bytes
+            if progress or not self._writing:
+                moved = now
             elif now - moved >= self._stall:
                 self._on_stall()
                 self._abort()

@@ -25,7 +25,7 @@ STREAMS = 50
 SETTLED = 0.25
 """Share of the time after which the service has all that it will keep."""
 
-GROWTH_BYTES = 48 << 20
+GROWTH_BYTES = 24 << 20
 GROWTH_FILES = 32
 MODELS = (
     "words-60-pace-20", "words-200-pace-5-jitter-50", "words-20-split-3", "words-400", "503-1",

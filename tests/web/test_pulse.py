@@ -72,16 +72,31 @@ async def test_a_write_without_progress_is_cut() -> None:
 async def test_slow_progress_is_progress() -> None:
     """As long as bytes leave the buffer, a waiting write is left alone."""
     transport = Transport()
+    transport.size = 1_000_000
     pulse, _, stalls = make(transport, stall=0.04)
     pulse.begin()
     task = asyncio.create_task(pulse.run())
     end = asyncio.get_running_loop().time() + 0.2
     while asyncio.get_running_loop().time() < end:
-        transport.size += 1
+        transport.size -= 1
         await asyncio.sleep(0)
     task.cancel()
 
     assert stalls == []
+
+
+async def test_what_others_add_is_no_progress() -> None:
+    """A buffer that only grows, by pings say, is not one that is read from."""
+    transport = Transport()
+    pulse, _, stalls = make(transport, stall=0.04)
+    pulse.begin()
+    task = asyncio.create_task(pulse.run())
+    while not transport.aborted.is_set():
+        transport.size += 1
+        await asyncio.sleep(0)
+    await task
+
+    assert stalls == [1]
 
 
 async def test_a_finished_write_is_no_stall() -> None:
@@ -130,6 +145,6 @@ async def test_a_deaf_peer_is_cut() -> None:
             async with asyncio.timeout(10):
                 await pulse.run()
 
-            assert (pulse.stalled, stalls) == (True, [])
+            assert (pulse.stalled, stalls) == (True, [1])
             assert transport.is_closing()
             assert look(transport) == Peer()
