@@ -22,7 +22,7 @@ async def arrivals() -> AsyncIterator[asyncio.Queue[Ends]]:
     queue: asyncio.Queue[Ends] = asyncio.Queue()
     yield queue
     while not queue.empty():
-        queue.get_nowait()[1].close()
+        queue.get_nowait()[1].transport.abort()
 
 
 @pytest.fixture
@@ -40,12 +40,13 @@ async def connect(proxy: FaultProxy, arrivals: asyncio.Queue[Ends]) -> AsyncIter
 
         async def connect() -> tuple[Ends, Ends]:
             client = await asyncio.open_connection("127.0.0.1", proxy.port)
-            stack.callback(client[1].close)
+            stack.callback(client[1].transport.abort)
             target = await arrivals.get()
-            stack.callback(target[1].close)
+            stack.callback(target[1].transport.abort)
             return client, target
 
         yield connect
+    await asyncio.sleep(0)  # the loop lets go of the sockets in its next turn
 
 
 async def everything(reader: asyncio.StreamReader) -> tuple[bytes, str]:
