@@ -1,5 +1,6 @@
 """A real service on a real socket, with scripted models, no network and no keys."""
 
+import asyncio
 import io
 import json
 import logging
@@ -43,8 +44,10 @@ def settings(**sections: dict[str, Any]) -> Settings:
     )
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
-    """Tests run on the event loop that the service runs on."""
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], AbstractEventLoop]]:
+    """Tests run on the event loop that the service runs on, unless they are marked."""
+    if item.get_closest_marker("asyncio_loop"):
+        return {"asyncio": asyncio.new_event_loop}
     return {"service": new_event_loop}
 
 

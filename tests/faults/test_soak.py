@@ -166,6 +166,7 @@ def durable_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server.kill()
 
 
+@pytest.mark.asyncio_loop
 @pytest.mark.soak
 @pytest.mark.timeout(SECONDS + 300)
 async def test_nothing_breaks_for_good(
