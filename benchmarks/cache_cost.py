@@ -21,7 +21,7 @@ from llm_stream import logs
 from llm_stream.config import CacheSection, HistorySection, LocalSection, ModelsSection, Settings
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService, running_service
-from llm_stream.web.process import new_event_loop, settle_memory
+from llm_stream.web.process import run_in_loop, settle_memory
 
 CONNECTIONS = 16
 ANSWER_PIECES = 100
@@ -150,5 +150,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        runner.run(main())
+    run_in_loop(main())

@@ -38,7 +38,7 @@ from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Script, ScriptedModel
 from llm_stream.testing.service import RunningService, running_service
-from llm_stream.web.process import settle_memory
+from llm_stream.web.process import run_in_loop, settle_memory
 
 READERS = (1, 2, 10, 50)
 
@@ -182,4 +182,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run_in_loop(main())

@@ -34,6 +34,7 @@ from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService, running_service
+from llm_stream.web.process import run_in_loop
 
 CHUNKS = 200
 
@@ -134,9 +135,9 @@ def main() -> None:
         figures: dict[str, list[float]] = {"": [], url: []}
         for _ in range(5):
             for where, costs in figures.items():
-                costs.append(asyncio.run(cpu_of_a_token(where, chosen.runs)))
+                costs.append(run_in_loop(cpu_of_a_token(where, chosen.runs)))
         alone, together = (statistics.median(costs) for costs in figures.values())
-        late = asyncio.run(lateness(url))
+        late = run_in_loop(lateness(url))
     print(f"CPU a token: {alone:.1f} us alone, {together:.1f} us shared")
     print(
         f"seen elsewhere later by {statistics.median(late):.1f} ms (median), "

@@ -1,6 +1,5 @@
 """A replica as a process of its own: a service with a scripted model, for tests that kill it."""
 
-import asyncio
 import json
 import os
 import signal
@@ -81,6 +80,7 @@ def main() -> None:
     from llm_stream import logs  # noqa: PLC0415 - pytest has no need of them
     from llm_stream.config import ProviderSection  # noqa: PLC0415 - same
     from llm_stream.web import server  # noqa: PLC0415
+    from llm_stream.web.process import run_in_loop  # noqa: PLC0415
 
     from .conftest import settings  # noqa: PLC0415 - same
 
@@ -97,7 +97,7 @@ def main() -> None:
         sys.stdout.write(url + "\n")
         sys.stdout.flush()
 
-    sys.exit(asyncio.run(server.run(chosen, announce, [ScriptedModel("scripted", said)])))
+    sys.exit(run_in_loop(server.run(chosen, announce, [ScriptedModel("scripted", said)])))
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def serving(
         subprocess.Popen(
             [program, "serve", "--port", "0", *arguments],
             cwd=cwd,
-            env=environment(cwd) | dict(env or {}),
+            env=environment(cwd) | {"LLM_STREAM__LIMITS__LATE_SECONDS": "0"} | dict(env or {}),
             stdout=subprocess.PIPE,
             stderr=log if stderr is None else stderr,
             text=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_stream.config import LocalSection, ModelsSection, Settings
+from llm_stream.config import LimitsSection, LocalSection, ModelsSection, Settings
 from llm_stream.resources import resource
 from llm_stream.testing.mockproviders import load_script
 from llm_stream.testing.mockproviders.modelnames import KNOWN
@@ -28,7 +28,11 @@ async def test_the_examples_run(
     """Each command works with the embedded model, and prints what is written in that form."""
     recorded = examples(resource("docs").joinpath(f"{name}.md").read_text())
     # Threads that compute wait for one another, and slowly where other tests take the cores.
-    settings = Settings(models=ModelsSection(plugins=()), local=LocalSection(threads=1))
+    settings = Settings(
+        limits=LimitsSection(late_seconds=0),
+        models=ModelsSection(plugins=()),
+        local=LocalSection(threads=1),
+    )
     async with running_service(settings) as service:
         for example in recorded:
             output = await asyncio.to_thread(run, example, service.url, tmp_path)

@@ -218,7 +218,7 @@ async def test_prompts_are_in_the_log_only_when_switched_on(
 
 
 CANARIES = {
-    "sk-canary-0123456789": "sk-canary-0123456789",
+    "sk-dolphin-0123456789": "sk-dolphin-0123456789",
     "Bearer canary.0123456789": "Bearer [redacted]",
     "authorization: Basic canary0123": "authorization: Basic [redacted]",
     'api_key="canary"': 'api_key="[redacted]"',
@@ -232,7 +232,7 @@ CANARIES = {
 @pytest.mark.parametrize(("text", "shown"), CANARIES.items())
 def test_what_looks_like_a_secret_is_in_no_line(lines: Any, text: str, shown: str) -> None:
     """Whoever logs it, as a message, a field or an error; the line stays JSON."""
-    shown = shown.replace("sk-canary-0123456789", "[redacted]")
+    shown = shown.replace("sk-dolphin-0123456789", "[redacted]")
     logging.getLogger("elsewhere").warning("it said %s", text)
     structlog.get_logger("ours").warning("said", detail=text, more={"deep": [text]})
     structlog.get_logger("ours").error("failed", exc_info=ValueError(text))

@@ -92,10 +92,12 @@ class AnswerCache:
         """The answer to this request, if there is one; never for mode `refresh`."""
         if not self.used_by(spec):
             return Lookup()
+        # What is being written may have got there by the time the answer is here, which is older.
+        pending = self._writes.get(key)
         try:
             entry, marks = await self.shelf.read(key, names_of(spec))
-            if self._writes.get(key) is not None:
-                entry = await self._valid_pending(key) or entry
+            if (pending := self._writes.get(key) or pending) is not None:
+                entry = await self._valid(pending) or entry
             if entry is None and spec.cache.mode != "refresh":
                 entry = await self._restore(key)
         except CacheUnavailable as error:
@@ -115,9 +117,8 @@ class AnswerCache:
         self.savings.add(entry.recording)
         return Lookup(entry, stale, {**entry.marks, **marks} if stale else marks)
 
-    async def _valid_pending(self, key: str) -> Stored | None:
-        """The answer that is on its way to the shelf, unless it is void already."""
-        entry = self._writes.get(key)
+    async def _valid(self, entry: Stored | None) -> Stored | None:
+        """The answer that is on its way to the shelf, unless there is none or it is void."""
         if entry is None:
             return None
         _, marks = await self.shelf.read("", list(entry.marks))
@@ -131,7 +132,7 @@ class AnswerCache:
         if found is None or self._writes.get(key):
             # An equal request may have been answered meanwhile; only one calls a model.
             entry, _ = await self.shelf.read(key, ())
-            return await self._valid_pending(key) or entry
+            return await self._valid(self._writes.get(key)) or entry
         self.counts["restored"] += 1
         self._writes.put(key, found.entry, found.seconds)
         return found.entry

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
-from llm_stream.errors import TooManyRuns
+from llm_stream.errors import StreamError, TooManyRuns
 
 
 class Gate:
@@ -126,12 +126,13 @@ def admit_all(gates: Iterable[Gate], party: str = "") -> list[Pass]:
 
     Raises:
         TooManyRuns: one of them has no room.
+        StreamError: one of them lets nobody in, for a reason of its own.
     """
     passes: list[Pass] = []
     try:
         for gate in gates:
             passes.append(gate.admit(party))  # noqa: PERF401 - those that were given have to be known
-    except TooManyRuns:
+    except StreamError:
         for ticket in passes:
             ticket.leave()
         raise

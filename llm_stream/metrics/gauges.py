@@ -6,6 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from llm_stream.cache.answers import AnswerCache
+from llm_stream.engine.load import LoadGuard
 from llm_stream.engine.registry import RunRegistry
 
 
@@ -36,6 +37,25 @@ class RunGauges(Collector):
         yield GaugeMetricFamily("llm_stream_streams", "Open SSE responses.", self._streams())
         yield GaugeMetricFamily(
             "llm_stream_draining", "1 while the service is shutting down.", int(runs.draining)
+        )
+
+
+class LoadFigures(Collector):
+    """What was refused so that the rest keeps its pace.
+
+    Args:
+        load: who refuses.
+    """
+
+    def __init__(self, load: LoadGuard) -> None:
+        self._load = load
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures now."""
+        yield CounterMetricFamily(
+            "llm_stream_overloaded",
+            "Runs refused because the event loop was late.",
+            self._load.refused,
         )
 
 

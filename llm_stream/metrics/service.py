@@ -1,7 +1,5 @@
 """All metrics of one service in one registry, and those of its wires."""
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import TypeVar
@@ -11,9 +9,10 @@ from prometheus_async import aio
 
 from llm_stream import __version__
 from llm_stream.cache.answers import AnswerCache
+from llm_stream.engine.load import LoadGuard
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.metrics.buckets import LATENCY_BUCKETS
-from llm_stream.metrics.gauges import CacheFigures, RunGauges
+from llm_stream.metrics.gauges import CacheFigures, LoadFigures, RunGauges
 from llm_stream.metrics.runs import RunFigures
 
 T = TypeVar("T")
@@ -74,7 +73,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
-        self._loop_lag = prom.Histogram(
+        self.loop_lag = prom.Histogram(
             "llm_stream_loop_lag_seconds",
             "How late the event loop woke a timer.",
             buckets=LATENCY_BUCKETS,
@@ -90,6 +89,10 @@ class Metrics:
         """Show the registry's gauges, and how many connections stream, from now on."""
         self.registry.register(RunGauges(registry, sockets, streams))
 
+    def watch_load(self, load: LoadGuard) -> None:
+        """Show how many runs were refused because the loop was late, from now on."""
+        self.registry.register(LoadFigures(load))
+
     def watch_cache(self, cache: AnswerCache) -> None:
         """Show the cache's figures from now on."""
         self.registry.register(CacheFigures(cache))
@@ -102,10 +105,3 @@ class Metrics:
     def responded(self, method: str, path: str, status: int) -> None:
         """Count one HTTP response."""
         self._responses_of(method, path, status).inc()
-
-    async def measure_loop_lag(self, every_seconds: float) -> None:
-        """Observe, until cancelled, how late the loop wakes a timer."""
-        while True:
-            due = time.monotonic() + every_seconds
-            await asyncio.sleep(every_seconds)
-            self._loop_lag.observe(max(0.0, time.monotonic() - due))

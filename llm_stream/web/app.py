@@ -8,7 +8,7 @@ from aiohttp import web
 
 from llm_stream.config import Settings
 from llm_stream.engine.directory import RunDirectory
-from llm_stream.engine.gate import Gate
+from llm_stream.engine.load import GuardedGate, LoadGuard
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
@@ -89,7 +89,9 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     history = make_history(settings)
     cache = make_cache(settings, metrics, history, catalog.label_of)
     replicas = make_replicas(settings, registry, link)
-    gate = Gate(settings.limits.concurrent_runs, settings.limits.queued_runs, "the service")
+    limits = settings.limits
+    load = LoadGuard(limits.late_seconds)
+    gate = GuardedGate(limits.concurrent_runs, limits.queued_runs, "the service", load)
     service = Service(
         settings=settings,
         catalog=catalog,
@@ -119,6 +121,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         metrics=metrics,
         tracing=tracing,
         access=access,
+        load=load,
         hosts=AllowedHosts(settings.server.allowed_hosts, settings.server.host),
         local=local,
         prices=make_prices(settings),
@@ -131,6 +134,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         )
         watch_replicas(metrics.registry, replicas)
     metrics.watch_cache(cache)
+    metrics.watch_load(load)
     metrics.registry.register(UpstreamFigures(upstreams, catalog.label_of))
     metrics.watch(registry, lambda: len(service.sockets), lambda: len(service.streams))
     if history is not None:
@@ -160,9 +164,8 @@ async def lifetime(
 ) -> AsyncIterator[None]:
     """Start what has tasks of its own; at the end stop it, runs before what they need."""
     metrics, replicas, history = service.metrics, service.replicas, service.history
-    lag = asyncio.create_task(
-        metrics.measure_loop_lag(service.settings.telemetry.loop_lag_seconds), name="loop-lag"
-    )
+    every = service.settings.telemetry.loop_lag_seconds
+    lag = asyncio.create_task(service.load.watch(every, metrics.loop_lag.observe), name="loop-lag")
     if local is not None and local.available:
         try:
             await local.load()

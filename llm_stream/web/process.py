@@ -3,7 +3,10 @@
 import asyncio
 import gc
 import importlib.util
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 YOUNG_OBJECTS: Final = 50_000
 """New objects between two looks of the collector, instead of 700: a replay makes thousands."""
@@ -16,6 +19,12 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     import uvloop  # noqa: PLC0415 - it may not be there
 
     return uvloop.new_event_loop()
+
+
+def run_in_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run the coroutine to its end on a loop of its own, as `asyncio.run` does. Blocks."""
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main)
 
 
 def settle_memory() -> None:

@@ -17,7 +17,7 @@ from llm_stream.config import Settings
 from llm_stream.models.adapter import AnyModel
 from llm_stream.web.app import create_app
 from llm_stream.web.connection import Watch
-from llm_stream.web.process import new_event_loop, settle_memory
+from llm_stream.web.process import run_in_loop, settle_memory
 from llm_stream.web.runner import Runner
 from llm_stream.web.service import SERVICE
 from llm_stream.web.workers import fork_workers
@@ -219,8 +219,7 @@ def serve(settings: Settings) -> int:
         lifeline = worker.lifeline
         if not worker.speaks:
             announce = _say_nothing
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        code = runner.run(run(settings, announce, lifeline=lifeline))
+    code = run_in_loop(run(settings, announce, lifeline=lifeline))
     if threading.active_count() > 1:
         # A sync model blocked in a read cannot be interrupted, and the interpreter would wait.
         sys.stdout.flush()

@@ -14,6 +14,7 @@ from llm_stream.cache.answers import AnswerCache
 from llm_stream.cache.savings import Price
 from llm_stream.config import Settings
 from llm_stream.engine.directory import RunDirectory
+from llm_stream.engine.load import LoadGuard
 from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.history.history import History
@@ -79,6 +80,7 @@ class Service:
     idempotency: IdempotencyKeys
     hosts: AllowedHosts
     access: Access
+    load: LoadGuard
     local: LocalModel | None = None
     prices: Mapping[str, Price] = field(default_factory=dict)
     specs: SpecMemo = field(default_factory=SpecMemo)

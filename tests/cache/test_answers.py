@@ -1,5 +1,6 @@
 """The answer cache: a fault of its backend is a miss, said once a minute."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -65,6 +66,28 @@ async def test_an_answer_is_found_before_it_is_on_the_shelf(make_run: MakeRun) -
     assert found.entry is not None
     await cache.settled()
     assert (await cache.find(SPEC, "k")).entry is None
+
+
+class Slow(MemoryShelf):
+    """A shelf whose answers are on their way until what is being written has arrived."""
+
+    async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
+        """Look, then take long."""
+        found = await super().read(key, names)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return found
+
+
+async def test_an_answer_that_gets_to_the_shelf_meanwhile_is_found(make_run: MakeRun) -> None:
+    """The shelf has said that it is not there, and it is no longer on its way."""
+    cache = AnswerCache(Slow(max_entries=9, max_bytes=9_999), ttl_seconds=60)
+    run = make_run()
+    run.start(say("x"))
+    await finished(run)
+    cache.keep(SPEC, run, {})
+
+    assert (await cache.find(SPEC, "k")).entry is not None
 
 
 def test_names_are_the_owners_own() -> None:

@@ -7,7 +7,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from llm_stream.config import LocalSection, ModelsSection, ProviderSection, ServerSection, Settings
+from llm_stream.config import (
+    LimitsSection,
+    LocalSection,
+    ModelsSection,
+    ProviderSection,
+    ServerSection,
+    Settings,
+)
 from llm_stream.config.resilience import RetriesSection
 from llm_stream.testing.mockproviders import MockProviders
 from llm_stream.testing.service import RunningService, running_service
@@ -110,6 +117,7 @@ def asking(mocks: MockProviders, monkeypatch: pytest.MonkeyPatch) -> Settings:
         models=ModelsSection(
             default="chat/mock", plugins=(), retries=RetriesSection(initial_seconds=0)
         ),
+        limits=LimitsSection(late_seconds=0),
         local=LocalSection(enabled=False),
     )
 

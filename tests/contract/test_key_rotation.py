@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from llm_stream.config import LocalSection, ModelsSection, ProviderSection, Settings
+from llm_stream.config import LimitsSection, LocalSection, ModelsSection, ProviderSection, Settings
 from llm_stream.config.providers import Kind
 from llm_stream.config.resilience import BreakerSection, RetriesSection
 from llm_stream.testing.mockproviders import MockProviders, mock_providers
@@ -27,7 +27,12 @@ def settings(kind: Kind, mocks: MockProviders) -> Settings:
         retries=RetriesSection(initial_seconds=0),
         breaker=BreakerSection(failures=1),
     )
-    return Settings(providers={"p": section}, models=models, local=LocalSection(enabled=False))
+    return Settings(
+        limits=LimitsSection(late_seconds=0),
+        providers={"p": section},
+        models=models,
+        local=LocalSection(enabled=False),
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

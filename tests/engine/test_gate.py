@@ -92,3 +92,43 @@ async def test_leaving_twice_frees_one_slot() -> None:
     gate.admit()
     with pytest.raises(TooManyRuns):
         gate.admit()
+
+
+async def test_parties_take_turns() -> None:
+    """Whoever has many waiting does not keep another waiting behind all of them."""
+    gate, order = Gate(1, 10, "test"), list[str]()
+    holder = gate.admit("a")
+    await holder.enter(lambda _: None)
+    positions: list[int] = []
+
+    async def go(name: str) -> None:
+        ticket = gate.admit(name[0])
+        await ticket.enter(positions.append)
+        order.append(name)
+        ticket.leave()
+
+    names = ("a1", "a2", "a3", "b1", "c1", "b2")
+    tasks = [asyncio.create_task(go(name)) for name in names]
+    await asyncio.sleep(0)
+    waiting = gate.waiting
+    holder.leave()
+    await asyncio.gather(*tasks)
+
+    assert order == ["a1", "b1", "c1", "a2", "b2", "a3"]
+    assert positions == [1, 2, 3, 2, 3, 5]
+    assert (waiting, gate.waiting) == (6, 0)
+
+
+def test_a_party_that_has_nothing_finds_room() -> None:
+    """For one, however full it is; what it gives back is free for all."""
+    gate = Gate(1, 1, "test")
+    full = [gate.admit("a"), gate.admit("a")]
+    first = gate.admit("b")
+    for party in ("a", "b"):
+        with pytest.raises(TooManyRuns):
+            gate.admit(party)
+    for ticket in (*full, first):
+        ticket.leave()
+
+    gate.admit("b")
+    gate.admit("b")

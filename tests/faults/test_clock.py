@@ -30,6 +30,7 @@ WALL_CLOCK = {
     "engine.redislog.takeover": "`t_ms` of the event that ends a lost replica's run",
     "engine.recording": "when a recorded run was created, told again",
     "history.history": "when a run was recorded; answers younger than so long",
+    "history.reuses": "the minute in which a call is counted",
     "history.sidetable": "rows older than so long",
     "history.turns": "the time that a row tells",
     "models.wires.ratelimits": "dates that providers send",
@@ -37,6 +38,7 @@ WALL_CLOCK = {
     "naming": "ULIDs sort by the time they were made",
     "recipes.spec": "when a run was created, for who reads it",
     "web.entries": "the time that a list tells",
+    "web.usage": "since when the account is asked for",
     "web.views": "the time that a snapshot tells",
 }
 """Modules that read the wall clock, and what for: dates told to people and other processes."""

@@ -1,6 +1,7 @@
 """Who may do what, over HTTP and on the socket."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -406,10 +407,7 @@ async def test_equal_idempotency_keys_of_two_clients_are_two(
 
 
 async def test_the_log_names_no_key(
-    guarded: RunningService,
-    http: aiohttp.ClientSession,
-    add_client: AddClient,
-    capsys: pytest.CaptureFixture[str],
+    lines: Any, guarded: RunningService, http: aiohttp.ClientSession, add_client: AddClient
 ) -> None:
     """Neither keys nor tickets, of requests that were admitted or refused."""
     headers = add_client()
@@ -425,8 +423,7 @@ async def test_the_log_names_no_key(
         f"{guarded.url}/metrics", headers=add_client(scopes=("admin",))
     ) as response:
         told += await response.text()
-    captured = capsys.readouterr()
-    said = captured.out + captured.err
+    said = json.dumps(lines())
 
     assert "/v1/models" in said
     for secret in (key, key.split("_")[2], ticket):

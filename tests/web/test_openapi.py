@@ -24,19 +24,22 @@ from llm_stream.web.openapi import OPERATIONS, document
 PROGRAM = """
 import asyncio, sys
 from llm_stream import logs
-from llm_stream.config import HistorySection, LocalSection, ModelsSection, ServerSection, Settings
+from llm_stream.config import HistorySection, LimitsSection, LocalSection, ModelsSection
+from llm_stream.config import ServerSection, Settings
 from llm_stream.testing import ScriptedModel
+from llm_stream.web.process import run_in_loop
 from llm_stream.web.server import run
 
 settings = Settings(
     server=ServerSection(port=0, drain_seconds=0),
     models=ModelsSection(default="scripted", plugins=[], aliases={}),
+    limits=LimitsSection(late_seconds=0),
     local=LocalSection(enabled=False),
     history=HistorySection(enabled=False),
 )
 logs.configure("error", "json")
 models = [ScriptedModel("scripted")]
-sys.exit(asyncio.run(run(settings, lambda address, _: print(address, flush=True), models)))
+sys.exit(run_in_loop(run(settings, lambda address, _: print(address, flush=True), models)))
 """
 CHECKS: Any = [content_type_conformance, response_schema_conformance, status_code_conformance]
 SCHEMA = schemathesis.openapi.from_dict(json.loads(document()))

@@ -599,3 +599,27 @@ async def test_the_model_that_answered_is_named(
 
 
 __all__ = ["SSE"]
+
+
+async def test_an_overloaded_service_goes_on_with_what_it_has(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """New runs are 503 at once; hits, joined calls and what has begun are not touched."""
+    service = await start_service(limits={"late_seconds": 1}, telemetry={"loop_lag_seconds": 3600})
+    url = f"{service.url}/v1/generate"
+    async with http.post(url, json={"prompt": "kept"}) as response:
+        assert response.status == 200
+    model.scripts = [Script(chunks=words(3), fault=Fault(at=1, stall=True))]
+    run, _ = await start_async(http, service.url, prompt="begun")
+    service.parts.load.observe(10)
+    answers = {}
+    for prompt in ("kept", "begun", "new"):
+        async with http.post(
+            url, json={"prompt": prompt}, headers={"Prefer": "respond-async"}
+        ) as response:
+            answers[prompt] = (response.status, response.headers.get("Retry-After"))
+            body = await response.json()
+
+    assert answers == {"kept": (202, None), "begun": (202, None), "new": (503, "1")}
+    assert body["code"] == "overloaded"
+    assert service.parts.registry.find(run).state == "running"

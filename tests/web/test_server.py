@@ -19,18 +19,20 @@ from ..wire import SSE, WsClient, sse_events
 PROGRAM = """
 import asyncio, sys
 from llm_stream import logs
-from llm_stream.config import LocalSection, ModelsSection, ServerSection, Settings
+from llm_stream.config import LimitsSection, LocalSection, ModelsSection, ServerSection, Settings
 from llm_stream.testing import Script, ScriptedModel, words
+from llm_stream.web.process import run_in_loop
 from llm_stream.web.server import run
 
 settings = Settings(
     server=ServerSection(port=0, drain_seconds=float(sys.argv[1])),
     models=ModelsSection(default="slow", plugins=[], aliases={}),
+    limits=LimitsSection(late_seconds=0),
     local=LocalSection(enabled=False),
 )
 model = ScriptedModel("slow", Script(chunks=words(60), delay_seconds=0.01))
 logs.configure("info", "json")
-sys.exit(asyncio.run(run(settings, lambda address, _: print(address, flush=True), [model])))
+sys.exit(run_in_loop(run(settings, lambda address, _: print(address, flush=True), [model])))
 """
 
 

@@ -1,0 +1,79 @@
+"""Shedding load: when nothing new begins, and what goes on."""
+
+import asyncio
+
+import pytest
+
+from llm_stream.engine.gate import Gate, admit_all
+from llm_stream.engine.load import GuardedGate, LoadGuard
+from llm_stream.errors import Overloaded, TooManyRuns
+
+from .conftest import Clock
+
+
+def test_nothing_begins_while_the_loop_is_late() -> None:
+    """From the limit on; it is refused in no time, and said when to come back."""
+    load = LoadGuard(0.5)
+    gate = GuardedGate(1, 1, "the service", load)
+    load.observe(0.4)
+    inside = gate.admit()
+    load.observe(0.5)
+
+    with pytest.raises(Overloaded) as caught:
+        gate.admit()
+    assert (caught.value.retry_after_ms, load.refused) == (1000, 1)
+    inside.leave()
+    gate.admit_patiently().leave()  # what has begun elsewhere may go on here
+
+
+def test_a_lateness_fades() -> None:
+    """It takes some looks, so that a loop that has just been late is not flooded at once."""
+    load = LoadGuard(0.5)
+    load.observe(1.5)
+    looks = 0
+    while load.late_seconds >= 0.5:
+        load.observe(0.0)
+        looks += 1
+
+    assert looks == 2
+    load.check()
+
+
+def test_without_a_limit_everything_begins() -> None:
+    """However late the loop is."""
+    load = LoadGuard(0)
+    load.observe(3600)
+    load.check()
+
+
+def test_who_is_refused_holds_no_place_elsewhere() -> None:
+    """Neither at the connection's gate."""
+    load, own = LoadGuard(0.5), Gate(1, 0, "this connection")
+    gate = GuardedGate(1, 0, "the service", load)
+    load.observe(1)
+    with pytest.raises(Overloaded):
+        admit_all([own, gate])
+    own.admit()
+
+    with pytest.raises(TooManyRuns):
+        own.admit()
+
+
+async def test_the_loop_is_watched() -> None:
+    """A timer that comes late tells how late."""
+    clock, told = Clock(), list[float]()
+    load = LoadGuard(0.5, clock)
+
+    def tell(late: float) -> None:
+        told.append(late)
+        clock.now += 2
+
+    began = clock.now
+    task = asyncio.create_task(load.watch(0.0, tell))
+    while len(told) < 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert clock.now > began
+    assert told[0] == 0
