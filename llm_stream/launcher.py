@@ -14,7 +14,7 @@ from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, DescribeError
-from llm_stream.errors import Draining, NotCached, StreamError, TooManyRuns
+from llm_stream.errors import Draining, NotCached, Overloaded, StreamError, TooManyRuns
 from llm_stream.production import Production
 from llm_stream.recipes.recipe import Recipe
 from llm_stream.recipes.recorder import Recorder
@@ -127,7 +127,7 @@ class Launcher:
         wanted = Wanted(spec, key, client, found)
         if found.entry is not None:
             if found.stale:
-                self._revalidate(wanted)
+                self._revalidate(wanted, gates)
             return Launch(self._replay(wanted, found.entry), joined=False)
         if (run := self._joinable(wanted)) is not None:
             run.join(client)
@@ -197,12 +197,12 @@ class Launcher:
                 describe_error=self._describe_error,
                 client=client,
             )
-            run.start(paced(entry.recording, spec.cache.pace), [self._paced.admit()])
+            run.start(paced(entry.recording, spec.cache.pace), [self._paced.admit(spec.owner)])
             return run
 
         return self._registry.start_or_join(key, create, client, join=False, share=False)[0]
 
-    def _revalidate(self, wanted: Wanted) -> None:
+    def _revalidate(self, wanted: Wanted, gates: Sequence[Gate]) -> None:
         """Compute a stale answer anew while it is given out, once in a while.
 
         Only by the model itself: an answer of a fallback would not be kept.
@@ -219,6 +219,6 @@ class Launcher:
             origin=spec.origin or spec.recipe,
         )
         # Without room now, one who asks later tries again.
-        with suppress(TooManyRuns, Draining):
+        with suppress(TooManyRuns, Draining, Overloaded):
             asks = Client("revalidate", request=client.request)
-            self._start(Wanted(fresh, key, asks, found), share=True)
+            self._start(Wanted(fresh, key, asks, found), gates, share=True)

@@ -9,6 +9,8 @@ from ulid import base32
 
 POOL_BYTES: Final = 4096
 MAX_SEQUENCE: Final = 32**5 - 1
+SET_BACK_MS: Final = 1000
+"""A clock that is behind by more was set; then names tell its time again, and sort by that."""
 
 # Each byte stands for one letter; 256 is a multiple of 32, so all are equally likely.
 _LETTERS: Final = (base32.ENCODE * 8).encode()
@@ -61,8 +63,9 @@ def ulid() -> str:
     """
     now = int(time.time() * 1000)
     moment = _Moment
-    # Of one millisecond, or of a clock set back: the sequence goes on.
-    if now <= moment.stamp and moment.sequence < MAX_SEQUENCE:
+    # Of one millisecond, or of a clock that wavers: the sequence goes on.
+    behind = moment.stamp - now
+    if 0 <= behind <= SET_BACK_MS and moment.sequence < MAX_SEQUENCE:
         moment.sequence += 1
     else:
         moment.stamp, moment.sequence = now, 0

@@ -1,5 +1,6 @@
 """Files that only their owner may read, written whole or not at all."""
 
+import os
 from pathlib import Path
 
 
@@ -14,5 +15,8 @@ def write_private(path: Path, text: str) -> None:
     fresh = path.with_suffix(".new")
     fresh.touch(mode=0o600)
     fresh.chmod(0o600)
-    fresh.write_text(text, "utf-8")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut could leave an empty file under the name
     fresh.replace(path)

@@ -219,6 +219,7 @@ async def test_prompts_are_in_the_log_only_when_switched_on(
 
 CANARIES = {
     "sk-dolphin-0123456789": "sk-dolphin-0123456789",
+    "ticket.ZG9scGhpbi0wMTIzNDU2Nzg5": "[redacted]",
     "Bearer canary.0123456789": "Bearer [redacted]",
     "authorization: Basic canary0123": "authorization: Basic [redacted]",
     'api_key="canary"': 'api_key="[redacted]"',

@@ -6,6 +6,9 @@ from typing import Final, NamedTuple, Protocol
 
 from llm_stream.engine.redislog.link import RedisLink
 
+MOST_AHEAD: Final = 256
+"""What a batch that was let in may have ahead of its time; later starts wait for it."""
+
 MAX_NAMES: Final = 100_000
 """Names counted in one process; the oldest are forgotten first."""
 
@@ -14,11 +17,14 @@ MAX_NAMES: Final = 100_000
 _TAKE: Final = """
 local t = redis.call('TIME')
 local now = t[1] + t[2] / 1e6
-local each, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
+local each, burst, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local had = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
-local wait = had + each - burst - now
+-- What a clock that was set back has left would be hours to wait.
+had = math.min(had, now + (burst + tonumber(ARGV[4])) * each)
+local wait = had + each - burst * each - now
 if wait > 0 then return tostring(wait) end
-redis.call('SET', KEYS[1], tostring(had + each), 'PX', math.ceil((had + each - now) * 1000) + 1000)
+had = had + count * each
+redis.call('SET', KEYS[1], tostring(had), 'PX', math.ceil((had - now) * 1000) + 1000)
 return '0'
 """
 
@@ -26,6 +32,13 @@ _ADD: Final = """
 redis.call('INCRBY', KEYS[1], ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
+
+
+class Rate(NamedTuple):
+    """So many a second, and so many at once."""
+
+    per_second: float
+    burst: int
 
 
 class Window(NamedTuple):
@@ -46,8 +59,8 @@ class Window(NamedTuple):
 class Counters(Protocol):
     """Counts by name. No method takes longer than a call to Redis may."""
 
-    async def take(self, name: str, per_second: float, burst: int) -> float:
-        """Have one more at this rate, `burst` at once at most; 0, or the seconds to wait."""
+    async def take(self, name: str, rate: Rate, count: int = 1) -> float:
+        """Have `count` more if there is one to be had; 0, or the seconds to wait for it."""
 
     async def add(self, name: str, window: Window, amount: int) -> None:
         """Add to the sum of the window that is open now."""
@@ -61,20 +74,25 @@ class MemoryCounters:
 
     Args:
         clock: seconds since 1970.
+        steady: monotonic seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._clock = clock
+        self._steady = steady
         self._had: dict[str, float] = {}
         self._sums: dict[str, tuple[str, int]] = {}
 
-    async def take(self, name: str, per_second: float, burst: int) -> float:
+    async def take(self, name: str, rate: Rate, count: int = 1) -> float:
         """See `Counters`."""
-        now, each = self._clock(), 1 / per_second
-        # What a clock that was set back has left would be hours to wait.
-        had = min(max(self._had.pop(name, 0.0), now), now + burst * each)
-        wait = had + each - burst * each - now
-        self._had[name] = had if wait > 0 else had + each
+        now, each = self._steady(), 1 / rate.per_second
+        had = max(self._had.pop(name, 0.0), now)
+        wait = had + each - rate.burst * each - now
+        self._had[name] = had if wait > 0 else had + count * each
         if len(self._had) > MAX_NAMES:
             del self._had[next(iter(self._had))]
         return max(0.0, wait)
@@ -116,11 +134,12 @@ class RedisCounters:
         self._prefix = prefix
         self._clock = clock
 
-    async def take(self, name: str, per_second: float, burst: int) -> float:
+    async def take(self, name: str, rate: Rate, count: int = 1) -> float:
         """See `Counters`."""
-        each = 1 / per_second
-        key = f"{self._prefix}:rate:{name}"
-        (wait,) = await self._link.ask([("EVAL", _TAKE, 1, key, each, each * burst)])
+        key, each = f"{self._prefix}:rate:{name}", 1 / rate.per_second
+        (wait,) = await self._link.ask(
+            [("EVAL", _TAKE, 1, key, each, rate.burst, count, MOST_AHEAD)]
+        )
         return float(wait)
 
     async def add(self, name: str, window: Window, amount: int) -> None:

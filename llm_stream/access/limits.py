@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from llm_stream.access.counters import Counters, MemoryCounters, Window
+from llm_stream.access.counters import Counters, MemoryCounters, Rate, Window
 from llm_stream.access.principal import Principal
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.run import Run
 from llm_stream.errors import LimitReached, LogUnavailable
+
+CHARS_PER_TOKEN: Final = 4
+"""What a token is taken for where no model has reported any."""
 
 MINUTE: Final = Window("minute", 60)
 DAY: Final = Window("day", 86_400)
@@ -26,21 +29,25 @@ class ClientLimits:
     Args:
         shared: counts of all replicas; None: there are no others.
         clock: seconds since 1970.
+        steady: monotonic seconds.
     """
 
     def __init__(
-        self, shared: Counters | None = None, clock: Callable[[], float] = time.time
+        self,
+        shared: Counters | None = None,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shared = shared
-        self._own = MemoryCounters(clock)
+        self._own = MemoryCounters(clock, steady)
         self._clock = clock
         self._gates: dict[str, tuple[int, Gate]] = {}
         self._sockets: Counter[str] = Counter()
         self._spent: dict[str, int] = {}
         self._adding: asyncio.Task[None] | None = None
 
-    async def admit(self, principal: Principal) -> None:
-        """Let the client start one run more.
+    async def admit(self, principal: Principal, runs: int = 1) -> None:
+        """Let the client start so many runs more, all or none; later ones wait for a batch's.
 
         Raises:
             LimitReached: it has had what it may have; it says when there is more.
@@ -48,7 +55,7 @@ class ClientLimits:
         allowance = principal.allowance
         if (rate := allowance.runs_per_second) is not None:
             burst = max(1, int(rate))
-            wait = await self._take(principal.id, rate, burst)
+            wait = await self._take(principal.id, Rate(rate, burst), runs)
             if wait > 0:
                 raise _reached(f"{rate:g} runs a second", wait)
         limits = [(MINUTE, allowance.tokens_per_minute), (DAY, allowance.tokens_per_day)]
@@ -97,7 +104,11 @@ class ClientLimits:
         if not run.info.owner or run.info.cache == "hit" or run.info.recipe != "generate":
             return
         figures = run.statistics()
-        spent = (figures.input_tokens or 0) + (figures.output_tokens or 0)
+        written = figures.output_tokens
+        if written is None:
+            # Cancelled just before its end, an answer would cost nothing.
+            written = -(-figures.text_chars // CHARS_PER_TOKEN)
+        spent = (figures.input_tokens or 0) + written
         if not spent:
             return
         self._spent[run.info.owner] = self._spent.get(run.info.owner, 0) + spent
@@ -114,11 +125,11 @@ class ClientLimits:
                     with suppress(LogUnavailable):
                         await self._shared.add(owner, window, spent)
 
-    async def _take(self, name: str, rate: float, burst: int) -> float:
+    async def _take(self, name: str, rate: Rate, count: int) -> float:
         if self._shared is not None:
             with suppress(LogUnavailable):
-                return await self._shared.take(name, rate, burst)
-        return await self._own.take(name, rate, burst)
+                return await self._shared.take(name, rate, count)
+        return await self._own.take(name, rate, count)
 
     async def _sums(self, name: str, windows: list[Window]) -> list[int]:
         if self._shared is not None:

@@ -33,7 +33,8 @@ class Roster:
         clock: the time, which keys expire by.
 
     Attributes:
-        on_gone: called with the id of each client that may do less than before, or nothing.
+        on_gone: called with the id of each client that has lost its key or a scope; with "" when
+            keys begin to be asked for.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Roster:
         self._clock = clock
         self._records: Mapping[str, ClientRecord] = {}
         self._principals: dict[str, Principal] = {}
+        self._hashes: dict[str, str] = {}
         self._seen: Seen = None
         self._watching: asyncio.Task[None] | None = None
         self.on_gone: Callable[[str], object] = lambda _client: None
@@ -75,11 +77,13 @@ class Roster:
         self._records = records
         if records and self._required is None:
             self._required = True
+            self.on_gone("")
         self._settle()
 
     def _settle(self) -> None:
         """Make principals of those whose keys hold now; tell of those who have lost something."""
-        moment, before = self._clock(), self._principals
+        moment, before, hashes = self._clock(), self._principals, self._hashes
+        self._hashes = {client_id: record.hash for client_id, record in self._records.items()}
         self._principals = {
             client_id: record.principal(client_id, shared=self._shared, usual=self._usual)
             for client_id, record in self._records.items()
@@ -87,7 +91,8 @@ class Roster:
         }
         for client_id, principal in before.items():
             after = self._principals.get(client_id)
-            if after is None or not principal.scopes <= after.scopes:
+            rotated = hashes.get(client_id) != self._hashes.get(client_id)
+            if after is None or rotated or not principal.scopes <= after.scopes:
                 self.on_gone(client_id)
 
     def of_key(self, text: str) -> Principal:
@@ -125,12 +130,18 @@ class Roster:
         if seen == self._seen:
             self._settle()
             return
-        self._seen = seen
         try:
             records = await asyncio.to_thread(read_clients, self._path)
-        except (ClientFileFault, OSError) as error:
+        except ClientFileFault as error:
+            self._seen = seen
             log.error("clients.unreadable: %s", error)  # noqa: TRY400 - no bug of ours
             return
+        except OSError as error:
+            # It may be read the next time, though the file does not change.
+            log.error("clients.unreadable: %s", error)  # noqa: TRY400 - no bug of ours
+            self._settle()
+            return
+        self._seen = seen
         self._take(records)
         log.info("clients.read: %d", len(self._principals))
 

@@ -14,8 +14,8 @@ from llm_stream.naming import token
 TICKET_SECONDS: Final = 30
 """How long a ticket can be used, once."""
 
-MAX_TICKETS: Final = 10_000
-"""Tickets not used yet; the oldest are forgotten first."""
+MAX_TICKETS: Final = 100
+"""Tickets of one client that are not used yet; its oldest are forgotten first."""
 
 
 class TicketShelf(Protocol):
@@ -52,11 +52,11 @@ class MemoryTickets:
         now = self._clock()
         self._kept[name] = (now + TICKET_SECONDS, client)
         # In the order in which they were made, which is that in which they end.
-        while self._kept:
-            oldest = next(iter(self._kept))
-            if self._kept[oldest][0] > now and len(self._kept) <= MAX_TICKETS:
-                break
+        while self._kept[oldest := next(iter(self._kept))][0] <= now:
             del self._kept[oldest]
+        own = [other for other, (_, whose) in self._kept.items() if whose == client]
+        for other in own[:-MAX_TICKETS]:
+            del self._kept[other]
 
     async def take(self, name: str) -> str | None:
         """See `TicketShelf`."""

@@ -52,9 +52,7 @@ class RunningService:
         if not host or parts.scheme not in {"http", "https"}:
             raise Refused(f"--url {url} is no address: http://host:port is meant.")
         self.url = url.rstrip("/")
-        self._headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        if key := os.environ.get(KEY_VARIABLE):
-            self._headers["Authorization"] = f"Bearer {key}"
+        self._key = os.environ.get(KEY_VARIABLE, "").strip()
         # Nothing between a machine and itself; elsewhere the proxies of the environment.
         self._opener = build_opener(*([ProxyHandler({})] if is_loopback(host) else []))
 
@@ -76,8 +74,11 @@ class RunningService:
             self.url + path,
             data=data,
             method=method,
-            headers=self._headers,
+            headers={"Accept": "application/json", "Content-Type": "application/json"},
         )
+        if self._key:
+            # Not to where an answer sends the call on.
+            request.add_unredirected_header("Authorization", f"Bearer {self._key}")
         try:
             with self._opener.open(request, timeout=TIMEOUT_SECONDS) as reply:
                 answer = json.load(reply)

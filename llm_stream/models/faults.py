@@ -49,13 +49,14 @@ _CREDENTIAL: Final = re.compile(
     | ( \b bearer \s+ ) [-\w.~+/]+
     | \b (?: sk | pk | rk | gsk | xai | hf | ghp | gho | lls | xox[abp] ) [-_] [-\w]{6,}
     | \b (?: AKIA | AIza ) \w{8,}
+    | \b ticket [.=] [-\w]{8,}
     | (?<= :// ) [^/@\s"'\\]+ (?= @ )
     """
 )
 
 _MARKS: Final = (
     "bearer", "key", "secret", "password", "authorization", "akia", "aiza", "://",
-    "k-", "k_", "xai", "hf", "ghp", "gho", "lls", "xox",
+    "k-", "k_", "xai", "hf", "ghp", "gho", "lls", "xox", "ticket",
 )  # fmt: skip
 """One of them is in every credential: a line without any is not searched, at a hundredth."""
 

@@ -35,7 +35,7 @@ from llm_stream.web.negotiation import (
 from llm_stream.web.problems import problem_response
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
-from llm_stream.web.starting import launch
+from llm_stream.web.starting import admit, launch
 from llm_stream.web.views import answer, replayed, run_headers, snapshot, summary, summary_line
 
 PAGE_EVENTS: Final = 1000
@@ -132,6 +132,7 @@ async def _find_or_launch(
             pass  # the answer is gone; the key starts it anew
         else:
             if not run.ending or run.state in {"completed", "failed"}:
+                await admit(service, spec, caller.principal)
                 run.join(Client(caller.claim, spec.abandon_seconds))
                 return Launch(run, joined=not isinstance(run, Replay))
     launched = await launch(service, spec, caller)

@@ -1,5 +1,6 @@
 """One connection's state: its streams, its claims on runs, its gate and its outbox."""
 
+import asyncio
 from collections import OrderedDict
 from typing import Final
 
@@ -20,6 +21,8 @@ class Socket:
 
     Attributes:
         gate: the connection's own semaphore: `limits.connection_concurrent_runs` at once.
+        client: id of the client; "" where no keys are asked for.
+        dismissed: set when its key holds no more.
         closing: close code with which to close as soon as all is sent; None = stay open.
     """
 
@@ -27,7 +30,9 @@ class Socket:
         limits = service.settings.limits
         self.service = service
         self.request = request
-        self.principal = principal
+        self._principal = principal
+        self.client = principal.id
+        self.dismissed = asyncio.Event()
         self.id = f"c_{token()}"
         self.gate = Gate(
             limits.connection_concurrent_runs, limits.connection_queued_runs, "this connection"
@@ -100,11 +105,23 @@ class Socket:
         self.close_stream(stream)
         self.outbox.reply({"type": "end", "stream": stream.name})
 
+    @property
+    def principal(self) -> Principal:
+        """Who is at the other end, as they are now.
+
+        Raises:
+            Unauthenticated: their key holds no more (the operator's doing).
+        """
+        if not self._principal.id:
+            return self._principal
+        return self.service.access.roster.of_client(self._principal.id)
+
     def dismiss(self) -> None:
         """The client's key holds no more: leave every stream and close."""
         for stream in tuple(self.streams.values()):
             self.close_stream(stream)
         self.closing = NO_KEY
+        self.dismissed.set()
         self.outbox.reply({"type": "goaway", "reason": "unauthenticated"})
 
     def close(self) -> None:

@@ -2,11 +2,24 @@
 
 from collections.abc import Sequence
 
+from llm_stream.access.principal import Principal
 from llm_stream.engine.gate import Gate
 from llm_stream.launcher import Launch
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.intake import Caller
 from llm_stream.web.service import Service
+
+
+async def admit(service: Service, spec: RunSpec, principal: Principal) -> None:
+    """Let them have this run, or another look at it.
+
+    Raises:
+        Forbidden: a model or template is not on the key's list (the operator's doing).
+        LimitReached: the client has had what it may have.
+    """
+    if principal.id:
+        principal.check(spec, service.catalog.aliases)
+        await service.access.limits.admit(principal, len(spec.children) or 1)
 
 
 async def launch(
@@ -25,11 +38,8 @@ async def launch(
         LimitReached: the client has had what it may have.
         StreamError: see `Launcher.launch`.
     """
-    principal, access = caller.principal, service.access
-    if principal.id:
-        principal.check(spec, service.catalog.aliases)
-        await access.limits.admit(principal)
-        gates = (*gates, *access.limits.gates(principal))
+    await admit(service, spec, caller.principal)
+    gates = (*gates, *service.access.limits.gates(caller.principal))
     launched = await service.launcher.launch(
         spec, gates, claim=caller.claim, request=caller.request
     )

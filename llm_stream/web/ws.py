@@ -1,7 +1,7 @@
 """The multiplexed WebSocket: one socket, one reader loop, one writer task, many streams."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
@@ -81,18 +81,21 @@ async def _serve(
     reader = asyncio.create_task(_read(ws, socket))
     writer = asyncio.create_task(_write(ws, socket, pulse))
     helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(_say_goaway(socket))]
-    with service.sockets, service.access.presence.here(socket.principal.id, socket.dismiss):
+    dismissed = asyncio.create_task(socket.dismissed.wait())
+    with service.sockets, service.access.presence.here(socket.client, socket.dismiss):
         try:
-            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Task[Any]] = [reader, writer, dismissed]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if socket.closing is not None:
                 await asyncio.wait((writer,), timeout=CLOSE_SECONDS)
         finally:
             socket.close()
-            for task in (reader, writer, *helpers):
+            stuck = not writer.done()
+            for task in (*ends, *helpers):
                 task.cancel()
             # A writer blocked on a peer that does not read is freed by its cancellation alone.
-            results = await asyncio.gather(reader, writer, *helpers, return_exceptions=True)
-            if not pulse.stalled and socket.closing is not None:
+            results = await asyncio.gather(*ends, *helpers, return_exceptions=True)
+            if not (pulse.stalled or stuck) and socket.closing is not None:
                 await ws.close(code=socket.closing)
             elif not pulse.stalled and ws.close_code is not None:
                 await answer_close(ws)
@@ -178,5 +181,7 @@ async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> Non
 async def _say_goaway(socket: Socket) -> None:
     """At a drain: tell the client; the socket is closed when its last stream has ended."""
     await socket.service.draining.wait()
+    if socket.closing is not None:
+        return
     socket.closing = DRAINED
     socket.outbox.reply({"type": "goaway", **socket.service.goaway()})

@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from llm_stream.access.counters import Counters, MemoryCounters, RedisCounters, Window
+from llm_stream.access.counters import Counters, MemoryCounters, Rate, RedisCounters, Window
 from llm_stream.engine.redislog.link import RedisLink
 
 from ..engine.conftest import Clock
+from ..redisserver import RedisServer
 
 MINUTE = Window("minute", 60)
 
@@ -33,23 +34,44 @@ def clock() -> Clock:
 
 async def test_a_burst_is_had_at_once_and_the_next_after_its_time(counters: Counters) -> None:
     """Of three a minute, three; then twenty seconds are to be waited for. Names do not mix."""
-    had = [await counters.take("a", 1 / 20, 3) for _ in range(5)]
+    rate = Rate(1 / 20, 3)
+    had = [await counters.take("a", rate) for _ in range(5)]
 
     assert had[:3] == [0, 0, 0]
     assert had[3] == pytest.approx(20, abs=1)
     assert had[4] == pytest.approx(20, abs=1)
-    assert await counters.take("b", 1 / 20, 3) == 0
+    assert await counters.take("b", rate) == 0
 
 
 async def test_what_is_not_had_comes_back() -> None:
-    """At the steady rate; a clock that was set back makes nobody wait longer than from nothing."""
+    """At the steady rate."""
     clock = Clock()
-    counters = MemoryCounters(clock)
-    assert [await counters.take("a", 2, 1) for _ in range(2)] == [0, 0.5]
+    counters, rate = MemoryCounters(steady=clock), Rate(2, 1)
+    assert [await counters.take("a", rate) for _ in range(2)] == [0, 0.5]
     clock.now += 0.5
-    assert await counters.take("a", 2, 1) == 0
-    clock.now -= 3600
-    assert await counters.take("a", 2, 1) <= 0.5
+
+    assert await counters.take("a", rate) == 0
+
+
+async def test_several_are_had_at_once_and_waited_for_later(counters: Counters) -> None:
+    """All of them or none."""
+    rate = Rate(1 / 20, 2)
+
+    assert await counters.take("a", rate, 4) == 0
+    assert await counters.take("a", rate, 4) == pytest.approx(60, abs=1)
+
+
+async def test_a_clock_of_redis_that_is_set_back_is_not_waited_for(
+    redis_server: RedisServer,
+) -> None:
+    """Longer than for the largest batch, that is."""
+    link = RedisLink(redis_server.url)
+    counters, rate = RedisCounters(link, "t"), Rate(100, 1)
+    await link.ask([("SET", "t:rate:a", "99999999999")])
+    wait = await counters.take("a", rate)
+    await link.close()
+
+    assert 0 < wait < 3
 
 
 async def test_a_sum_is_of_its_window(counters: Counters, clock: Clock) -> None:

@@ -13,7 +13,7 @@ from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import LimitReached, TooManyRuns
 from llm_stream.events import Payload
 
-from ..engine.conftest import Clock, make_run
+from ..engine.conftest import Clock, make_run, say
 from ..engine.test_run import finished
 from ..redisserver import RedisServer
 
@@ -43,7 +43,7 @@ async def test_without_limits_nothing_is_refused() -> None:
 
 async def test_starts_have_a_rate() -> None:
     """It says when there is one more."""
-    limits, some = ClientLimits(clock=Clock()), client(runs_per_second=2)
+    limits, some = ClientLimits(steady=Clock()), client(runs_per_second=2)
     for _ in range(2):
         await limits.admit(some)
 
@@ -71,6 +71,29 @@ async def test_tokens_are_counted_as_runs_end(make_run: Any) -> None:
     await limits.admit(client("b", tokens_per_minute=2))
     clock.now += 60
     await limits.admit(some)
+
+
+async def test_what_no_model_has_reported_is_estimated(make_run: Any) -> None:
+    """Or an answer would cost nothing to who cancels it just before its end."""
+    limits, some = ClientLimits(), client(tokens_per_day=2)
+    run = make_run(owner="a")
+    run.start(say("eight", "ch", "ars"))
+    await finished(run)
+    limits.run_finished(run)
+    await limits.settled()
+
+    with pytest.raises(LimitReached):
+        await limits.admit(some)
+
+
+async def test_a_batch_is_as_many_as_it_has_requests() -> None:
+    """Let in as one, waited for as all of them."""
+    limits, some = ClientLimits(steady=Clock()), client(runs_per_second=2)
+    await limits.admit(some, 10)
+
+    with pytest.raises(LimitReached) as caught:
+        await limits.admit(some)
+    assert caught.value.retry_after_ms == 4500
 
 
 def test_runs_at_once_have_a_gate_of_the_clients_own() -> None:

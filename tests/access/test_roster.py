@@ -66,7 +66,8 @@ async def test_a_key_finds_its_client(path: Path) -> None:
 
 async def test_keys_are_asked_for_from_the_first_client_on(path: Path) -> None:
     """And for ever: a file that is lost opens nothing."""
-    roster = Roster(path)
+    roster, gone = Roster(path), list[str]()
+    roster.on_gone = gone.append
     roster.load()
     before = roster.asks_for_keys
     key = add(path)
@@ -76,6 +77,7 @@ async def test_keys_are_asked_for_from_the_first_client_on(path: Path) -> None:
     await roster.look()
 
     assert (before, after, roster.asks_for_keys) == (False, True, True)
+    assert gone == ["", key.id]  # whoever was there without a key; then who has lost it
     with pytest.raises(Unauthenticated):
         roster.of_key(key.text)
     with pytest.raises(Unauthenticated):
@@ -95,13 +97,17 @@ async def test_the_operator_decides(path: Path, required: bool) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"revoked_at": datetime(2026, 1, 1, tzinfo=UTC)}, {"scopes": ("run:read",)}],
-    ids=["revoked", "fewer scopes"],
+    [
+        {"revoked_at": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"scopes": ("run:read",)},
+        {"hash": "0" * 64},
+    ],
+    ids=["revoked", "fewer scopes", "another key"],
 )
 async def test_who_may_do_less_is_told_of(path: Path, fields: dict[str, object]) -> None:
     """At the next look, once; nothing is told of others, or of one who may do more."""
     key, other = add(path), add(path)
-    roster, gone = Roster(path), list[str]()
+    roster, gone = Roster(path, required=True), list[str]()
     roster.on_gone = gone.append
     roster.load()
     change(path, other.id, scopes=("admin", *roster.of_client(other.id).scopes))
@@ -117,7 +123,7 @@ async def test_a_key_expires(path: Path) -> None:
     moment = now()
     key = add(path, expires_at=moment + timedelta(seconds=5))
     times, gone = [moment], list[str]()
-    roster = Roster(path, clock=lambda: times[-1])
+    roster = Roster(path, required=True, clock=lambda: times[-1])
     roster.on_gone = gone.append
     roster.load()
     roster.of_key(key.text)
@@ -139,6 +145,28 @@ async def test_a_file_that_cannot_be_read_changes_nothing(path: Path) -> None:
     roster.of_key(key.text)
     mend(path, good)
     change(path, key.id, revoked_at=now())
+    await roster.look()
+
+    with pytest.raises(Unauthenticated):
+        roster.of_key(key.text)
+
+
+async def test_a_file_that_could_not_be_opened_is_read_the_next_time(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it has not changed since: no descriptor was free, say."""
+    key = add(path)
+    roster = Roster(path)
+    roster.load()
+    change(path, key.id, revoked_at=now())
+
+    def fail(_path: Path) -> None:
+        raise OSError("no descriptor")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("llm_stream.access.roster.read_clients", fail)
+        await roster.look()
+    roster.of_key(key.text)
     await roster.look()
 
     with pytest.raises(Unauthenticated):

@@ -40,15 +40,13 @@ async def test_without_descriptors_streams_go_on_and_it_recovers(
             assert open_files(pid) == room
         for peer in peers:
             peer.close()
-        # The loop leaves its listening socket alone for a second after each refusal.
         async with asyncio.timeout(10), http.get(f"{replica.url}/livez") as response:
             assert response.status == 200
 
     assert [event.id for event in seen] == [f"1-{number + 1}" for number in range(103)]
     assert seen[-1].payload["type"] == "run.completed"
     log = (tmp_path / "replica.log").read_text("utf-8")
-    # Once a second, each with its traceback.
-    assert 1 <= log.count("socket.accept() out of system resource") < 20
+    assert log.count("\n") < 20
 
 
 class BlockingModel(ScriptedModel):

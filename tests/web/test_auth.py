@@ -18,7 +18,7 @@ from llm_stream.web.auth import NEEDS, PUBLIC, need_of
 from llm_stream.web.ws import PROTOCOL
 
 from ..conftest import StartService
-from ..wire import SSE, follow, start_async, until
+from ..wire import SSE, follow, small_socket, start_async, until
 
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 
@@ -426,7 +426,7 @@ async def test_the_log_names_no_key(
     said = json.dumps(lines())
 
     assert "/v1/models" in said
-    for secret in (key, key.split("_")[2], ticket):
+    for secret in (key, key[13:-9], ticket):
         assert secret not in said + told
 
 
@@ -476,3 +476,66 @@ async def test_usage_is_ones_own_and_an_admins_everybodys(
             told.append([(group["calls"]) for group in (await response.json())["groups"]])
 
     assert told == [[1], [1], [1, 1]]
+
+
+async def test_a_socket_that_does_not_read_ends_with_its_key(
+    start_service: StartService,
+    clients_file: Path,
+    add_client: AddClient,
+    revoke: Callable[[str], None],
+    model: ScriptedModel,
+) -> None:
+    """Within seconds, though nothing can be said to it."""
+    headers = add_client("gone")
+    model.scripts = [Script(chunks=("x" * 1000,) * 3000, burst=True)]
+    service = await start_service(
+        auth={"clients_file": str(clients_file)}, server={"send_buffer_bytes": 4096}
+    )
+    connector = aiohttp.TCPConnector(socket_factory=small_socket)
+    async with (
+        aiohttp.ClientSession(connector=connector) as http,
+        http.ws_connect(f"{service.url}/v1/ws", headers=headers) as ws,
+    ):
+        await ws.send_json({"type": "start", "id": "1", "input": {"prompt": "x"}})
+        await until(lambda: model.calls and service.parts.registry.live == 0)
+        revoke("gone")
+        await look(service)
+        async with asyncio.timeout(5):
+            await service.parts.sockets.ended()
+
+
+async def test_a_socket_goes_by_what_its_client_may_now(
+    guarded: RunningService,
+    http: aiohttp.ClientSession,
+    add_client: AddClient,
+    clients_file: Path,
+) -> None:
+    """Not by what it might when it was opened."""
+    headers = add_client("x")
+    await look(guarded)
+    async with http.ws_connect(f"{guarded.url}/v1/ws", headers=headers) as ws:
+        await ws.receive_json()
+        with editing(clients_file) as clients:
+            for client_id, record in clients.items():
+                clients[client_id] = record.model_copy(update={"models": ("other",)})
+        await look(guarded)
+        await ws.send_json({"type": "start", "id": "1", "input": {"prompt": "x"}})
+        assert (await ws.receive_json())["status"] == 403
+
+
+async def test_the_first_client_ends_sockets_without_a_key(
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    clients_file: Path,
+    add_client: AddClient,
+) -> None:
+    """They were opened when nobody needed one."""
+    service = await start_service(auth={"clients_file": str(clients_file)})
+    async with http.ws_connect(f"{service.url}/v1/ws") as ws:
+        await ws.receive_json()
+        add_client()
+        await look(service)
+        assert (await ws.receive_json())["type"] == "goaway"
+        await ws.receive()
+
+    assert ws.close_code == 4401

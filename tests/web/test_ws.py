@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -13,7 +12,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
-from ..wire import WsClient, ended, follow, start_async, turns
+from ..wire import WsClient, ended, follow, small_socket, start_async, turns
 
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 HI = {"prompt": "hi"}
@@ -402,14 +401,6 @@ async def test_a_client_that_goes_leaves_its_runs_to_their_policy(
 
     assert run.events()[-1].decode()["reason"] == "abandoned"
     assert len(service.parts.sockets) == 0
-
-
-def small_socket(address: tuple[Any, ...]) -> socket.socket:
-    """A client's socket for which the kernel keeps little: what is not read soon stops the peer."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    return made
 
 
 async def test_a_socket_that_never_reads_is_cut(
