@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 CONFIG ?= config.toml
 BROWSER ?= 1
-PYTEST_WORKERS ?= 2
+PYTEST_WORKERS ?= 3
 NGINX ?= 1
 PYTEST_ARGS ?=
 

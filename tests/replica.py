@@ -1,5 +1,6 @@
 """A replica as a process of its own: a service with a scripted model, for tests that kill it."""
 
+import importlib
 import json
 import os
 import signal
@@ -82,10 +83,13 @@ def main() -> None:
     from llm_stream.web import server  # noqa: PLC0415
     from llm_stream.web.process import run_in_loop  # noqa: PLC0415
 
-    from .conftest import settings  # noqa: PLC0415 - same
+    from .conftest import PATIENT_SECONDS, REDIS_CALLERS, settings  # noqa: PLC0415 - same
 
     # On standard error: nobody reads on from standard output, which would fill and block.
     logs.configure("info", "json")
+    for module in REDIS_CALLERS:
+        # As in this process' tests, see `patient_with_redis`.
+        vars(importlib.import_module(module))["CALL_SECONDS"] = PATIENT_SECONDS
     script, sections = json.loads(sys.argv[1])
     chunks = tuple(word + "x" * script["padding"] for word in words(script["chunks"]))
     said = Script(chunks=chunks, delay_seconds=script["delay_seconds"])

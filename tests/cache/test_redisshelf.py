@@ -101,6 +101,7 @@ async def test_a_redis_that_is_gone_is_left_alone_for_a_moment(
     await shelf.close()
 
 
+@pytest.mark.redis_limit
 async def test_a_redis_that_hangs_costs_a_quarter_second(redis_server: RedisServer) -> None:
     """A call to a server that does not answer is given up."""
     seconds = list[float]()

@@ -90,6 +90,7 @@ async def test_redis_is_killed_and_comes_back(
     assert (await health(http, ours))["durable"] is True
 
 
+@pytest.mark.redis_limit
 @pytest.mark.slow
 async def test_redis_stalls(held: Any, server: RedisServer, http: aiohttp.ClientSession) -> None:
     """While it answers nothing, streams go on, runs start, and /health says what is not durable."""
