@@ -215,7 +215,7 @@ async def test_nobody_is_asked_twice_for_a_silence(
     wire: str, mocks: MockProviders, service: RunningService, http: Any
 ) -> None:
     """The next model is, once the timer has run out."""
-    timeouts = {"first_token_seconds": 0.1}
+    timeouts = {"first_token_seconds": 1}
     answer = await ask(
         http, service, f"{wire}/mock-silent", timeouts=timeouts,
         fallback_models=[f"{wire}/mock-words-3"],
