@@ -66,6 +66,7 @@ class Figures:
         self.refusals: list[float] = []
         self.whole = 0
         self.broken = 0
+        self.lost = 0
 
 
 async def stream(http: aiohttp.ClientSession, url: str, number: int, figures: Figures) -> None:
@@ -89,13 +90,21 @@ async def stream(http: aiohttp.ClientSession, url: str, number: int, figures: Fi
             figures.broken += 1
 
 
+async def tried(http: aiohttp.ClientSession, url: str, number: int, figures: Figures) -> None:
+    """One stream, or a refusal, or a connection that was lost."""
+    try:
+        await stream(http, url, number, figures)
+    except aiohttp.ClientError:
+        figures.lost += 1
+
+
 async def crowd(url: str, streams: int) -> Figures:
     """So many streams, begun evenly over some seconds."""
     figures = Figures()
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
         for number in range(streams):
-            group.create_task(stream(http, url, number, figures))
+            group.create_task(tried(http, url, number, figures))
             await asyncio.sleep(RISE_SECONDS / streams)
     return figures
 
@@ -122,6 +131,7 @@ def main() -> None:
                 "streams": arguments.streams,
                 "whole": figures.whole,
                 "broken": figures.broken,
+                "lost": figures.lost,
                 "gap_ms": {"p50": round(quantiles[49] * 1e3), "p99": round(quantiles[98] * 1e3)},
                 "refused": len(figures.refusals),
                 "refusal_ms": refusals
