@@ -34,28 +34,6 @@ def post(body: object, accept: str = "text/event-stream", path: str = "/v1/gener
     ).encode() + content
 
 
-UPGRADE = (
-    b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-
-
-def frame(
-    payload: bytes, *, opcode: int = 1, fin: bool = True, rsv: int = 0, masked: bool = True
-) -> bytes:
-    """A WebSocket frame (RFC 6455, 5.2), as wrong as asked for."""
-    head = bytes([fin << 7 | rsv << 4 | opcode])
-    mask = bytes(4) if masked else b""  # zeros change nothing
-    size = len(payload)
-    if size < 126:
-        length = bytes([masked << 7 | size])
-    elif size < 1 << 16:
-        length = bytes([masked << 7 | 126]) + struct.pack(">H", size)
-    else:
-        length = bytes([masked << 7 | 127]) + struct.pack(">Q", size)
-    return head + length + mask + payload
-
-
 def deafen(peer: socket.socket) -> None:
     """The kernel drops all that comes for it, unacknowledged: its cable is cut, it knows nothing.
 

@@ -10,31 +10,12 @@ import pytest
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
+from ..frames import BEGIN, BINARY, CLOSE, END, MORE, PING, TEXT, UPGRADE, frame, frames_in
 from ..testing.rawhttp import exchange
 from ..wire import WsClient, until
 
 LIMIT = 1_048_576
-MASK = b"\x00\x00\x00\x00"
-OPEN = (
-    b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-TEXT, BINARY, CLOSE, PING = 0x81, 0x82, 0x88, 0x89
-MORE, BEGIN, END = 0x00, 0x01, 0x80
-BYE = bytes([CLOSE, 0x82]) + MASK + b"\x03\xe8"
-
-
-def frame(first: int, payload: bytes = b"", *, mask: bytes = MASK, declared: int = -1) -> bytes:
-    """A frame; the mask of zeros leaves the payload as it is. `declared`: another length."""
-    size = len(payload) if declared < 0 else declared
-    flag = 0x80 if mask else 0
-    if size < 126:
-        head = bytes([first, flag | size])
-    elif size < 65_536:
-        head = bytes([first, flag | 126]) + size.to_bytes(2, "big")
-    else:
-        head = bytes([first, flag | 127]) + size.to_bytes(8, "big")
-    return head + mask + payload
+BYE = frame(CLOSE, b"\x03\xe8")
 
 
 HOSTILE = {
@@ -59,6 +40,7 @@ HOSTILE = {
     "a ping that is not masked": (frame(PING, mask=b""), 1002),
     "half a close code": (frame(CLOSE, b"\x03"), 1002),
     "a close code of nobody": (frame(CLOSE, b"\x03\xee"), 1002),  # 1006
+    "a close code for no code": (frame(CLOSE, b"\x03\xed"), 1002),  # 1005
     "a close reason that is no text": (frame(CLOSE, b"\x03\xe8\xff"), 1007),
 }
 HARMLESS = {
@@ -71,24 +53,12 @@ HARMLESS = {
 }
 
 
-def frames(data: bytes) -> list[tuple[int, bytes]]:
-    """What the server said: kinds and payloads."""
-    found, at = [], data.index(b"\r\n\r\n") + 4
-    while at < len(data):
-        size, begin = data[at + 1], at + 2
-        if size == 126:
-            size, begin = int.from_bytes(data[begin : begin + 2], "big"), begin + 2
-        found.append((data[at], data[begin : begin + size]))
-        at = begin + size
-    return found
-
-
 async def said(service: RunningService, sent: bytes) -> list[tuple[int, bytes]]:
     """What the service says to these frames and a close behind them, up to its own close."""
     async with asyncio.timeout(20):
-        arrived = await exchange(service, OPEN + sent + BYE)
+        arrived = await exchange(service, UPGRADE + sent + BYE)
     assert arrived.data.startswith(b"HTTP/1.1 101 ")
-    return frames(arrived.data)
+    return frames_in(arrived.data.partition(b"\r\n\r\n")[2])
 
 
 def resident() -> int:

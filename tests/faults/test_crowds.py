@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from ..follower import broken
-from ..peers import UPGRADE, frame
+from ..frames import PONG, UPGRADE, frame
 from ..process import measured, resident_bytes
 from ..replica import Replica, replicas
 from ..wire import SSE, SseEvent, sse_events, start_async
@@ -38,7 +38,7 @@ class IdleSocket(asyncio.Protocol):
         if b'"type":"welcome"' in data and not self.welcomed.done():
             self.welcomed.set_result(None)
         if data.endswith(b"\x89\x00"):
-            self.transport.write(frame(b"", opcode=10))
+            self.transport.write(frame(PONG))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True

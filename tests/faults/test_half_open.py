@@ -11,7 +11,8 @@ import pytest
 from llm_stream.testing import Fault, Script, ScriptedModel
 
 from ..conftest import StartService
-from ..peers import UPGRADE, connect, deafen, frame, post
+from ..frames import TEXT, UPGRADE, frame
+from ..peers import connect, deafen, post
 from ..wire import SSE, sse_events, start_async, until
 
 pytestmark = [
@@ -25,7 +26,7 @@ START = {"type": "start", "id": "1", "stream": "a", "input": ASKED}
 ASKING = {
     "sse": post(ASKED),
     "json": post(ASKED, "application/json"),
-    "socket": UPGRADE + frame(json.dumps(START).encode()),
+    "socket": UPGRADE + frame(TEXT, json.dumps(START).encode()),
 }
 
 

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+DRIP_SECONDS = 0.02
+
 HELLO = [{"role": "user", "content": "hello"}]
 
 
@@ -79,26 +81,26 @@ async def exchange(server: Listening, request: bytes, *trickled: bytes) -> Arriv
     Args:
         server: where.
         request: sent at once.
-        trickled: sent behind it, a piece every 20 ms; the last one for ever.
+        trickled: sent behind it, a piece every `DRIP_SECONDS`; the last one for ever.
     """
     reader, writer = await connect(server)
     writer.write(request)
-    dripping = asyncio.create_task(_drip(writer, trickled)) if trickled else None
+    reading = asyncio.create_task(_read_to_end(reader))
+    for piece in itertools.chain(trickled[:-1], itertools.cycle(trickled[-1:])):
+        # A client as slow as this is what is shown; it stops the moment the connection ends.
+        if (await asyncio.wait((reading,), timeout=DRIP_SECONDS))[0]:
+            break
+        writer.write(piece)
+    arrived = await reading
+    writer.close()
+    return arrived
+
+
+async def _read_to_end(reader: asyncio.StreamReader) -> Arrived:
     data = bytearray()
-    end = "fin"
     try:
         while piece := await reader.read(65_536):
             data += piece
     except ConnectionResetError:
-        end = "rst"
-    if dripping is not None:
-        dripping.cancel()
-        await asyncio.wait((dripping,))
-    writer.close()
-    return Arrived(bytes(data), end)
-
-
-async def _drip(writer: asyncio.StreamWriter, pieces: tuple[bytes, ...]) -> None:
-    for place in itertools.count():
-        await asyncio.sleep(0.02)
-        writer.write(pieces[min(place, len(pieces) - 1)])
+        return Arrived(bytes(data), "rst")
+    return Arrived(bytes(data), "fin")

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from llm_stream.web.masking import BROKEN, MaskedFrames
 
+from ..frames import MASK, TEXT, frame
+
 
 class Reader:
     """Keeps what it is given."""
@@ -28,16 +30,9 @@ class Reader:
 LENGTHS = st.sampled_from([0, 1, 125, 126, 127, 65_535, 65_536])
 
 
-def frame(length: int, *, masked: bool = True, first: int = 0x81) -> bytes:
+def filled(length: int, *, mask: bytes = MASK, first: int = TEXT) -> bytes:
     """A frame with so many bytes of payload; they look like frames that are not masked."""
-    flag = 0x80 if masked else 0
-    if length < 126:
-        head = bytes([first, flag | length])
-    elif length < 65_536:
-        head = bytes([first, flag | 126]) + length.to_bytes(2, "big")
-    else:
-        head = bytes([first, flag | 127]) + length.to_bytes(8, "big")
-    return head + (b"\x00\x01\x02\x03" if masked else b"") + (b"\x01\x00" * length)[:length]
+    return frame(first, b"\x01\x00" * (length // 2) + b"\x01"[: length % 2], mask=mask)
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -60,7 +55,7 @@ def passed(*sent: bytes) -> list[bytes]:
 @given(st.lists(LENGTHS, max_size=4), st.lists(st.integers(0, 500_000), max_size=12))
 def test_masked_frames_pass_unchanged(lengths: Any, cuts: Any) -> None:
     """However they are cut, every byte comes out, in order."""
-    data = b"".join(frame(length) for length in lengths)
+    data = b"".join(filled(length) for length in lengths)
 
     assert b"".join(passed(*pieces(data, cuts))) == data
 
@@ -68,8 +63,8 @@ def test_masked_frames_pass_unchanged(lengths: Any, cuts: Any) -> None:
 @given(st.lists(LENGTHS, max_size=3), LENGTHS, st.lists(st.integers(0, 500_000), max_size=12))
 def test_the_first_unmasked_frame_is_the_last(lengths: Any, bare: Any, cuts: Any) -> None:
     """What was before it is passed on, then a frame that is refused, then nothing."""
-    before = b"".join(frame(length) for length in lengths)
-    data = before + frame(bare, masked=False) + frame(3)
+    before = b"".join(filled(length) for length in lengths)
+    data = before + filled(bare, mask=b"") + filled(3)
 
     assert b"".join(passed(*pieces(data, cuts))) == before + BROKEN
 
@@ -86,4 +81,4 @@ def test_a_frame_of_any_declared_length_costs_nothing() -> None:
 @pytest.mark.parametrize("first", [0x81, 0x01, 0x00, 0x80, 0x82, 0x88, 0x89, 0x8A])
 def test_every_kind_of_frame_has_to_be_masked(first: Any) -> None:
     """Text, binary, fragments and control frames alike."""
-    assert passed(frame(2, masked=False, first=first)) == [BROKEN]
+    assert passed(filled(2, mask=b"", first=first)) == [BROKEN]
