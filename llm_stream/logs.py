@@ -6,12 +6,19 @@ Everything that goes through the standard library's logging comes out the same w
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
 
 import structlog
 
 from llm_stream.engine.run import Run
-from llm_stream.errors import StreamError
+from llm_stream.errors import (
+    MissingKey,
+    ModelResting,
+    ModelUnavailable,
+    StreamError,
+    UpstreamError,
+    UpstreamTimedOut,
+)
 from llm_stream.models.faults import redact
 
 # Without local variables: they hold prompts.
@@ -109,6 +116,8 @@ class RunLog:
 
     def run_finished(self, run: Run) -> None:
         """Log what came of the run; a bug of ours with its traceback."""
+        if run.superseded:
+            return  # the replica that has taken it over does
         figures = run.statistics()
         fields: dict[str, Any] = {
             "run": run.id,
@@ -140,8 +149,17 @@ class RunLog:
             self._log.error("run", code="internal_error", exc_info=error, **fields)
 
 
+OWN_WORDS: Final = (MissingKey, ModelResting, ModelUnavailable, UpstreamTimedOut)
+"""Errors of models that tell nothing a model or a provider has said."""
+
+
 def _words(error: StreamError) -> dict[str, Any]:
-    """What is logged of an error; what a provider has said may quote the prompt."""
-    if error.status is None:
+    """What is logged of an error; what a model or a provider has said may quote the prompt."""
+    if not isinstance(error, UpstreamError) or isinstance(error, OWN_WORDS):
         return {"detail": error.detail}
-    return {"upstream_status": error.status, "upstream_request": error.upstream_request}
+    words: dict[str, Any] = {}
+    if error.__cause__ is not None:
+        words["cause"] = type(error.__cause__).__name__
+    if error.status is not None:
+        words |= {"upstream_status": error.status, "upstream_request": error.upstream_request}
+    return words

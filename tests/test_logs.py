@@ -74,7 +74,7 @@ async def test_one_line_a_run_and_one_a_request(
 async def test_a_failure_is_a_warning_with_its_code(
     lines: Any, start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
-    """The model's failure is told with code and detail; a key in it is not."""
+    """The model's failure is told with its code and its error's name, in none of its words."""
     model.scripts = [Script(fault=Fault(error=ConnectionError("Bearer sk-canary12345678")))]
     service = await start_service()
     async with http.post(f"{service.url}/v1/generate", json={"prompt": "x"}):
@@ -82,6 +82,22 @@ async def test_a_failure_is_a_warning_with_its_code(
     line = next(line for line in lines() if line["event"] == "run")
 
     assert (line["level"], line["code"]) == ("warning", "upstream_failed")
+    assert (line["cause"], "detail" in line) == ("ConnectionError", False)
+    assert "canary" not in json.dumps(lines())
+
+
+async def test_what_a_model_has_said_wrongly_is_not_logged(
+    lines: Any, start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """The caller is told what does not meet the schema; the log is not."""
+    model.scripts = [Script(chunks=('{"a": "canary"}',))]
+    service = await start_service()
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    async with http.post(
+        f"{service.url}/v1/generate", json={"prompt": "x", "schema": schema}
+    ) as response:
+        assert "canary" in (await response.json())["detail"]
+
     assert "canary" not in json.dumps(lines())
 
 

@@ -91,11 +91,11 @@ def read_clients(path: Path) -> dict[str, ClientRecord]:
     try:
         said = tomllib.loads(text)
         return _CLIENTS.validate_python(said.get("clients", {}))
-    except ValueError as error:  # pydantic's, TOML's and UTF-8's errors are
+    except (ValueError, RecursionError) as error:  # pydantic's, TOML's and UTF-8's are the first
         raise ClientFileFault(f"{path.name}: {_told(error)}") from error
 
 
-def _told(error: ValueError) -> str:
+def _told(error: Exception) -> str:
     # Without the values: a key that stands where a hash belongs must not be shown.
     faults = getattr(error, "errors", None)
     if faults is None:

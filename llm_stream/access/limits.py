@@ -12,9 +12,7 @@ from llm_stream.access.principal import Principal
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.run import Run
 from llm_stream.errors import LimitReached, LogUnavailable
-
-CHARS_PER_TOKEN: Final = 4
-"""What a token is taken for where no model has reported any."""
+from llm_stream.history.spending import SPENDERS, tokens_in
 
 MINUTE: Final = Window("minute", 60)
 DAY: Final = Window("day", 86_400)
@@ -101,14 +99,13 @@ class ClientLimits:
 
     def run_finished(self, run: Run) -> None:
         """Count what the run has spent; those of recipes report what their inner runs have."""
-        if not run.info.owner or run.info.cache == "hit" or run.info.recipe != "generate":
+        if not run.info.owner or run.info.cache == "hit" or run.info.recipe not in SPENDERS:
             return
         figures = run.statistics()
-        written = figures.output_tokens
-        if written is None:
-            # Cancelled just before its end, an answer would cost nothing.
-            written = -(-figures.text_chars // CHARS_PER_TOKEN)
-        spent = (figures.input_tokens or 0) + written
+        said, read, written = run.tally.said_chars, figures.input_tokens, figures.output_tokens
+        # Of what was cancelled nothing is reported; it must not be free. As in the account.
+        spent = (tokens_in(run.info.asked_chars) if said else 0) if read is None else read
+        spent += tokens_in(said) if written is None else written
         if not spent:
             return
         self._spent[run.info.owner] = self._spent.get(run.info.owner, 0) + spent

@@ -54,6 +54,7 @@ class Roster:
         self._records: Mapping[str, ClientRecord] = {}
         self._principals: dict[str, Principal] = {}
         self._hashes: dict[str, str] = {}
+        self._fault = ""
         self._seen: Seen = None
         self._watching: asyncio.Task[None] | None = None
         self.on_gone: Callable[[str], object] = lambda _client: None
@@ -62,6 +63,10 @@ class Roster:
     def asks_for_keys(self) -> bool:
         """Whether a request needs a key."""
         return bool(self._required)
+
+    def __len__(self) -> int:
+        """Clients whose keys hold now."""
+        return len(self._principals)
 
     def load(self) -> None:
         """Read the file. Blocking.
@@ -138,10 +143,12 @@ class Roster:
             return
         except OSError as error:
             # It may be read the next time, though the file does not change.
-            log.error("clients.unreadable: %s", error)  # noqa: TRY400 - no bug of ours
+            if self._fault != (fault := str(error)):
+                self._fault = fault
+                log.error("clients.unreadable: %s", error)  # noqa: TRY400 - no bug of ours
             self._settle()
             return
-        self._seen = seen
+        self._seen, self._fault = seen, ""
         self._take(records)
         log.info("clients.read: %d", len(self._principals))
 
@@ -152,7 +159,11 @@ class Roster:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            await self.look()
+            try:
+                await self.look()
+            except Exception:
+                # Whatever it was, keys that are revoked later have to be noticed.
+                log.exception("clients.look_failed")
 
     async def close(self) -> None:
         """Look no more."""

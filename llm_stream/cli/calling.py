@@ -2,6 +2,7 @@
 
 import json
 import os
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.error import HTTPError
@@ -103,6 +104,8 @@ class RunningService:
             said = f"{problem['title']}: {problem['detail']}"
         except (ValueError, KeyError, TypeError, OSError):
             return self._stranger(f"HTTP {error.code}")
+        if error.code == HTTPStatus.UNAUTHORIZED:
+            return Refused(f"{problem['title']}. Put it into {KEY_VARIABLE}.")
         field = problem.get("field")
         return Refused(f"{said} (field: {field})" if field else said)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="llm-stream", message="%(prog)s %(version)s")
 def main() -> None:
-    r"""Answers of language models as runs that stream, resume and replay.
+    """Answers of language models as runs that stream, resume and replay.
 
     \b
     First steps:
@@ -31,7 +31,7 @@ def main() -> None:
     Every setting may stand in a TOML file (--config) or in the environment, as
     LLM_STREAM__SECTION__KEY: LLM_STREAM__SERVER__PORT=9000. Keys of providers are not
     settings: set OPENAI_API_KEY, say, or use `llm-stream keys set openai`.
-    """
+    """  # noqa: D301 - click looks for the control character
 
 
 main.add_command(cache)

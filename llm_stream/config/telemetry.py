@@ -35,7 +35,9 @@ class TelemetrySection(Section):
 
     metrics: bool = Field(default=True, description="Whether GET /metrics answers.")
     loop_lag_seconds: float = Field(
-        default=0.1, gt=0, description="How often the event loop's lag is measured."
+        default=0.1,
+        gt=0,
+        description="How often the event loop's lag is measured; limits.late_seconds goes by it.",
     )
     traces_url: str = Field(
         default="",

@@ -96,7 +96,7 @@ class Pass:
         self._left = False
         self.inside = False
 
-    async def enter(self, on_wait: Callable[[int], None]) -> None:
+    async def enter(self, on_wait: Callable[[int], object]) -> None:
         """Wait for a slot; `on_wait(position)` is called once if there is none at once.
 
         Position counts from 1, the next to go. After cancellation `leave` gives the

@@ -106,10 +106,13 @@ class Run:
 
     async def _produce(self, source: Source) -> Outcome:
         came = time.monotonic()
-        for ticket in self._passes:
-            await ticket.enter(self._wait_in_line)
-        self.tally.waited_seconds = time.monotonic() - came
-        self.tally.queued_ms = self._now_ms()
+        try:
+            for ticket in self._passes:
+                await ticket.enter(lambda p: self.log.append({"type": "run.queued", "position": p}))
+        finally:
+            self.tally.waited_seconds = time.monotonic() - came
+            self.tally.queued_ms = self._now_ms()
+        self.tally.began = True
         self.state = "running"
         outcome, log, append, count = None, self.log, self.log.append, self.tally.count
         async with aclosing(source):
@@ -129,9 +132,6 @@ class Run:
         if not self.log.closed:
             self.log.append(payload)
             self.tally.count(payload, self.log.newest_ms)
-
-    def _wait_in_line(self, position: int) -> None:
-        self.log.append({"type": "run.queued", "position": position})
 
     def _now_ms(self) -> int:
         return int((time.monotonic() - self.log.born) * 1000)

@@ -42,7 +42,8 @@ class RunInfo(NamedTuple):
     recipe asked for this one; such runs are hidden from lists. `age_seconds` is how old the answer
     is and `ttl_seconds` how long it stays fresh, where it comes from the cache; `unrepeatable`
     says that the same call made again could be answered otherwise. `refreshes` says that it
-    computes an answer anew that may be there. `created_at` is in seconds since 1970.
+    computes an answer anew that may be there. `asked_chars` is how long the
+    question is. `created_at` is in seconds since 1970.
     """
 
     id: str
@@ -62,6 +63,7 @@ class RunInfo(NamedTuple):
     structured: bool = False
     unrepeatable: bool = False
     refreshes: bool = False
+    asked_chars: int = 0
 
     def started(self) -> RunStarted:
         """The payload of the run's first event."""

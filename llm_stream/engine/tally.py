@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from llm_stream.engine.runinfo import Outcome, RunStatistics
+from llm_stream.errors import OwnerLost
 from llm_stream.events import OUTPUT_TYPES, Payload, RunCompleted, TokenCounts
 
 
@@ -15,12 +16,13 @@ class Tally:
     points. A restart clears text and usage stays: the tokens were spent. `model` is the one that a
     failed call gave way to, None while the one that was asked is at work. `longest_gap_ms` is the
     longest wait between two pieces of output. `waited_seconds` is how long it was somebody else's
-    turn: in a queue, or while models were called.
+    turn: in a queue, or while models were called. `said_chars` is all that models have said,
+    reasoning and what a restart took back included. `began` says that it is in no queue any more.
     """
 
-    __slots__ = ("_hash", "_input", "_newest_ms", "_output", "_pieces", "attempts", "chunks",
-                 "first_token_ms", "longest_gap_ms", "model", "queued_ms", "text_chars",
-                 "total_ms", "waited_seconds")  # fmt: skip
+    __slots__ = ("_hash", "_input", "_newest_ms", "_output", "_pieces", "attempts", "began",
+                 "chunks", "first_token_ms", "longest_gap_ms", "model", "queued_ms", "said_chars",
+                 "text_chars", "total_ms", "waited_seconds")  # fmt: skip
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
@@ -30,6 +32,8 @@ class Tally:
         self.model: str | None = None
         self.chunks = 0
         self.text_chars = 0
+        self.said_chars = 0
+        self.began = False
         self.queued_ms = 0
         self.first_token_ms: int | None = None
         self.total_ms = 0
@@ -66,7 +70,10 @@ class Tally:
             text = payload["text"]
             self.chunks += 1
             self.text_chars += len(text)
+            self.said_chars += len(text)
             self._hash.update(text.encode())
+        elif payload["type"] == "reasoning.delta":
+            self.said_chars += len(payload["text"])
         elif payload["type"] == "usage":
             self._input = _plus(self._input, payload["input_tokens"])
             self._output = _plus(self._output, payload["output_tokens"])
@@ -74,9 +81,11 @@ class Tally:
             if following := payload["next"]:
                 self.attempts += 1
                 self.model = following["model"]
-        elif kind == "run.restarted":
+        elif payload["type"] == "run.restarted":
             self._hash = hashlib.sha256()
             self.chunks = self.text_chars = 0
+            if payload["reason"] == OwnerLost.code:
+                self.model = None  # another replica asks the first one again
 
     @property
     def mean_gap_ms(self) -> float | None:

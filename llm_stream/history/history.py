@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,8 @@ from llm_stream.errors import HistoryUnavailable
 from llm_stream.history import ledger, retention, sidetable, usage
 from llm_stream.history.database import transaction
 from llm_stream.history.facts import Facts
-from llm_stream.history.jobs import Counting, Forgetting, Writing
+from llm_stream.history.jobs import Forgetting, Writing
+from llm_stream.history.marks import Marks
 from llm_stream.history.reader import Reader
 from llm_stream.history.reuses import Reuses
 from llm_stream.history.turns import Finished
@@ -87,6 +87,7 @@ class History:
         # Of its own: no look-up waits for the sums of a month.
         self._accountant = Reader(path, self._writer.count_failure)
         self._reuses = Reuses(self._writer.put)
+        self._marks = Marks(self._writer)
         self._voided: dict[str, float] = {}
         self._void_before = float("-inf")
         self._forgetting = 0
@@ -128,7 +129,7 @@ class History:
             HistoryUnavailable: the database does not answer.
         """
         self._reuses.flush()
-        await self._settled()
+        await self._marks.passed(SETTLE_SECONDS)
         try:
             found = await self._accountant.ask(
                 partial(usage.account, dimensions=dimensions, asked=asked), USAGE_SECONDS
@@ -140,15 +141,6 @@ class History:
                 retry_after_ms=5000,
             ) from error
         return found or usage.Account({}, usage.Sums(), None)
-
-    async def _settled(self) -> None:
-        loop = asyncio.get_running_loop()
-        written = asyncio.Event()
-        mark = Counting({}, lambda: loop.call_soon_threadsafe(written.set))
-        if self.facts().state != "failing" and self._writer.put(mark):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SETTLE_SECONDS):
-                    await written.wait()
 
     def _is_void(self, run: Run, names: Mapping[str, int]) -> bool:
         """Whether a name of its was forgotten after it had begun."""

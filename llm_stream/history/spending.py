@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from llm_stream.engine.run import Run
+from llm_stream.errors import OwnerLost
 from llm_stream.recipes.spec import RunSpec
 
 CHARS_PER_TOKEN: Final = 4
@@ -53,12 +54,13 @@ class Spending:
     """
 
     def __init__(self, spec: RunSpec) -> None:
-        self._asked_tokens = tokens_in(asked_chars(spec))
+        self._asked_tokens = tokens_in(spec.asked_chars)
         self._sums: dict[str, Spent] = {}
         self._said_chars = 0
 
     def of(self, model: str, events: Iterable[dict[str, Any]]) -> dict[str, Spent]:
         """What these events tell; `model` is the one that was asked first."""
+        first = model
         for event in events:
             match event["type"]:
                 case "text.delta" | "reasoning.delta":
@@ -70,6 +72,9 @@ class Spending:
                 case "attempt.failed":
                     self._broke_off(event["model"])
                     model = (event["next"] or {}).get("model", model)
+                case "run.restarted" if event["reason"] == OwnerLost.code:
+                    self._broke_off(model)
+                    model = first
         self._broke_off(model)
         return self._sums
 
@@ -96,9 +101,3 @@ class Spending:
 def tokens_in(chars: int) -> int:
     """About how many tokens so many characters are, rounded up."""
     return -(-chars // CHARS_PER_TOKEN)
-
-
-def asked_chars(spec: RunSpec) -> int:
-    """Characters of what a model is asked; of attachments nothing is known."""
-    schema = 0 if spec.schema is None else len(orjson.dumps(dict(spec.schema)))
-    return schema + sum(len(message.content) for message in spec.messages)

@@ -197,7 +197,7 @@ class Writer:
                 self._bytes -= job.size
             self._dropped += len(batch) - len(written)
             self._written += sum(job.optional for job in written)
-        for job in written:
+        for job in batch:  # those that were dropped are over as well
             job.done()
         if fit and not written:  # tables are gone, perhaps; they are made when it is opened
             self._state = "failing"

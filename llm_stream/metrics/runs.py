@@ -36,6 +36,8 @@ class RunFigures:
         self._errors = prom.Counter(
             "llm_stream_errors", "Runs that failed, by error code.", ["code"], registry=registry
         )
+        # There from the start: an alert sees a rise only from a value that was there.
+        self._errors.labels(InternalError.code)
         self._cancels = prom.Counter(
             "llm_stream_cancels", "Runs that were cancelled, by reason.", ["reason"],
             registry=registry,
@@ -95,12 +97,13 @@ class RunFigures:
 
     def run_finished(self, run: Run) -> None:
         """Count one ended run."""
-        if run.info.cache == "hit":
-            return  # a paced replay; the cache's figures have it
+        if run.info.cache == "hit" or run.superseded:
+            return  # a paced replay, which the cache's figures have; or another replica's by now
         recipe, figures = run.info.recipe, run.statistics()
         self._finished.labels(recipe, figures.state).inc()
         self._total.labels(recipe).observe(figures.total_ms / 1000)
-        self._queued.observe(figures.queued_ms / 1000)
+        if run.info.parent is None:  # inner runs pass no gate
+            self._queued.observe(figures.queued_ms / 1000)
         if figures.first_token_ms is not None:
             self._first_token.labels(recipe).observe(figures.first_token_ms / 1000)
         if recipe == "generate":

@@ -116,6 +116,12 @@ class RunSpec:
         )
 
     @cached_property
+    def asked_chars(self) -> int:
+        """Characters of what a model is asked; of attachments nothing is known."""
+        schema = 0 if self.schema is None else len(orjson.dumps(dict(self.schema)))
+        return schema + sum(len(message.content) for message in self.messages)
+
+    @cached_property
     def repeatable(self) -> bool:
         """Whether the same call is meant to be answered the same: temperature 0, or a seed."""
         return self.options.get("temperature") == 0 or self.options.get("seed") is not None
@@ -214,6 +220,7 @@ def _about(spec: RunSpec) -> tuple[Any, ...]:
         spec.schema is not None,
         not spec.repeatable,
         spec.cache.mode == "refresh",
+        spec.asked_chars,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llm_stream.engine.run import Run
+from llm_stream.errors import OwnerLost
 from llm_stream.events import OUTPUT_TYPES, TERMINAL_TYPES, Event
 
 Attributes = dict[str, str | int | float]
@@ -61,7 +62,7 @@ def spans_of(run: Run) -> list[Span]:
     """Those below it: the queue, calls of models, steps, in the order in which they end."""
     queued_ms = run.tally.queued_ms
     found = [Span("queue", 0, queued_ms)] if queued_ms else []
-    calling = run.info.recipe in CALLING and run.info.cache != "hit"
+    calling = run.info.recipe in CALLING and run.info.cache != "hit" and run.tally.began
     told = Told(run.info.model, queued_ms) if calling else None
     steps: dict[str, int] = {}
     for event in run.events():
@@ -90,7 +91,7 @@ class Told:
     """
 
     def __init__(self, model: str, begin_ms: float) -> None:
-        self._model = model
+        self._first = self._model = model
         self._begin_ms: float | None = begin_ms
         self._last_ms = begin_ms
         self._attempt = 1
@@ -106,6 +107,8 @@ class Told:
                 return [self._answered(event.decode(), event.t_ms)]
             case "attempt.failed":
                 return self._failed(event.decode(), event.t_ms)
+            case "run.restarted" if event.decode()["reason"] == OwnerLost.code:
+                return self._lost(event.t_ms)
             case kind if kind in TERMINAL_TYPES and self._begin_ms is not None:
                 payload = event.decode()
                 code = payload["error"]["code"] if "error" in payload else payload.get("reason", "")
@@ -131,6 +134,13 @@ class Told:
             self._attempt += 1
             self._begin_ms = now_ms + following["delay_ms"]
         return [span]
+
+    def _lost(self, now_ms: int) -> list[Span]:
+        """The replica that asked is gone; another one asks the first model again."""
+        begin = self._begin_ms
+        ended = [] if begin is None else [self._call(begin, now_ms, {}, OwnerLost.code)]
+        self._model, self._begin_ms, self._last_ms = self._first, now_ms, now_ms
+        return ended
 
     def _call(self, begin: float, end: float, more: Attributes, error: str = "") -> Span:
         attributes: Attributes = {

@@ -30,6 +30,8 @@ class MaskedFrames:
     is kept but the beginning of a frame whose length has not arrived, nine bytes at most.
     """
 
+    __slots__ = ("_broken", "_held", "_left", "_reader")
+
     def __init__(self, reader: FrameReader) -> None:
         self._reader = reader
         self._held = b""

@@ -1,7 +1,6 @@
 """What one socket has to send: replies first, then the streams in turn, each a bounded piece."""
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -53,37 +52,41 @@ class Stream:
 class Outbox:
     """Decides what goes next; holds no event itself, so a slow socket costs cursors only.
 
+    Lists and futures, not deques and events: an empty one of these takes 600 bytes and more, and
+    most sockets are idle. One task writes and one reads, so one of each waits.
+
     Args:
         on_end: called with a stream whose terminal event has been handed out.
         on_gap: called for each gap that a stream is told of.
     """
+
+    __slots__ = ("_on_end", "_replies", "_room", "_something", "_turns", "on_gap")
 
     def __init__(
         self, on_end: Callable[[Stream], None], on_gap: Callable[[], object] = lambda: None
     ) -> None:
         self._on_end = on_end
         self.on_gap = on_gap
-        self._replies: deque[bytes] = deque()
-        self._turns: deque[Stream] = deque()
-        self._something = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._replies: list[bytes] = []
+        self._turns: list[Stream] = []
+        self._something: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
 
     def reply(self, message: dict[str, object]) -> None:
         """Send a message of our own, before any event."""
         self._replies.append(orjson.dumps(message))
-        self._something.set()
-        if len(self._replies) >= MAX_REPLIES:
-            self._room.clear()
+        _wake(self._something)
 
     async def wait_for_room(self) -> None:
         """Return when fewer than 256 replies wait: the back-pressure on commands."""
-        await self._room.wait()
+        while len(self._replies) >= MAX_REPLIES:
+            self._room = asyncio.get_running_loop().create_future()
+            await self._room
 
     def ready(self, stream: Stream) -> None:
         """The stream has events to send and waits for its turn."""
         self._turns.append(stream)
-        self._something.set()
+        _wake(self._something)
 
     def close(self) -> None:
         """Nothing is sent any more, and nobody is told of an end."""
@@ -98,21 +101,21 @@ class Outbox:
 
     async def wait(self) -> None:
         """Return when there is something to send."""
-        self._something.clear()
         # No await between this look and the wait, or a wake-up could be lost.
-        if self.empty:
-            await self._something.wait()
+        while self.empty:
+            self._something = asyncio.get_running_loop().create_future()
+            await self._something
 
     def next_frames(self) -> Iterator[bytes]:
         """What to send now: all replies, or else one stream's turn."""
         if self._replies:
             while self._replies:
-                yield self._replies.popleft()
-            self._room.set()
+                yield self._replies.pop(0)
+            _wake(self._room)
             return
         if not self._turns:
             return
-        stream = self._turns.popleft()
+        stream = self._turns.pop(0)
         if stream.closed:
             return
         yield from stream.frames()
@@ -124,3 +127,8 @@ class Outbox:
             self._on_end(stream)
         else:
             stream.subscription.log.notify(stream.wake)
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

@@ -73,9 +73,6 @@ TABLE: Final[dict[type[StreamError], Row]] = {
     errors.InternalError: Row(500, 4500, "Internal error"),
 }
 
-SLOW_CONSUMER: Final = 4508
-"""Close code: 30 s without write progress; reconnect and resume."""
-
 DRAINED: Final = 4512
 """Close code: this instance is shutting down; reconnect and resume."""
 

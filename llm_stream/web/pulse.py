@@ -53,6 +53,9 @@ class Pulse:
         on_stall: called once, right before a stalled connection is aborted.
     """
 
+    __slots__ = ("_beat", "_heartbeat", "_last", "_loop", "_on_stall", "_stall", "_transport",
+                 "_writing", "stalled")  # fmt: skip
+
     def __init__(
         self,
         transport: asyncio.WriteTransport,

@@ -178,16 +178,19 @@ async def run(
 
 def banner(address: str, app: web.Application) -> None:
     """Tell the person at the terminal where everything is."""
-    catalog = app[SERVICE].catalog
+    catalog, roster = app[SERVICE].catalog, app[SERVICE].access.roster
+    key = ' -H "Authorization: Bearer $LLM_STREAM_KEY"' if roster.asks_for_keys else ""
     default = catalog.aliases.get("default")
     lines = [
         f"llm-stream {__version__} serves on {address}",
         f"  page     {address}/",
         f"  docs     {address}/docs",
         f"  model    {default or 'none: set models.default'} (default) of {len(catalog)}",
-        f"  try      curl -N {address}/v1/generate -H 'Content-Type: application/json' \\",
+        f"  try      curl -N {address}/v1/generate -H 'Content-Type: application/json'{key} \\",
         """             -H 'Accept: text/event-stream' -d '{"prompt":"Say hello."}'""",
     ]
+    if roster.asks_for_keys and not len(roster):
+        lines.append("  warning  no client has a key: llm-stream clients add NAME")
     lines += [f"  warning  plugin {fault.name}: {fault.error}" for fault in catalog.faults]
     lines += [
         f"  warning  alias {alias!r} names the unknown model {target!r}"

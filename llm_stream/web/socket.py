@@ -1,7 +1,6 @@
 """One connection's state: its streams, its claims on runs, its gate and its outbox."""
 
 import asyncio
-from collections import OrderedDict
 from typing import Final
 
 from llm_stream.access.principal import EVERYBODY, Principal
@@ -22,9 +21,12 @@ class Socket:
     Attributes:
         gate: the connection's own semaphore: `limits.connection_concurrent_runs` at once.
         client: id of the client; "" where no keys are asked for.
-        dismissed: set when its key holds no more.
+        dismissed: done when its key holds no more.
         closing: close code with which to close as soon as all is sent; None = stay open.
     """
+
+    __slots__ = ("_claimed", "_ids", "_max_streams", "_principal", "client", "closing", "dismissed",
+                 "gate", "id", "outbox", "request", "service", "streams")  # fmt: skip
 
     def __init__(self, service: Service, request: str, principal: Principal = EVERYBODY) -> None:
         limits = service.settings.limits
@@ -32,7 +34,7 @@ class Socket:
         self.request = request
         self._principal = principal
         self.client = principal.id
-        self.dismissed = asyncio.Event()
+        self.dismissed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.id = f"c_{token()}"
         self.gate = Gate(
             limits.connection_concurrent_runs, limits.connection_queued_runs, "this connection"
@@ -40,7 +42,7 @@ class Socket:
         self.outbox = Outbox(self._ended, service.metrics.gaps.inc)
         self.closing: int | None = None
         self._claimed: set[Run] = set()
-        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._ids: dict[str, None] = {}
         self.streams: dict[str, Stream] = {}
         self._max_streams = limits.connection_streams
 
@@ -68,7 +70,7 @@ class Socket:
             raise DuplicateId(f"Id {frame_id[:100]!r} was used before.", field="id")
         self._ids[frame_id] = None
         if len(self._ids) > REMEMBERED_IDS:
-            self._ids.popitem(last=False)
+            del self._ids[next(iter(self._ids))]
 
     def check_name(self, name: str) -> None:
         """Raise unless a stream of that name can be opened."""
@@ -121,7 +123,8 @@ class Socket:
         for stream in tuple(self.streams.values()):
             self.close_stream(stream)
         self.closing = NO_KEY
-        self.dismissed.set()
+        if not self.dismissed.done():
+            self.dismissed.set_result(None)
         self.outbox.reply({"type": "goaway", "reason": "unauthenticated"})
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The multiplexed WebSocket: one socket, one reader loop, one writer task, many streams."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
@@ -81,10 +81,9 @@ async def _serve(
     reader = asyncio.create_task(_read(ws, socket))
     writer = asyncio.create_task(_write(ws, socket, pulse))
     helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(_say_goaway(socket))]
-    dismissed = asyncio.create_task(socket.dismissed.wait())
     with service.sockets, service.access.presence.here(socket.client, socket.dismiss):
         try:
-            ends: list[asyncio.Task[Any]] = [reader, writer, dismissed]
+            ends = (reader, writer, socket.dismissed)
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if socket.closing is not None:
                 await asyncio.wait((writer,), timeout=CLOSE_SECONDS)

@@ -9,6 +9,13 @@ import { NONE, duration, perSecond } from "./figures.js";
 const DROP_MS = 3_000;
 const SLOW_RATE = 10; // events per second
 
+/** What a close code of a refusal means to whoever looks at the page. @type {Record<number, string>} */
+const REFUSALS = {
+  4401: "it asks for a client key, which this page cannot send; use a program of your own",
+  4403: "it does not answer pages under this name; its operator can allow it",
+  4429: "there are as many connections as there may be; close another page and reconnect",
+};
+
 /** A view of the painter that is always live. */
 export class StatusBar {
   #slow = byId("slow");
@@ -63,7 +70,7 @@ export class StatusBar {
       draining: "the service is shutting down",
       waiting: `no connection, next try in ${left.toFixed(1)} s`,
       dropped: `dropped on purpose, back in ${left.toFixed(1)} s`,
-      refused: `refused by the service (${state.code}): reload the page or ask its operator`,
+      refused: `refused by the service (${state.code}): ${REFUSALS[state.code ?? 0] ?? "reload the page or ask its operator"}`,
     }[state.name];
   }
 }

@@ -184,3 +184,29 @@ async def test_it_looks_by_itself(path: Path, monkeypatch: pytest.MonkeyPatch) -
     change(path, key.id, revoked_at=now())
     await gone.wait()
     await roster.close()
+
+
+async def test_whatever_fails_it_looks_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a key that is revoked later would hold for ever."""
+    monkeypatch.setattr("llm_stream.access.roster.LOOK_SECONDS", 0.001)
+    key, gone = add(path), asyncio.Event()
+    roster = Roster(path, required=True)
+    roster.load()
+    calls = list[str]()
+
+    def tell(client: str) -> None:
+        calls.append(client)
+        if len(calls) == 1:
+            raise RuntimeError("can't start new thread")
+        gone.set()
+
+    roster.on_gone = tell
+    other = add(path)
+    await roster.look()
+    change(path, key.id, revoked_at=now())
+    roster.start()
+    while not calls:
+        await asyncio.sleep(0)
+    change(path, other.id, revoked_at=now())
+    await gone.wait()
+    await roster.close()

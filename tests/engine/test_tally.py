@@ -43,3 +43,18 @@ def test_the_first_piece_says_when_output_began() -> None:
         tally.count(payload, t_ms)
 
     assert tally.first_token_ms == 7
+
+
+def test_another_replica_asks_the_first_model_again() -> None:
+    """Its answer is not a fallback's; what was said before was said nonetheless."""
+    tally = Tally()
+    failed: Any = {
+        "type": "attempt.failed", "attempt": 1, "model": "m", "error": {},
+        "next": {"model": "b", "delay_ms": 0},
+    }  # fmt: skip
+    restarted: Any = {"type": "run.restarted", "reason": "owner_lost"}
+    for payload in (failed, THOUGHT, DELTA, restarted, DELTA):
+        tally.count(payload, 1)
+
+    assert tally.model is None
+    assert (tally.text_chars, tally.said_chars) == (1, 4)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from llm_stream.history.spending import Spending, Spent, asked_chars, spent_by, tokens_in
+from llm_stream.history.spending import Spending, Spent, spent_by, tokens_in
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 
@@ -52,14 +52,21 @@ def failed(model: str, following: str | None) -> dict[str, Any]:
         ),
         ([text("Hel"), failed("a", None)], {"a": Spent(1, 0, 0, 11, 1)}),
         (
-            [text("Hel"), failed("a", "a"), {"type": "run.restarted"}, text("Hello"), usage(3, 4)],
+            [text("Hel"), failed("a", "a"), {"type": "run.restarted", "reason": "x"},
+             text("Hello"), usage(3, 4)],
             {"a": Spent(2, 3, 4, 11, 1)},
+        ),
+        (
+            [failed("a", "b"), text("Hel"), {"type": "run.restarted", "reason": "owner_lost"},
+             text("Hello"), usage(3, 4)],
+            {"b": Spent(1, 0, 0, 11, 1), "a": Spent(1, 3, 4)},
         ),
     ],
     ids=[
         "never sent", "reported", "repaired", "nothing reported", "half reported",
         "reported as estimated", "cut off", "cut off while it thought", "cut off after a tool",
         "fallback", "fallback in the middle", "lost in the middle", "begun anew",
+        "begun anew elsewhere",
     ],
 )  # fmt: skip
 def test_calls_are_told_by_model(events: list[dict[str, Any]], spent: dict[str, Spent]) -> None:
@@ -89,5 +96,5 @@ def test_a_schema_is_part_of_what_is_asked() -> None:
         recipe="generate", model="a", messages=(Message("user", "hello"),), schema={"type": "null"}
     )
 
-    assert asked_chars(plain) == 5
-    assert asked_chars(asked) == 5 + len('{"type":"null"}')
+    assert plain.asked_chars == 5
+    assert asked.asked_chars == 5 + len('{"type":"null"}')

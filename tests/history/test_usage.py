@@ -1,9 +1,10 @@
 """Sums of the account, against sums made by hand."""
 
+import asyncio
 import random
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -15,10 +16,11 @@ from llm_stream.errors import HistoryUnavailable
 from llm_stream.history import ledger
 from llm_stream.history.database import open_store
 from llm_stream.history.ledger import Entry, Reuse, Reused
+from llm_stream.history.reuses import MAX_WAITING
 from llm_stream.history.spending import Spent
 from llm_stream.history.usage import COLUMNS, DIMENSIONS, QUANTILES, Asked, Dimension, Sums, account
 
-from .conftest import MakeHistory, ended
+from .conftest import MakeHistory, ended, settled
 
 SUBSETS: Any = [
     chosen for size in range(len(DIMENSIONS) + 1) for chosen in combinations(DIMENSIONS, size)
@@ -192,3 +194,39 @@ async def test_a_database_that_is_locked_is_no_answer(
         with pytest.raises(HistoryUnavailable):
             await history.usage((), Asked(0))
         assert history.facts().failures > 0
+
+
+async def test_who_asks_for_the_account_does_not_fill_the_queue(
+    make_history: MakeHistory, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often, while the database is locked: one mark is under way, and runs find room."""
+    monkeypatch.setattr("llm_stream.history.history.SETTLE_SECONDS", 0.01)
+    history = make_history(queue_runs=10)
+    await settled(history)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        history.record(*await ended("held up"), None)
+        await asyncio.gather(*(history.usage((), Asked(0)) for _ in range(50)))
+        queued = history.facts().queued
+        other.execute("ROLLBACK")
+
+    assert queued <= 2
+
+
+async def test_counts_that_were_dropped_hold_up_no_others(
+    make_history: MakeHistory, path: Path
+) -> None:
+    """Whatever became of earlier ones, later ones are written."""
+    history = make_history(retry_seconds=0.0)
+    spec, _ = await ended()
+    for _ in range(2 * MAX_WAITING):
+        await settled(history)
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE IF EXISTS llm_stream_reused")
+        history.reused(spec, "cached")
+        with suppress(HistoryUnavailable):
+            await history.usage((), Asked(0))
+    await settled(history)
+    history.reused(spec, "joined")
+
+    assert (await history.usage((), Asked(0))).total.reused.joined == 1

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from llm_stream.engine.gate import Gate
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import CancelReason, Outcome, RunInfo
 from llm_stream.metrics.runs import RunFigures
 
-from ..engine.conftest import describe
+from ..engine.conftest import describe, say
 
 
 def make_run(recipe: str = "generate") -> Run:
@@ -97,3 +98,41 @@ async def test_tokens_are_those_of_the_model_that_answered() -> None:
 
     assert registry.get_sample_value(name, {"model": "other", "direction": "output"}) == 5
     assert registry.get_sample_value(name, {"model": "m", "direction": "output"}) is None
+
+
+async def test_a_wait_that_was_cancelled_is_a_wait() -> None:
+    """It was as long as the run; inner runs, which pass no gate, are not counted as short ones."""
+    gate = Gate(1, 9, "test")
+    await gate.admit().enter(lambda _: None)
+    run, inner, registry = make_run(), make_run(), CollectorRegistry()
+    inner.info = inner.info._replace(parent="run_0")
+    figures = RunFigures(registry, str)
+    for each in (run, inner):
+        each.on_finished(figures.run_finished)
+        each.start(say("x"), [gate.admit()])
+    await asyncio.sleep(0)
+    run.log.born -= 2
+    for each in (run, inner):
+        each.cancel("requested")
+        assert each.task is not None
+        await asyncio.wait((each.task,))
+
+    assert registry.get_sample_value("llm_stream_queue_seconds_count") == 1
+    assert registry.get_sample_value("llm_stream_queue_seconds_sum") == pytest.approx(2, abs=0.5)
+
+
+def test_internal_errors_are_told_before_the_first() -> None:
+    """An alert sees the first one only as a rise from 0."""
+    registry = CollectorRegistry()
+    RunFigures(registry, str)
+
+    assert registry.get_sample_value("llm_stream_errors_total", {"code": "internal_error"}) == 0
+
+
+async def test_a_run_that_another_replica_has_taken_is_counted_there() -> None:
+    """And not here, with no time of its own."""
+    run, registry = make_run(), CollectorRegistry()
+    run.superseded = True
+    RunFigures(registry, str).run_finished(run)
+
+    assert registry.get_sample_value("llm_stream_run_seconds_count", {"recipe": "generate"}) is None

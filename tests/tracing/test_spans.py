@@ -47,6 +47,7 @@ def run_of(*events: tuple[int, Any], queued_ms: int = 0, **info: Any) -> Run:
     run = Run(about, max_log_bytes=1 << 20, describe_error=describe, log=log)
     run.tally.queued_ms = queued_ms
     run.tally.total_ms = events[-1][0]
+    run.tally.began = True
     run.state = {"run.completed": "completed", "run.failed": "failed"}.get(  # type: ignore[assignment]
         log.newest.type, "cancelled"
     )
@@ -77,8 +78,14 @@ def told(spans: list[Span]) -> list[tuple[str, float, float, str]]:
              (15, usage()), (16, COMPLETED)],
             [("chat m", 0, 9, ""), ("chat m", 9, 15, "")],
         ),
+        (
+            [(5, failed("b")), (7, DELTA), (20, {"type": "run.restarted", "reason": "owner_lost"}),
+             (25, DELTA), (30, usage()), (31, COMPLETED)],
+            [("chat m", 0, 5, "upstream_failed"), ("chat b", 5, 20, "owner_lost"),
+             ("chat m", 20, 30, "")],
+        ),
     ],
-    ids=["answered", "again", "nobody", "lonely failure", "cancelled", "repaired"],
+    ids=["answered", "again", "nobody", "lonely failure", "cancelled", "repaired", "owner lost"],
 )  # fmt: skip
 def test_each_call_of_a_model_is_a_span(events: Any, spans: Any) -> None:
     """From when it was made to its usage or failure; a pause belongs to none."""
@@ -90,6 +97,14 @@ def test_the_queue_is_a_span() -> None:
     run = run_of((30, DELTA), (40, usage()), (41, COMPLETED), queued_ms=25)
 
     assert told(spans_of(run)) == [("queue", 0, 25, ""), ("chat m", 25, 40, "")]
+
+
+def test_a_run_that_never_left_the_queue_called_nobody() -> None:
+    """Its queue is all there is."""
+    run = run_of((40, CANCELLED), queued_ms=40)
+    run.tally.began = False
+
+    assert told(spans_of(run)) == [("queue", 0, 40, "")]
 
 
 def test_steps_are_spans_and_recipes_call_no_models() -> None:
