@@ -19,7 +19,7 @@ class Marks:
         self._under_way: asyncio.Event | None = None
 
     async def passed(self, seconds: float) -> None:
-        """Return when what was queued before is written, or after `seconds`; at once if it fails."""
+        """Return when what was queued before is written, or has failed; after `seconds` at most."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 if self._under_way is not None:

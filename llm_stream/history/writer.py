@@ -199,7 +199,7 @@ class Writer:
             self._written += sum(job.optional for job in written)
         for job in batch:  # those that were dropped are over as well
             job.done()
-        if fit and not written:  # tables are gone, perhaps; they are made when it is opened
+        if len(written) < len(fit):  # tables are gone, perhaps; they are made when it is opened
             self._state = "failing"
             self._disconnect()
 
