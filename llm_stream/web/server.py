@@ -79,7 +79,7 @@ async def start(app: web.Application, bound: socket.socket) -> Runner:
     watch = Watch(app[SERVICE].settings.server, metrics.late_requests, metrics.slow_readers)
     runner = Runner(app, watch, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
-    await runner.listen(bound)
+    runner.listen(bound)
     return runner
 
 

@@ -1,6 +1,7 @@
 """The runner: connections of ours on one socket, and nothing left of it afterwards."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -42,7 +43,7 @@ async def url() -> AsyncIterator[str]:
     runner, _ = make()
     await runner.setup()
     bound = listen("127.0.0.1", 0, 65_536)
-    await runner.listen(bound)
+    runner.listen(bound)
     yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     await runner.cleanup()
 
@@ -73,7 +74,7 @@ async def test_connections_are_ours_until_the_cleanup(http: aiohttp.ClientSessio
     runner, watch = make()
     await runner.setup()
     bound = listen("127.0.0.1", 0, 65_536)
-    await runner.listen(bound)
+    runner.listen(bound)
     async with http.get(f"http://127.0.0.1:{bound.getsockname()[1]}/") as response:
         assert await response.text() == "True"
     assert len(watch.connections) == 1
@@ -88,4 +89,23 @@ async def test_listening_comes_after_the_setup() -> None:
     """Before it there is no server that could be given connections."""
     runner, _ = make()
     with listen("127.0.0.1", 0, 65_536) as bound, pytest.raises(RuntimeError, match="setup"):
-        await runner.listen(bound)
+        runner.listen(bound)
+
+
+async def test_who_waits_to_be_accepted_at_the_end_is_answered() -> None:
+    """They believe to be connected, and have asked already."""
+    runner, _ = make()
+    await runner.setup()
+    bound = listen("127.0.0.1", 0, 65_536)
+    runner.listen(bound)
+    clients = [socket.create_connection(bound.getsockname()) for _ in range(200)]
+    for client in clients:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.setblocking(False)
+    await runner.cleanup()
+    loop = asyncio.get_running_loop()
+    answers = [await loop.sock_recv(client, 1000) for client in clients]
+    for client in clients:
+        client.close()
+
+    assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 OK"}

@@ -49,7 +49,7 @@ async def port() -> AsyncIterator[int]:
     runner = Runner(app, Watch(ServerSection(), *counters), shutdown_timeout=1.0)
     await runner.setup()
     bound = listen("127.0.0.1", 0, ServerSection().send_buffer_bytes)
-    await runner.listen(bound)
+    runner.listen(bound)
     yield bound.getsockname()[1]
     await runner.cleanup()
 
