@@ -13,8 +13,9 @@ from llm_stream.errors import MalformedRequest
 MAX_DEPTH: Final = 64
 """Deepest nesting of a request; what is deeper is an attack on recursion."""
 
-MAX_KEYS: Final = 100_000
-"""Most keys of a request, of all its objects together: looking at more would hold up others."""
+MAX_VALUES: Final = 100_000
+"""Most values of a request, of all its objects and lists together: looking at more would hold up
+others."""
 
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -27,7 +28,7 @@ def check_strictly(text: bytes | str, value: dict[str, Any]) -> None:
         value: what came of it.
 
     Raises:
-        MalformedRequest: it is too deep, has too many keys, one of them twice in an object, or
+        MalformedRequest: it is too deep, has too many values, a key twice in an object, or
             U+0000 in a text, at which programs in C stop reading (the caller's doing).
     """
     data = text.encode() if isinstance(text, str) else text
@@ -40,18 +41,19 @@ def check_strictly(text: bytes | str, value: dict[str, Any]) -> None:
 
 
 def _count_keys(value: dict[str, Any]) -> int:
-    keys = 0
+    keys = values = 0
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         inside: list[Any] = []
         for outer in level:
+            values += len(outer)
+            if values > MAX_VALUES:
+                raise MalformedRequest(f"The JSON has more than {MAX_VALUES} values.")
             if isinstance(outer, dict):
                 keys += len(outer)
                 inside += outer.values()
             else:
                 inside += outer
-        if keys > MAX_KEYS:
-            raise MalformedRequest(f"The JSON has more than {MAX_KEYS} keys.")
         level = [inner for inner in inside if isinstance(inner, (dict, list))]
         if not level:
             return keys

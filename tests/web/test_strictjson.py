@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from llm_stream.errors import MalformedRequest
-from llm_stream.web.strictjson import MAX_KEYS, check_strictly
+from llm_stream.web.strictjson import MAX_VALUES, check_strictly
 
 
 def check(text: Any) -> None:
@@ -50,11 +50,16 @@ def test_what_means_two_things_is_refused(text: Any, said: Any) -> None:
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_keys_are_bounded(more: Any) -> None:
-    """As many as allowed pass, one more does not."""
-    text = orjson.dumps({str(n): 1 for n in range(MAX_KEYS + more)}).decode()
+@pytest.mark.parametrize(
+    "shape",
+    [lambda n: {"a": [1] * (n - 1)}, lambda n: dict.fromkeys(map(str, range(n)), 1)],
+    ids=["list", "object"],
+)
+def test_values_are_bounded(more: Any, shape: Any) -> None:
+    """As many as allowed pass, one more does not, wherever they are."""
+    text = orjson.dumps(shape(MAX_VALUES + more)).decode()
     if more:
-        with pytest.raises(MalformedRequest, match="keys"):
+        with pytest.raises(MalformedRequest, match="values"):
             check(text)
     else:
         check(text)
