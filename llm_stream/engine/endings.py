@@ -1,12 +1,17 @@
 """The last things about a run: an error that can always be told, and no leftovers."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 from llm_stream.engine.runinfo import DescribeError, RunInfo, State
 from llm_stream.errors import InternalError, StreamError
 from llm_stream.events import Payload
+
+log = logging.getLogger(__name__)
+
+Ended = TypeVar("Ended")
 
 LAST_RESORT: Final[dict[str, Any]] = {
     "type": "/docs/errors#internal_error",
@@ -62,3 +67,12 @@ def forget_frames(error: BaseException | None) -> None:
             seen.add(id(known))
             known.__traceback__ = None
             waiting += [known.__cause__, known.__context__]
+
+
+def tell(callbacks: Iterable[Callable[[Ended], None]], run: Ended, name: str) -> None:
+    """Tell of a run's end; who fails at it must not keep the others from hearing of it."""
+    for callback in callbacks:
+        try:
+            callback(run)
+        except Exception:
+            log.exception("what follows the end of %s failed", name)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 
-from llm_stream.engine.endings import LAST_RESORT, STATES, failed, forget_frames, raised
+from llm_stream.engine.endings import LAST_RESORT, STATES, failed, forget_frames, raised, tell
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.gate import Pass
 from llm_stream.engine.insistence import Insistence
@@ -157,8 +157,8 @@ class Run:
             self._seal(self.tally.completed(task.result()))
 
     def _seal_cancelled(self) -> None:
-        reason = self._reason or "shutdown"
-        self._seal({"type": "run.cancelled", "reason": reason, "usage": self.tally.usage()})
+        said = self.tally.usage()
+        self._seal({"type": "run.cancelled", "reason": self._reason or "shutdown", "usage": said})
 
     def _seal(self, payload: Payload, error: BaseException | None = None) -> None:
         self.error = error
@@ -172,8 +172,7 @@ class Run:
         for ticket in self._passes:
             ticket.leave()
         finished, self._finished = self._finished, []
-        for callback in finished:
-            callback(self)
+        tell(finished, self, self.id)
         if self.error is not None:
             forget_frames(self.error)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llm_stream.engine.gate import Gate
+from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, Outcome
 from llm_stream.errors import InvalidCursor, UpstreamFailed
 
@@ -372,3 +373,21 @@ async def test_a_bad_cursor_opens_no_reader(make_run: Any) -> None:
         run.subscribe("1-9")
 
     assert run.readers == 0
+
+
+async def test_who_fails_at_the_end_keeps_nobody_from_it(
+    make_run: MakeRun, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are told, the state is the run's own, and the log has the fault."""
+    run, told = make_run(), list[str]()
+
+    def fail(_run: Run) -> None:
+        raise ValueError("disk")
+
+    run.on_finished(fail)
+    run.on_finished(lambda run: told.append(run.state))
+    run.start(say("x"))
+    await finished(run)
+
+    assert told == ["completed"]
+    assert "disk" in caplog.text
