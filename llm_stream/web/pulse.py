@@ -4,8 +4,8 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple
 
 TCP_INFO: Final = struct.Struct("=2xB21xI28xI60xQ")
 """Of Linux' `struct tcp_info`: retransmits, packets owed, ms since the last ACK, bytes acked."""
@@ -53,8 +53,8 @@ class Pulse:
         on_stall: called once, right before a stalled connection is aborted.
     """
 
-    __slots__ = ("_beat", "_heartbeat", "_last", "_loop", "_on_stall", "_stall", "_transport",
-                 "_writing", "stalled")  # fmt: skip
+    __slots__ = ("_beat", "_beating", "_heartbeat", "_last", "_loop", "_on_stall", "_stall",
+                 "_transport", "_writing", "stalled")  # fmt: skip
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Pulse:
         *,
         heartbeat_seconds: float,
         stall_seconds: float,
-        beat: Callable[[], Awaitable[None]],
+        beat: Callable[[], Coroutine[Any, Any, None]],
         on_stall: Callable[[], None],
     ) -> None:
         self._transport = transport
@@ -73,6 +73,7 @@ class Pulse:
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._writing = False
+        self._beating: asyncio.Task[None] | None = None
         self.stalled = False
 
     def begin(self) -> None:
@@ -91,6 +92,9 @@ class Pulse:
         finally:
             # It knows the connection's writer, which knows this.
             self._beat = _silence
+            if self._beating is not None:
+                self._beating.cancel()
+                await asyncio.gather(self._beating, return_exceptions=True)
 
     async def _watch(self) -> None:
         buffered, taken, moved = 0, 0, self._loop.time()
@@ -114,9 +118,14 @@ class Pulse:
                 self._on_stall()
                 self._abort()
                 return
+            if self._beating is not None and self._beating.done():
+                if self._beating.exception() is not None:
+                    return  # the connection is gone; its writer knows as well
+                self._beating = None
             if not self._writing and now - self._last >= self._heartbeat:
                 self._last = now
-                await self._beat()
+                # Beside the watch: it may be the write that fills the last room there was.
+                self._beating = self._beating or asyncio.create_task(self._beat())
 
     def _abort(self) -> None:
         self.stalled = True

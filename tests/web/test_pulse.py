@@ -148,3 +148,22 @@ async def test_a_deaf_peer_is_cut() -> None:
             assert (pulse.stalled, stalls) == (True, [1])
             assert transport.is_closing()
             assert look(transport) == Peer()
+
+
+async def test_a_heartbeat_that_finds_no_room_is_cut() -> None:
+    """It may be the write that fills the last room there was: the watch goes on beside it."""
+    transport, stalls = Transport(), list[int]()
+
+    async def beat() -> None:
+        pulse.begin()
+        transport.size = 100
+        await asyncio.get_running_loop().create_future()
+
+    pulse = Pulse(
+        transport, heartbeat_seconds=0.02, stall_seconds=0.04, beat=beat,  # type: ignore[arg-type]
+        on_stall=lambda: stalls.append(1),
+    )  # fmt: skip
+    await pulse.run()
+
+    assert transport.aborted.is_set()
+    assert stalls == [1]
