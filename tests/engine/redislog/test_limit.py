@@ -1,6 +1,7 @@
 """The time limit of a call to Redis."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -45,3 +46,23 @@ async def test_cancelling_is_no_timeout() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_busy_loop_does_not_wait_for_a_hundred_turns() -> None:
+    """Where turns take long, four times the seconds are the end of it."""
+    loop, turned, over = asyncio.get_running_loop(), 0, False
+
+    def work() -> None:
+        nonlocal turned
+        turned += 1
+        threading.Event().wait(0.05)
+        if not over:
+            loop.call_soon(work)
+
+    loop.call_soon(work)
+    with pytest.raises(TimeoutError):
+        async with time_limit(0.25):
+            await loop.create_future()
+    over = True
+
+    assert turned < TURNS / 2
