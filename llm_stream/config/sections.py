@@ -105,10 +105,10 @@ class LimitsSection(Section):
         default=256, ge=0, description="Runs that wait for a slot; further ones get 429."
     )
     late_seconds: float = Field(
-        default=0.5,
+        default=0.05,
         ge=0,
-        description="How late the event loop may be, because it has too much to do, before further"
-        " runs get 503; what has begun goes on. 0 = however late.",
+        description="How late the event loop may be at one look and the next, because it has too"
+        " much to do, before further runs get 503; what has begun goes on. 0 = however late.",
     )
     connection_concurrent_runs: int = Field(
         default=8, ge=1, description="Runs of one WebSocket at the same time."

@@ -21,13 +21,14 @@ class LoadGuard:
         clock: monotonic seconds.
 
     Attributes:
-        late_seconds: how late the loop was lately.
+        late_seconds: how late the loop was lately, at one look and the next.
         refused: runs that were refused.
     """
 
     def __init__(self, limit_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit_seconds
         self._clock = clock
+        self._last = 0.0
         self.late_seconds = 0.0
         self.refused = 0
 
@@ -42,7 +43,9 @@ class LoadGuard:
 
     def observe(self, late_seconds: float) -> None:
         """The loop was so late."""
-        self.late_seconds = max(late_seconds, self.late_seconds * FADES)
+        # Late at one look is a hiccup, late at every look is too much to do.
+        lasting, self._last = min(late_seconds, self._last), late_seconds
+        self.late_seconds = max(lasting, self.late_seconds * FADES)
 
     def check(self) -> None:
         """Raise unless a run may begin.
