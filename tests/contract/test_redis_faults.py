@@ -10,6 +10,9 @@ import aiohttp
 import pytest
 import redis
 
+from llm_stream.engine.redislog.records import Keys, Record, write_events, write_facts
+from llm_stream.engine.runinfo import RunInfo
+from llm_stream.events import Event
 from llm_stream.naming import ulid
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
@@ -251,3 +254,37 @@ async def test_without_redis_it_starts_and_serves(
     async with http.get(f"{service.url}/v1/runs/run_x") as response:
         assert response.status == 503
     assert (await health(http, service))["durable"] is False
+
+
+@pytest.mark.slow
+async def test_readers_of_what_nobody_has_any_more_are_told(
+    redis_server: RedisServer, start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """Redis has lost the end of a run that its owner has forgotten: it failed, for its readers."""
+    ours, theirs = [
+        await start_service(redis={"url": redis_server.url, "owner_lost_seconds": 1})
+        for _ in range(2)
+    ]
+    assert ours.parts.replicas is not None
+    info = RunInfo(id=f"run_{ulid()}", recipe="generate", model="m", key="k")
+    keys, owner = Keys("llm-stream"), ours.parts.replicas.id
+    started = Event(1, 1, info.id, 0, info.started())
+    await ours.parts.replicas.link.ask(
+        [
+            *write_events(keys, info.id, [started]),
+            *write_facts(keys, Record(info, owner, 1, "running", {})),
+        ]
+    )
+    there = asyncio.create_task(follow(http, theirs.url, info.id))
+    replicas = theirs.parts.replicas
+    await until(lambda: replicas is not None and replicas.tail.runs)
+    await ours.parts.replicas.link.ask(
+        [
+            ("DEL", keys.log(info.id), keys.facts(info.id)),
+            ("SREM", keys.working(owner), info.id),
+        ]
+    )
+
+    last = (await there)[-1].payload
+    assert last["type"] == "run.failed"
+    assert last["error"]["code"] == "owner_lost"

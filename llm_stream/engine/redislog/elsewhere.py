@@ -14,6 +14,7 @@ from llm_stream.engine.redislog.post import Post
 from llm_stream.engine.redislog.records import Keys, Record, events_of, read_last
 from llm_stream.engine.redislog.remote import Followed, RemoteRun
 from llm_stream.engine.redislog.tail import LogTail
+from llm_stream.engine.redislog.vanished import CATCH_UP_SECONDS
 from llm_stream.engine.run import Run
 from llm_stream.errors import LogUnavailable, RunExpired, UnknownRun
 
@@ -24,9 +25,6 @@ LISTED_AT_ONCE: Final = 100
 
 NEW_SECONDS: Final = 10.0
 """A run whose id was made this recently may be one; clocks may differ by as much."""
-
-CATCH_UP_SECONDS: Final = 5.0
-"""How long after an outage of Redis replicas may still have runs to share."""
 
 
 class RemoteRuns:

@@ -17,11 +17,12 @@ from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
 from llm_stream.engine.redislog.mirrored import is_ours
 from llm_stream.engine.redislog.post import Post
-from llm_stream.engine.redislog.records import Keys
+from llm_stream.engine.redislog.records import Keys, Record
 from llm_stream.engine.redislog.remote import HandedOver
 from llm_stream.engine.redislog.succession import Succession
 from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.redislog.takeover import Policy, Watch, confirm_seconds
+from llm_stream.engine.redislog.vanished import Vanished
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import DescribeError
@@ -95,9 +96,17 @@ class Replicas:
             policy=policy,
             retention_ms=int(retention_seconds * 1000),
             describe_error=describe_error,
-            followed=lambda: [run.known for run in self.tail.runs.values() if run.known],
+            followed=self._followed,
             works_on=self._works_on,
             on_taken=self.succession.begin,
+        )
+        self._vanished = Vanished(
+            link,
+            self._keys,
+            wait_seconds=confirm_seconds(lost_seconds),
+            followed=self._followed,
+            ask=lambda known: self._post.ask(known.replica, "follow", runs=[known.info.id]),
+            end=lambda known: self.watch.take(known.info.id, known.replica, known, "fail"),
         )
         self._claimants = Claimants(link, self._keys, registry.get, time.monotonic)
         Desk(registry, self._audience, self._claimants, self.tail).answer(self._post)
@@ -171,9 +180,13 @@ class Replicas:
                 continue
             try:
                 await self.watch.look()
+                await self._vanished.look()
             except LogUnavailable as error:
                 self.watch.forget()
                 log.debug("redis.not_watched: %s", error)
+
+    def _followed(self) -> list[Record]:
+        return [run.known for run in self.tail.runs.values() if run.known]
 
     async def _follow_owners(self) -> None:
         """Tell each owner which of its runs have readers here; find out who the owner is now."""

@@ -171,10 +171,8 @@ class Watch:
     async def _look_at_others(self) -> None:
         (members,) = await self._link.ask([("SMEMBERS", self._keys.replicas)])
         others = {name.decode() for name in members} | {run.replica for run in self._followed()}
-        others.discard(self._replica)
-        if not others:
+        if not (names := sorted(others - {self._replica})):
             return
-        names = sorted(others)
         signs = await self._link.ask([("EXISTS", self._keys.alive(name)) for name in names])
         now = self._clock()
         missing = {name for name, sign in zip(names, signs, strict=True) if not sign}
@@ -189,12 +187,13 @@ class Watch:
         runs = await self._runs_of(lost) | set(followed)
         log.warning("replica.lost: %s with %d runs", lost, len(runs))
         for run in sorted(runs):
-            await self._take(run, lost, followed.get(run), self._policy)
+            await self.take(run, lost, followed.get(run), self._policy)
         await self._link.ask(
             [("DEL", self._keys.working(lost)), ("SREM", self._keys.replicas, lost)]
         )
 
-    async def _take(self, run: str, lost: str, known: Record | None, policy: Policy) -> None:
+    async def take(self, run: str, lost: str, known: Record | None, policy: Policy) -> None:
+        """Take over the run of `lost`, unless another has; `known` stands for a missing record."""
         record, newest = await self._read(run, known)
         if record is None or record.ended or record.replica != lost:
             return
@@ -233,14 +232,14 @@ class Watch:
                 raise
             # Whatever is wrong with it: its readers would wait for ever.
             log.exception("run.not_restarted: %s", taken.info.id)
-            await self._take(taken.info.id, self._replica, taken, "fail")
+            await self.take(taken.info.id, self._replica, taken, "fail")
 
     def _last_word(self, record: Record, epoch: int, *, restart: bool) -> Event:
         info = record.info
         payload: Payload = {"type": "run.restarted", "reason": "owner_lost"}
         if not restart:
             error = OwnerLost(
-                "The replica that worked on this run is gone. Send the request again.",
+                "The replica that worked on this run, or what it has said, is gone. Ask again.",
                 retry_after_ms=0,
                 run=info.id,
             )
