@@ -93,8 +93,7 @@ class Link:
         finally:
             for lane in lanes:
                 lane.cancel()
-            await asyncio.gather(*lanes, return_exceptions=True)
-            await self._close(how)
+            await self._close(how, lanes)
 
     async def _lane(
         self, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -128,7 +127,7 @@ class Link:
             await asyncio.sleep(size / conditions.bytes_per_second)
         return data[size:]
 
-    async def _close(self, how: Ending) -> None:
+    async def _close(self, how: Ending, lanes: list[asyncio.Task[None]]) -> None:
         for writer in self._writers:
             if how == "rst":
                 reset(writer)
@@ -136,7 +135,7 @@ class Link:
                 writer.close()
         closed = [writer.wait_closed() for writer in self._writers]
         try:
-            await asyncio.gather(*closed, return_exceptions=True)
+            await asyncio.gather(*lanes, *closed, return_exceptions=True)
         finally:
             for writer in self._writers:
                 writer.transport.abort()
