@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_stream.models.wires.sse import LineTooLong, SseParser
+from llm_stream.eventstream import LineTooLong, SseParser
 
 STREAM = (
     'data: {"a":"é"}\n\n: a comment\nevent: x\ndata:two\ndata: lines\n\n'

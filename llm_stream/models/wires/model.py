@@ -12,10 +12,10 @@ import orjson
 from llm.parts import StreamEvent
 
 from llm_stream.errors import StreamError, UpstreamFailed
+from llm_stream.eventstream import MAX_LINE_BYTES, LineTooLong, SseParser
 from llm_stream.models.wires.answer import Answer
 from llm_stream.models.wires.endpoint import Endpoint
 from llm_stream.models.wires.refusals import blames_key
-from llm_stream.models.wires.sse import MAX_LINE_BYTES, LineTooLong, SseParser
 from llm_stream.models.wires.transport import Upstream
 
 SETTLE_SECONDS: Final = 1.0
