@@ -1,6 +1,7 @@
 """The root of the error tree, and the three kinds of doers."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class StreamError(Exception):
@@ -16,7 +17,8 @@ class StreamError(Exception):
     Class attributes: `code`, stable and part of the protocol; `retryable`, whether the
     same request may succeed later. `status` and `upstream_request` are the HTTP status and the
     request id of a provider, where it answered with one. `other_key` says that the provider's
-    objection was to the key it was sent, and that there is another one to use at once.
+    objection was to the key it was sent, and that there is another one to use at once. `problem` is
+    the object in which a service has told of the error, at a client.
     """
 
     code: ClassVar[str] = "error"
@@ -24,6 +26,7 @@ class StreamError(Exception):
     status: int | None = None
     upstream_request: str | None = None
     other_key: bool = False
+    problem: Mapping[str, Any] | None = None
 
     def __init_subclass__(cls, *, code: str | None = None, retryable: bool = False) -> None:
         super().__init_subclass__()
@@ -59,8 +62,11 @@ class ServiceError(StreamError):
 
 
 def concrete_errors() -> frozenset[type[StreamError]]:
-    """Every error class that is raised, i.e. the leaves of the tree."""
+    """Every error class that the service raises: the leaves of the tree, but for clients' own."""
     every: list[type[StreamError]] = [StreamError]
     for cls in every:
         every += cls.__subclasses__()
-    return frozenset(cls for cls in every if not cls.__subclasses__())
+    ours = __name__.rpartition(".")[0]
+    return frozenset(
+        cls for cls in every if not cls.__subclasses__() and cls.__module__.startswith(ours)
+    )
