@@ -125,7 +125,10 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         hosts=AllowedHosts(settings.server.allowed_hosts, settings.server.host),
         local=local,
         prices=make_prices(settings),
-        idempotency=IdempotencyKeys(settings.runs.retention_seconds),
+        idempotency=IdempotencyKeys(
+            settings.runs.retention_seconds,
+            shared=None if replicas is None else replicas.idempotency,
+        ),
     )
     warn_of_own_cache(settings)
     if replicas is not None:
