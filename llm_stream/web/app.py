@@ -37,6 +37,7 @@ from llm_stream.web.parts import (
     make_history,
     make_local,
     make_prices,
+    make_probes,
     make_providers,
     make_recipes,
     make_replicas,
@@ -119,6 +120,8 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             runs=settings.runs,
         ),
         metrics=metrics,
+        upstreams=upstreams,
+        probes=make_probes(providers, upstreams),
         tracing=tracing,
         access=access,
         load=load,
@@ -180,7 +183,9 @@ async def lifetime(
         replicas.start()
     if history is not None:
         history.start()
+    service.probes.start()
     yield
+    await service.probes.close()
     await service.registry.close()
     await service.access.close()
     if replicas is not None:
