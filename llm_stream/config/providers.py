@@ -45,6 +45,12 @@ class ProviderSection(Section):
         " plugins do, for the models they register.",
     )
     connect_seconds: float = Field(default=10.0, gt=0, description="How long connecting may take.")
+    probe_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="After how long without a call it is asked for its list of models, which costs"
+        " nothing, so that a fault is known before the next call; 0 = never.",
+    )
     mock: bool = Field(
         default=False,
         description="Whether it is `llm-stream mock-providers`: the page has a menu of its faults.",

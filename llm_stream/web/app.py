@@ -37,6 +37,7 @@ from llm_stream.web.parts import (
     make_history,
     make_local,
     make_prices,
+    make_probes,
     make_providers,
     make_recipes,
     make_replicas,
@@ -119,13 +120,18 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
             runs=settings.runs,
         ),
         metrics=metrics,
+        upstreams=upstreams,
+        probes=make_probes(providers, upstreams),
         tracing=tracing,
         access=access,
         load=load,
         hosts=AllowedHosts(settings.server.allowed_hosts, settings.server.host),
         local=local,
         prices=make_prices(settings),
-        idempotency=IdempotencyKeys(settings.runs.retention_seconds),
+        idempotency=IdempotencyKeys(
+            settings.runs.retention_seconds,
+            shared=None if replicas is None else replicas.idempotency,
+        ),
     )
     warn_of_own_cache(settings)
     if replicas is not None:
@@ -177,7 +183,9 @@ async def lifetime(
         replicas.start()
     if history is not None:
         history.start()
+    service.probes.start()
     yield
+    await service.probes.close()
     await service.registry.close()
     await service.access.close()
     if replicas is not None:

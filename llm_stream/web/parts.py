@@ -27,6 +27,7 @@ from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.keys import Keyring, keys_path
 from llm_stream.models.local import LocalModel
 from llm_stream.models.plugins import load_plugins
+from llm_stream.models.probes import Probed, Probes
 from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.weights import weights_path
@@ -65,6 +66,17 @@ def make_recipes(
 def make_providers(settings: Settings, note_limits: NoteLimits | None = None) -> Providers:
     """The configured providers, with the keys of the environment and of llm's store."""
     return Providers(settings.providers, Keyring(os.environ, keys_path()), note_limits)
+
+
+def make_probes(providers: Providers, upstreams: Upstreams) -> Probes:
+    """What looks after idle providers, as configured; at nothing until it is started."""
+    return Probes(
+        [
+            Probed(where, kind, seconds, upstreams.breaker_of(where.provider, where.base_url))
+            for where, kind, seconds in providers.to_probe()
+        ],
+        upstreams.probes,
+    )
 
 
 def make_catalog(

@@ -14,7 +14,8 @@ class Readiness(NamedTuple):
 
     `missing`: "draining"; "models" where no model is there, or each lacks its key; with it
     "weights" where the embedded one would be there. `degraded`: "weights", "default_model" (it
-    names none), "redis" (what runs say stays in this process), "cache" and "history".
+    names none), "redis" (what runs say stays in this process), "cache", "history", and
+    "provider:" with the name of each whose calls or probes fail.
     """
 
     missing: list[str]
@@ -44,4 +45,6 @@ def readiness(service: Service) -> Readiness:
         degraded.append("cache")
     if service.history is not None and service.history.facts().state == "failing":
         degraded.append("history")
+    failing = service.probes.failing() | service.upstreams.down()
+    degraded += [f"provider:{name}" for name in sorted(failing)]
     return Readiness(missing, degraded)

@@ -20,6 +20,7 @@ from llm_stream.errors import (
 )
 from llm_stream.events import OUTPUT_TYPES
 from llm_stream.launcher import Launch
+from llm_stream.recipes.spec import RunSpec
 from llm_stream.web import ndjson, sse
 from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import read_object
@@ -112,33 +113,38 @@ async def _launch(request: web.Request, service: Service, body: bytes, caller: C
     """Start, join, replay, or find again by `Idempotency-Key`; equal keys wait for each other."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return await _find_or_launch(request, service, body, caller, None)
-    async with service.idempotency.turn(caller.owner, request.path, key):
-        return await _find_or_launch(request, service, body, caller, key)
-
-
-async def _find_or_launch(
-    request: web.Request, service: Service, body: bytes, caller: Caller, key: str | None
-) -> Launch:
-    known = service.idempotency.find(caller.owner, request.path, key, body) if key else None
-    recipe = request.path.rpartition("/")[2]
-    spec = service.specs.spec(
-        recipe, body, caller, lambda: spec_of(service.intake, recipe, read_object(body), caller)
-    )
-    if known is not None:
-        try:
-            run = await service.runs.find(known, caller.owner)
-        except (RunExpired, UnknownRun):
-            pass  # the answer is gone; the key starts it anew
-        else:
-            if not run.ending or run.state in {"completed", "failed"}:
+        return await launch(service, _spec(request, service, body, caller), caller)
+    async with service.idempotency.turn(caller.owner, request.path, key, body) as turn:
+        known = await turn.find()
+        spec = _spec(request, service, body, caller)
+        while known:
+            if (run := await _standing(service, known, caller)) is not None:
                 await admit(service, spec, caller.principal)
                 run.join(Client(caller.claim, spec.abandon_seconds))
-                return Launch(run, joined=not isinstance(run, Replay))
-    launched = await launch(service, spec, caller)
-    if key:
-        service.idempotency.remember(caller.owner, request.path, key, body, launched.run.id)
-    return launched
+                return Launch(run, joined=run.info.cache != "hit")
+            known = await turn.renew(known)
+        launched = await launch(service, spec, caller)
+        if service.replicas is not None and isinstance(launched.run, Replay):
+            # The key leads to it from other replicas as well.
+            launched.run.subscribe().close()
+        turn.began(launched.run.id)
+        return launched
+
+
+def _spec(request: web.Request, service: Service, body: bytes, caller: Caller) -> RunSpec:
+    recipe = request.path.rpartition("/")[2]
+    return service.specs.spec(
+        recipe, body, caller, lambda: spec_of(service.intake, recipe, read_object(body), caller)
+    )
+
+
+async def _standing(service: Service, run_id: str, caller: Caller) -> Run | None:
+    """The run that a key has started; None if its answer is gone or was never to be."""
+    try:
+        run = await service.runs.find(run_id, caller.owner)
+    except (RunExpired, UnknownRun):
+        return None
+    return run if not run.ending or run.state in {"completed", "failed"} else None
 
 
 async def _fold(

@@ -22,6 +22,8 @@ from llm_stream.launcher import Launcher
 from llm_stream.metrics import Metrics
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.local import LocalModel
+from llm_stream.models.probes import Probes
+from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.tracing.observer import Tracing
 from llm_stream.web.hosts import AllowedHosts
@@ -76,6 +78,8 @@ class Service:
     history: History | None
     intake: Intake
     metrics: Metrics
+    upstreams: Upstreams
+    probes: Probes
     tracing: Tracing | None
     idempotency: IdempotencyKeys
     hosts: AllowedHosts

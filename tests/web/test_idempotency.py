@@ -1,7 +1,5 @@
 """Idempotency keys."""
 
-from typing import Any
-
 import pytest
 
 from llm_stream.errors import IdempotencyConflict, InvalidField
@@ -22,39 +20,65 @@ def keys(clock: Clock) -> IdempotencyKeys:
     return IdempotencyKeys(60, clock)
 
 
-def test_the_same_key_and_body_find_the_run(keys: IdempotencyKeys, clock: Clock) -> None:
+async def find(
+    keys: IdempotencyKeys,
+    owner: str = "ann",
+    path: str = "/v1/generate",
+    key: str = "k",
+    body: bytes = b"{}",
+) -> str:
+    """The run that a key has started, "" for none."""
+    async with keys.turn(owner, path, key, body) as turn:
+        return await turn.find()
+
+
+async def began(keys: IdempotencyKeys, run: str, key: str = "k") -> None:
+    """Ann's key starts this run."""
+    async with keys.turn("ann", "/v1/generate", key, b"{}") as turn:
+        turn.began(run)
+
+
+async def test_the_same_key_and_body_find_the_run(keys: IdempotencyKeys, clock: Clock) -> None:
     """A key leads to its run until its time is over."""
-    assert keys.find("ann", "/v1/generate", "k", b"{}") is None
-    keys.remember("ann", "/v1/generate", "k", b"{}", "run_1")
-    assert keys.find("ann", "/v1/generate", "k", b"{}") == "run_1"
+    assert await find(keys) == ""
+    await began(keys, "run_1")
+    assert await find(keys) == "run_1"
 
     clock.now += 61
 
-    assert keys.find("ann", "/v1/generate", "k", b"{}") is None
+    assert await find(keys) == ""
 
 
-def test_another_body_conflicts(keys: Any) -> None:
+async def test_another_body_conflicts(keys: IdempotencyKeys) -> None:
     """One key, one request."""
-    keys.remember("ann", "/v1/generate", "k", b"{}", "run_1")
+    await began(keys, "run_1")
 
     with pytest.raises(IdempotencyConflict):
-        keys.find("ann", "/v1/generate", "k", b"{ }")
+        await find(keys, body=b"{ }")
 
 
-def test_keys_belong_to_an_owner_and_a_path(keys: Any) -> None:
-    """Another owner or call with the same key is another key."""
-    keys.remember("ann", "/v1/generate", "k", b"{}", "run_1")
+async def test_keys_belong_to_an_owner_and_a_path(keys: IdempotencyKeys) -> None:
+    """Another owner or call with the same key is another key, whatever characters they share."""
+    await began(keys, "run_1")
 
-    assert keys.find("bob", "/v1/generate", "k", b"[]") is None
-    assert keys.find("ann", "/v1/reason", "k", b"[]") is None
+    assert await find(keys, owner="bob", body=b"[]") == ""
+    assert await find(keys, path="/v1/reason", body=b"[]") == ""
+    assert await find(keys, owner="an", path="n/v1/generate", body=b"[]") == ""
 
 
-def test_memory_is_bounded(keys: Any) -> None:
+async def test_any_characters_make_a_key(keys: IdempotencyKeys) -> None:
+    """Also bytes of a header that are no text."""
+    await began(keys, "run_1", "\udcff{}\n")
+
+    assert await find(keys, key="\udcff{}\n") == "run_1"
+
+
+async def test_memory_is_bounded(keys: IdempotencyKeys) -> None:
     """The oldest keys are forgotten first; overlong ones are refused."""
     for number in range(MAX_KEYS + 1):
-        keys.remember("", "/", str(number), b"", "run")
+        await began(keys, "run", str(number))
 
-    assert keys.find("", "/", "0", b"") is None
-    assert keys.find("", "/", "1", b"") == "run"
+    assert await find(keys, key="0") == ""
+    assert await find(keys, key="1") == "run"
     with pytest.raises(InvalidField):
-        keys.find("", "/", "k" * 256, b"")
+        await find(keys, key="k" * 256)

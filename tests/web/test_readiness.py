@@ -9,8 +9,9 @@ import aiohttp
 import llm
 import pytest
 
-from llm_stream.config import LocalSection
+from llm_stream.config import LocalSection, ProviderSection
 from llm_stream.testing import ScriptedModel
+from llm_stream.testing.mockproviders import MockProviders
 from llm_stream.testing.service import RunningService, running_service
 
 from ..conftest import StartService, settings
@@ -118,3 +119,64 @@ async def test_a_history_that_fails_is_told(
     service = await start_service(history={"enabled": True, "path": str(tmp_path)})
     while (told := await ready(http, service)) != (200, [], ["history"]):
         assert told == (200, [], [])
+
+
+async def test_a_provider_whose_probe_fails_is_told(
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    mocks: MockProviders,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anybody has asked it, and until it answers; other models answer meanwhile."""
+    monkeypatch.setenv("MOCK_KEY", "sk-0123456789")
+    await mocks.refuse()
+    section = ProviderSection(
+        base_url=mocks.openai_url, api_key_env=("MOCK_KEY",), probe_seconds=0.02
+    )
+    service = await start_service(providers={"p": section})
+
+    async def told_of(degraded: list[str]) -> None:
+        while (told := await ready(http, service)) != (200, [], degraded):
+            assert told[:2] == (200, [])
+
+    await told_of(["provider:p"])
+    await mocks.accept()
+    await told_of([])
+    async with http.get(f"{service.url}/metrics") as response:
+        text = await response.text()
+    assert 'llm_stream_probes_total{code="ok",provider="p"}' in text
+    assert 'llm_stream_probes_total{code="upstream_failed",provider="p"}' in text
+
+
+async def test_a_provider_whose_calls_fail_is_told(
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    mocks: MockProviders,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also without probes: it is left alone, and nobody knows that it is back."""
+    monkeypatch.setenv("MOCK_KEY", "sk-0123456789")
+    section = ProviderSection(base_url=mocks.openai_url, api_key_env=("MOCK_KEY",))
+    once = {"failures": 9, "provider_failures": 2}
+    service = await start_service(
+        providers={"p": section}, models={"breaker": once, "retries": {"attempts": 1}}
+    )
+    for model in ("p/mock-503", "p/mock-500"):
+        asked = {"prompt": "x", "model": model}
+        async with http.post(f"{service.url}/v1/generate", json=asked) as response:
+            assert response.status == 502
+
+    assert await ready(http, service) == (200, [], ["provider:p"])
+
+
+async def test_nobody_is_probed_unasked(start_service: StartService, mocks: MockProviders) -> None:
+    """By default, and of models that a plugin asks: only a call reaches the provider."""
+    sections = {
+        "p": ProviderSection(base_url=mocks.openai_url),
+        "q": ProviderSection(base_url=mocks.openai_url, transport="plugin", probe_seconds=0.01),
+        "r": ProviderSection(base_url=mocks.anthropic_url, kind="anthropic", probe_seconds=0.01),
+    }
+    await start_service(providers=sections)
+    await mocks.until(lambda seen: len(seen.requests) > 3)
+
+    assert {request.path for request in mocks.requests} == {"/anthropic/v1/models?limit=1"}

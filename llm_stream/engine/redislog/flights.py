@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from weakref import WeakValueDictionary
 
+from llm_stream.engine.redislog import leases
 from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.post import Message, Post
 from llm_stream.engine.redislog.records import LIVE_MS, Keys
@@ -19,19 +20,6 @@ from llm_stream.errors import LogUnavailable, RunExpired, UnknownRun
 
 PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Seconds between questions to a holder without such a run: it is about to start, or has ended."""
-
-_CLAIM: Final = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[2] then return holder end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[3])
-return ARGV[1]
-"""
-"""Take the lease if it is free, or if it is still with the holder that is to lose it."""
-
-_RELEASE: Final = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
 
 Open = Callable[[str, str], Awaitable[Run]]
 
@@ -105,9 +93,7 @@ class RedisFlights:
             return False
 
     async def _claim(self, key: str, to_lose: str) -> str:
-        command: Command = (
-            "EVAL", _CLAIM, 1, self._keys.flight(key), self._replica, to_lose, LIVE_MS
-        )  # fmt: skip
+        command = leases.take(self._keys.flight(key), self._replica, to_lose, LIVE_MS)
         (holder,) = await self._link.ask([command])
         name: str = holder.decode()
         if name in {self._replica, to_lose}:
@@ -162,4 +148,4 @@ class RedisFlights:
         return [self._free(key)] if self._held.get(key) is run else []
 
     def _free(self, key: str) -> Command:
-        return ("EVAL", _RELEASE, 1, self._keys.flight(key), self._replica)
+        return leases.free(self._keys.flight(key), self._replica)

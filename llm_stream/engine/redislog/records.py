@@ -64,6 +64,10 @@ class Keys:
         """Which replica works on the call of that fingerprint."""
         return f"{self._prefix}:flight:{fingerprint}"
 
+    def idempotency(self, name: str) -> str:
+        """Which run an idempotency key has started, by a hash of whose and where it is."""
+        return f"{self._prefix}:idempotency:{name}"
+
     def inbox(self, replica: str) -> str:
         """The channel on which a replica listens."""
         return f"{self._prefix}:inbox:{replica}"

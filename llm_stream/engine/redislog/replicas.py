@@ -13,6 +13,7 @@ from llm_stream.engine.redislog.crew import Crew
 from llm_stream.engine.redislog.desk import Desk
 from llm_stream.engine.redislog.elsewhere import RemoteRuns
 from llm_stream.engine.redislog.flights import RedisFlights
+from llm_stream.engine.redislog.idempotency import RedisIdempotency
 from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
 from llm_stream.engine.redislog.mirrored import is_ours
@@ -45,6 +46,7 @@ class Replicas:
 
     Attributes:
         id: of this replica, new with every start.
+        idempotency: keys that any replica knows.
         succession: hands over to its heir what is taken over.
     """
 
@@ -87,6 +89,9 @@ class Replicas:
             self._post,
             open_run=self.remote.open,
             keep_spec=self.mirror.keep_spec if policy == "restart" else None,
+        )
+        self.idempotency = RedisIdempotency(
+            link, self._keys, self._post, int(retention_seconds * 1000)
         )
         self.watch = Watch(
             link,

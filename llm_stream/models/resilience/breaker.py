@@ -1,5 +1,6 @@
 """Leaves a model, or a provider, alone that has failed several times in a row; looks later."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -19,6 +20,9 @@ class Breaker:
         open_seconds: how long nobody is let through.
         clock: monotonic seconds.
         models: of how many different models these failures have to be, at least.
+
+    Attributes:
+        used_at, answered_at: when a call was last made, or has ended; when one was answered.
     """
 
     def __init__(
@@ -30,12 +34,13 @@ class Breaker:
     ) -> None:
         self._limit = failures
         self._models = models
-        self._failed: set[str] = set()
+        self._failed: set[str | None] = set()
         self._open_seconds = open_seconds
         self._clock = clock
         self._failures = 0
         self._opened: float | None = None
         self._probing = False
+        self.used_at = self.answered_at = -math.inf
 
     @property
     def state(self) -> State:
@@ -55,27 +60,32 @@ class Breaker:
 
     def begin(self) -> bool:
         """A call is made; whether it is the probe. Every probe ends by one of the other three."""
+        self.used_at = self._clock()
         self._probing = probe = self._opened is not None
         return probe
 
     def answered(self) -> None:
         """A call, or the first output of the probe, has come."""
+        self.used_at = self.answered_at = self._clock()
         self._failures = 0
         self._failed.clear()
         self._opened = None
         self._probing = False
 
-    def failed(self, *, probe: bool, model: str = "") -> None:
-        """A call has failed in a way that says the model is down."""
+    def failed(self, *, probe: bool, model: str | None = "") -> None:
+        """A call has failed in a way that says the model is down; None: all of them are."""
+        self.used_at = self._clock()
         self._failures += 1
         if len(self._failed) < self._models:
             self._failed.add(model)
-        enough = self._failures >= self._limit and len(self._failed) >= self._models
+        several = len(self._failed) >= self._models or None in self._failed
+        enough = self._failures >= self._limit and several
         if probe or (self._opened is None and enough):
             self._opened = self._clock()
             self._probing = False
 
     def told_nothing(self, *, probe: bool) -> None:
         """A call ended without saying whether the model works: cancelled, refused."""
+        self.used_at = self._clock()
         if probe:
             self._probing = False

@@ -51,6 +51,14 @@ class UpstreamFigures(Collector):
         for outcome, count in self._upstreams.mended.items():
             mended.add_metric([outcome], count)
         yield mended
+        probes = CounterMetricFamily(
+            "llm_stream_probes",
+            'Questions to idle providers by error code; "ok" = answered.',
+            labels=["provider", "code"],
+        )
+        for (provider, code), count in self._upstreams.probes.items():
+            probes.add_metric([provider, code], count)
+        yield probes
         yield from self._now()
 
     def _now(self) -> Iterator[Metric]:

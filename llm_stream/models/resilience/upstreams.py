@@ -37,6 +37,7 @@ class Upstreams:
         fallbacks: failures after which the next model was asked, by the label of the one before.
         mended: what became of answers that broke off in the middle.
         outages: breakers of providers by (name, address).
+        probes: questions to idle providers by (name, error code); "ok" as for attempts.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Upstreams:
         self.retries: Counter[str] = Counter()
         self.fallbacks: Counter[str] = Counter()
         self.mended: Counter[Mending] = Counter()
+        self.probes: Counter[tuple[str, str]] = Counter()
 
     def of(self, model_id: str) -> Upstream:
         """The one of this id; the last `MAX_MODELS` are kept, and all that are being called."""
@@ -104,12 +106,14 @@ class Upstreams:
         return Admission(own, self._providers[provider])
 
     def outage(self, provider: str, address: str | None) -> Breaker | None:
-        """The breaker of all models behind one address; None where that is not known.
+        """The breaker of all models behind one address; None where that is not known."""
+        return None if address is None else self.breaker_of(provider, address)
+
+    def breaker_of(self, provider: str, address: str) -> Breaker:
+        """The breaker of all models behind one address.
 
         It opens only when several models fail: one that is down takes no others along.
         """
-        if address is None:
-            return None
         found = self.outages.get((provider, address))
         if found is None:
             limits = self._models.breaker
@@ -117,6 +121,10 @@ class Upstreams:
                 limits.provider_failures, limits.open_seconds, self._clock, models=2
             )
         return found
+
+    def down(self) -> set[str]:
+        """Names of providers of which too many calls have failed, and none was answered since."""
+        return {name for (name, _), breaker in self.outages.items() if breaker.state != "closed"}
 
     def note_limits(self, model_id: str, remaining: int, reset_seconds: float) -> None:
         """What a provider said of a model's limit: see `Places.note`, and `wires/ratelimits`.

@@ -1,10 +1,11 @@
 """All configured providers: takes plugins' models over, and makes models that no plugin knows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
 from llm_stream.config import ProviderSection
+from llm_stream.config.providers import Kind
 from llm_stream.models.keys import Keyring
 from llm_stream.models.plugins import Loaded, Registered
 from llm_stream.models.wires.endpoint import Address, Endpoint, ProviderKey
@@ -50,6 +51,16 @@ class Providers:
             if not section.base_url and section.successor
             for name in (provider, *section.models)
         }
+
+    def to_probe(self) -> Iterator[tuple[Endpoint, Kind, float]]:
+        """Providers to ask when nobody does: where, what they speak, after how many seconds.
+
+        Not those whose models are asked by plugins: nobody here knows how these fare.
+        """
+        for name, endpoint in self._endpoints.items():
+            section = self._sections[name]
+            if section.probe_seconds and section.transport == "wire":
+                yield endpoint, section.kind, section.probe_seconds
 
     def endpoint(self, provider: str) -> Endpoint | None:
         """Where a provider is asked; None for one that is gone or not configured."""
