@@ -33,13 +33,19 @@ soak: $(VENV)/.test-installed ## tests that take long; the last breaks things fo
 conformance: $(VENV)/.test-installed ## the WebSocket against the cases of the Autobahn test suite
 	$(BIN)/python -m pytest tests/web/test_ws_conformance.py tests/contract/test_hostile_frames.py
 
-check: $(VENV)/.check-installed ## style, types, spelling, security, architecture
+check: $(VENV)/.check-installed ## style, types, spelling, security, architecture, what is deployed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/interrogate --quiet tests
 	$(BIN)/codespell
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive llm_stream benchmarks scripts
+	$(BIN)/yamllint --strict .github compose.yaml deploy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/[!c]*.yml
+	$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/*.yaml
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 bench: $(VENV)/.test-installed ## what an event costs, measured

@@ -12,7 +12,7 @@ import pytest
 
 from .redisserver import free_port
 
-CONFIG = """
+MAIN = """
 daemon off;
 master_process off;
 pid {folder}/nginx.pid;
@@ -29,6 +29,11 @@ http {{
   gzip_proxied any;
   gzip_min_length 0;
   gzip_types *;
+{sites}
+}}
+"""
+
+SITE = """
   upstream llm_stream {{
 {servers}
   }}
@@ -39,7 +44,6 @@ http {{
 {directives}
     }}
   }}
-}}
 """
 
 SOCKET = """
@@ -75,10 +79,16 @@ def nginx(folder: Path, ports: Sequence[int], directives: str = "") -> Iterator[
     servers = "\n".join(f"    server 127.0.0.1:{port} max_fails=0;" for port in ports)
     named = "      proxy_set_header Host 127.0.0.1;\n" + directives
     port = free_port()
+    site = SITE.format(servers=servers, port=port, directives=named)
+    with serving_sites(folder, site, port) as url:
+        yield url
+
+
+@contextmanager
+def serving_sites(folder: Path, sites: str, port: int) -> Iterator[str]:
+    """Start it with what stands in its `http` block, which has to listen on the port."""
     config = folder / "nginx.conf"
-    config.write_text(
-        CONFIG.format(folder=folder, servers=servers, port=port, directives=named), "utf-8"
-    )
+    config.write_text(MAIN.format(folder=folder, sites=sites), "utf-8")
     with subprocess.Popen(
         [binary(), "-p", folder, "-c", config], stderr=subprocess.PIPE, text=True
     ) as process:

@@ -10,6 +10,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 
 from ..conftest import StartService
 from ..nginx import NEXT, SOCKET, nginx
+from ..stepmodel import StepModel
 from ..wire import SSE, SseEvent, WsClient, follow, sse_events, start_async
 
 pytestmark = [pytest.mark.nginx, pytest.mark.slow]
@@ -17,17 +18,6 @@ pytestmark = [pytest.mark.nginx, pytest.mark.slow]
 COUNT = 20
 PLAIN = {"Accept-Encoding": "identity"}
 GZIP = {"Accept-Encoding": "gzip"}
-
-
-class StepModel(ScriptedModel):
-    """Says one word each time the test asks for it."""
-
-    def __init__(self) -> None:
-        super().__init__("steps", Script(chunks=words(COUNT)))
-        self.step = asyncio.Semaphore(0)
-
-    async def pause(self, seconds: float) -> None:
-        await self.step.acquire()
 
 
 @pytest.mark.parametrize("accepts", [PLAIN, GZIP], ids=["plain", "gzip"])
@@ -38,7 +28,7 @@ async def test_tokens_arrive_singly(
     accepts: dict[str, str],
 ) -> None:
     """Each word is there before the model says the next one, compressed or not."""
-    model = StepModel()
+    model = StepModel(COUNT)
     service = await start_service(model)
     seen = []
     with nginx(tmp_path, [service.port]) as url:
