@@ -65,6 +65,9 @@ def serve(
     Prints the address, the model, and where the page and the docs are. A first signal lets live
     runs end within server.drain_seconds, a second one ends the process at once.
     """
+    from llm_stream.web.process import collect_rarely
+
+    collect_rarely()
     settings = settings_of(
         config,
         server={"host": host, "port": port, "workers": workers},

@@ -16,6 +16,7 @@ from llm_stream.errors import InvalidOutput, MissingKey, StreamError, UpstreamFa
 from llm_stream.models.chunks import Chunk, ModelCall, Reasoning, ToolCall
 from llm_stream.models.faults import from_model, from_refused_call
 from llm_stream.models.finish import AnyResponse, finish_of
+from llm_stream.models.optionschema import schema_of
 from llm_stream.models.syncbridge import SyncThreads, Turn, pump
 
 MAX_DROPPED_CHUNKS: Final = 1000
@@ -71,9 +72,8 @@ class ModelAdapter:
 
     @property
     def options_schema(self) -> dict[str, Any]:
-        """JSON Schema of the model's options."""
-        schema: dict[str, Any] = self._model.Options.model_json_schema()
-        return schema
+        """JSON Schema of the model's options; shared, not to be changed."""
+        return schema_of(self._model.Options)
 
     def check(self, call: ModelCall) -> None:
         """Say now whether the model would refuse the call, before a run exists. Sends nothing.

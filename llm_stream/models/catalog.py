@@ -59,7 +59,7 @@ class ModelCatalog:
             else:
                 self.aliases[alias] = resolved
         self._names.update(self.aliases)
-        # Schemas of options cost milliseconds each: not while serving.
+        # A schema of options costs milliseconds: not while serving.
         self._described = self._describe()
 
     def __len__(self) -> int:

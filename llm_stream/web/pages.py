@@ -1,5 +1,9 @@
-"""The page and the documents: files of two folders, read once at start, served from memory."""
+"""The page and the documents: files of two folders, read once at start, served from memory.
 
+Documents are rendered when they are first asked for: all of them cost as much as half a start.
+"""
+
+import asyncio
 import hashlib
 import html
 import mimetypes
@@ -8,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import hdrs, web
-from markdown_it import MarkdownIt
 
 from llm_stream.errors import NotFound
 
@@ -49,24 +52,27 @@ class Pages:
             self._add("/static/" + path.relative_to(static).as_posix(), path.read_bytes(), kind)
         if "/static/index.html" in self.files:
             self.files["/"] = self.files["/static/index.html"]
-        documents = {path.stem: path.read_text() for path in sorted(docs.glob("*.md"))}
+        self._documents = {path.stem: path.read_text() for path in sorted(docs.glob("*.md"))}
+        self._rendering = asyncio.Lock()
         links = ['<a href="/">page</a>', '<a href="/docs">docs</a>']
-        links += [f'<a href="/docs/{name}">{html.escape(name)}</a>' for name in documents]
-        bar = " ".join(links)
-        markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-        for name, text in documents.items():
-            page = _DOCUMENT.format(
-                title=html.escape(name), links=bar, body=_render(markdown, text)
-            )
-            self._add(f"/docs/{name}", page.encode(), "text/html")
+        links += [f'<a href="/docs/{name}">{html.escape(name)}</a>' for name in self._documents]
+        self._links = " ".join(links)
         listing = "".join(
             f'<li><a href="/docs/{name}">{html.escape(_title(text, name))}</a></li>'
-            for name, text in documents.items()
+            for name, text in self._documents.items()
         )
-        page = _DOCUMENT.format(
-            title="Documentation", links=bar, body=f"<h1>Documentation</h1><ul>{listing}</ul>"
-        )
-        self._add("/docs", page.encode(), "text/html")
+        self._add_document("/docs", "Documentation", f"<h1>Documentation</h1><ul>{listing}</ul>")
+
+    def find(self, path: str) -> StaticFile | None:
+        """The file of a path, None if there is none. Blocks while it renders a document."""
+        name = path.removeprefix("/docs/")
+        if path not in self.files and path != name and name in self._documents:
+            self._add_document(path, name, _render(self._documents[name]))
+        return self.files.get(path)
+
+    def _add_document(self, path: str, title: str, body: str) -> None:
+        page = _DOCUMENT.format(title=html.escape(title), links=self._links, body=body)
+        self._add(path, page.encode(), "text/html")
 
     def _add(self, path: str, content: bytes, kind: str) -> None:
         etag = hashlib.sha256(content).hexdigest()[:16]
@@ -79,6 +85,9 @@ class Pages:
             NotFound: no file has that path (the caller's doing).
         """
         found = self.files.get(request.path)
+        if found is None and request.match_info.get("name") in self._documents:
+            async with self._rendering:  # one at a time, and each once
+                found = await asyncio.to_thread(self.find, request.path)
         if found is None:
             raise NotFound("There is nothing at this path. /docs lists what there is.")
         headers = {hdrs.CACHE_CONTROL: PAGES_CACHE, hdrs.ETAG: f'"{found.etag}"'}
@@ -95,8 +104,11 @@ class Pages:
             app.router.add_get(path, self.get)
 
 
-def _render(markdown: MarkdownIt, text: str) -> str:
+def _render(text: str) -> str:
     """Markdown to HTML, with ids on headings so that `/docs/errors#code` finds its place."""
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - only for who reads a document
+
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = markdown.parse(text)
     for place, token in enumerate(tokens):
         if token.type == "heading_open":

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from llm_stream.errors import EmptyPrompt, MissingVariable, UnknownTemplate, UnknownVariable
-from llm_stream.recipes.prompts import PromptLibrary, TemplateFault, parse
+from llm_stream.recipes.prompts import YAML_LOADER, PromptLibrary, TemplateFault, parse
 from llm_stream.resources import resource
 
 STAGE = parse(
@@ -124,6 +125,13 @@ def test_the_hash_is_that_of_the_file() -> None:
     """Any edit, and nothing else, makes a new identity."""
     assert parse("t", b"prompt: x").ref == parse("t", b"prompt: x").ref
     assert parse("t", b"prompt: x").ref != parse("t", b"prompt: x ").ref
+
+
+def test_the_fast_reader_reads_what_the_plain_one_does() -> None:
+    """Every shipped template means the same where PyYAML was built without libyaml."""
+    for path in resource("templates").glob("*.yaml"):
+        content = path.read_bytes()
+        assert yaml.load(content, YAML_LOADER) == yaml.safe_load(content)
 
 
 def test_a_bare_text_is_a_prompt() -> None:

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 import uvloop
+from click.testing import CliRunner
 
+from llm_stream.cli import main
 from llm_stream.web.process import new_event_loop, settle_memory
 
 
@@ -24,6 +26,16 @@ def test_what_is_there_at_the_start_is_not_looked_at_again() -> None:
     settle_memory()
 
     assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold()[0] > 700
+
+
+@pytest.mark.usefixtures("collector")
+def test_a_start_is_not_slowed_by_the_collector() -> None:
+    """`serve` has it look less often before anything else, a configuration that is bad included."""
+    gc.set_threshold(700)
+    done = CliRunner().invoke(main, ["serve", "--config", "/nowhere/at/all.toml"])
+
+    assert done.exit_code == 1
     assert gc.get_threshold()[0] > 700
 
 
