@@ -3,18 +3,20 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final, NamedTuple
 
 from llm_stream.cache.answers import AnswerCache, Lookup
 from llm_stream.cache.attempts import Attempts
 from llm_stream.cache.stored import Stored
+from llm_stream.engine.admission import Admission
 from llm_stream.engine.flights import Flights
-from llm_stream.engine.gate import Gate, admit_all
+from llm_stream.engine.gate import Gate, Pass, Room, admit_all
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, DescribeError
-from llm_stream.errors import Draining, NotCached, Overloaded, StreamError, TooManyRuns
+from llm_stream.errors import Draining, NotCached, Overloaded, TooManyRuns
 from llm_stream.production import Production
 from llm_stream.recipes.recipe import Recipe
 from llm_stream.recipes.recorder import Recorder
@@ -38,6 +40,8 @@ class Wanted(NamedTuple):
     key: str
     client: Client
     found: Lookup
+    gates: Sequence[Gate]
+    room: Room | None
 
 
 class Launcher:
@@ -77,6 +81,7 @@ class Launcher:
         self._describe_error = describe_error
         self._paced = Gate(PACED, 0, "paced replays")
         self._attempts = Attempts()
+        self._admission = Admission[Launch]()
         self._flights = flights
         self._history = history
         self.production = Production(
@@ -90,16 +95,22 @@ class Launcher:
         )
 
     async def launch(
-        self, spec: RunSpec, gates: Sequence[Gate] = (), *, claim: str = "", request: str = ""
+        self,
+        spec: RunSpec,
+        gates: Sequence[Gate] = (),
+        room: Room | None = None,
+        *,
+        claim: str = "",
+        request: str = "",
     ) -> Launch:
         """Join an equal run that is under way, replay a kept answer, or start.
 
-        Waits for the cache at most; see `CacheControl` for what each mode does.
+        Waits for cache and other replicas at most; see `CacheControl` for what each mode does.
 
         Args:
             spec: what to run.
-            gates: gates to pass before the service's own, the connection's say. A joined or
-                replayed run passes none.
+            gates: gates to pass before the service's own, the connection's say.
+            room: where it needs a place. A joined or replayed run passes nothing of all this.
             claim: names the client, so that its cancel is its own (`Run.release`).
             request: finds its request in the log.
 
@@ -108,7 +119,8 @@ class Launcher:
             TooManyRuns: a gate and its queue are full.
             Draining: the service takes no new runs.
         """
-        launch = await self._launched(spec, gates, claim, request)
+        client = Client(claim, spec.abandon_seconds, spec.parent is not None, request)
+        launch = await self._launched(spec, client, gates, room)
         if self._history is not None and spec.parent is None:
             if launch.joined:
                 self._history.reused(spec, "joined")
@@ -117,42 +129,51 @@ class Launcher:
         return launch
 
     async def _launched(
-        self, spec: RunSpec, gates: Sequence[Gate], claim: str, request: str
+        self, spec: RunSpec, client: Client, gates: Sequence[Gate], room: Room | None
     ) -> Launch:
         identity = self.recipes[spec.recipe].identity(spec)
         key = spec.fingerprint(identity or "")
-        client = Client(claim, spec.abandon_seconds, spec.parent is not None, request)
         mode = spec.cache.mode
         found = Lookup() if identity is None else await self._cache.find(spec, key)
-        wanted = Wanted(spec, key, client, found)
+        wanted = Wanted(spec, key, client, found, gates, room)
         if found.entry is not None:
             if found.stale:
-                self._revalidate(wanted, gates)
+                await self._revalidate(wanted)
             return Launch(self._replay(wanted, found.entry), joined=False)
-        if (run := self._joinable(wanted)) is not None:
-            run.join(client)
-            run.marks = None if run.marks is None else {**(found.marks or {}), **run.marks}
-            return Launch(run, joined=True)
+        if (joined := self._joined(wanted)) is not None:
+            return joined
         if mode == "only" and identity is not None:
             raise NotCached("There is no answer to this request in the cache.", field="cache.mode")
         share = mode != "bypass" and identity is not None
         if self._flights is None or not share or mode == "refresh":
-            return self._start(wanted, gates, share=share)
+            return await self._admitted(wanted, share=share)
         run = await self._flights.join(key, client, spec.owner, found.marks or {})
-        if run is None and (run := self._joinable(wanted)) is not None:
-            run.join(client)  # it began while we asked
-        if run is not None:
-            return Launch(run, joined=True)
+        joined = Launch(run, joined=True) if run is not None else self._joined(wanted)
+        if joined is not None:
+            return joined  # it began elsewhere, or while we asked
+        launched = None
         try:
-            launched = self._start(wanted, gates, share=share)
-        except StreamError:
-            self._flights.release(key)
-            raise
+            launched = await self._admitted(wanted, share=share)
+        finally:
+            if launched is None:
+                self._flights.release(key)
         self._flights.hold(key, launched.run)
         return launched
 
-    def _joinable(self, wanted: Wanted) -> Run | None:
-        """The run under way that this call may share, if there is one.
+    async def _admitted(self, wanted: Wanted, *, share: bool) -> Launch:
+        """Start with a place in the room, or join an equal run that has got one meanwhile."""
+        if wanted.room is None:
+            return self._start(wanted, share=share)
+        return await self._admission.enter(
+            wanted.room,
+            wanted.spec.owner,
+            wanted.key if share else None,
+            join=partial(self._joined, wanted),
+            start=partial(self._start, wanted, share=share),
+        )
+
+    def _joined(self, wanted: Wanted) -> Launch | None:
+        """A share in the run under way that this call may share, if there is one.
 
         Not one that was asked for before an invalidation that this call knows of; a refresh
         shares with a refresh only.
@@ -163,15 +184,20 @@ class Launcher:
         if run is None or (wanted.spec.cache.mode == "refresh" and not run.info.refreshes):
             return None
         now, then = wanted.found.marks or {}, run.marks or {}
-        return run if all(now.get(name, mark) == mark for name, mark in then.items()) else None
+        if any(now.get(name, mark) != mark for name, mark in then.items()):
+            return None
+        run.join(wanted.client)
+        run.marks = None if run.marks is None else {**now, **then}
+        return Launch(run, joined=True)
 
-    def _start(self, wanted: Wanted, gates: Sequence[Gate] = (), *, share: bool) -> Launch:
-        spec, key, client, found = wanted
+    def _start(self, wanted: Wanted, *places: Pass, share: bool) -> Launch:
+        spec, key, client, found, gates, _ = wanted
         spec = replace(spec, request=client.request)
 
         def create() -> Run:
             info = described(spec, key, "miss" if self._cache.used_by(spec) else "bypass")
             passes = [] if spec.parent else admit_all((*gates, self._gate), spec.owner)
+            passes[:0] = places
             return self.production.begin(spec, info, client, marks=found.marks, passes=passes)
 
         run, _ = self._registry.start_or_join(key, create, client, join=False, share=share)
@@ -181,7 +207,7 @@ class Launcher:
 
     def _replay(self, wanted: Wanted, entry: Stored) -> Run:
         """A kept answer as a run: at once, or at the pace that was asked for."""
-        spec, key, client, _ = wanted
+        spec, key, client = wanted[:3]
         age = entry.age_seconds
         ages = int(age), int(entry.fresh_seconds - age)
         info = described(spec, key, "hit", client.request, ages)
@@ -202,23 +228,19 @@ class Launcher:
 
         return self._registry.start_or_join(key, create, client, join=False, share=False)[0]
 
-    def _revalidate(self, wanted: Wanted, gates: Sequence[Gate]) -> None:
+    async def _revalidate(self, wanted: Wanted) -> None:
         """Compute a stale answer anew while it is given out, once in a while.
 
         Only by the model itself: an answer of a fallback would not be kept.
         """
-        spec, key, client, found = wanted
+        spec, key, client = wanted[:3]
         if self._registry.joinable(key, client) or not self._attempts.due(key):
             return
+        cache, origin = replace(spec.cache, mode="refresh"), spec.origin or spec.recipe
         fresh = replace(
-            spec,
-            cache=replace(spec.cache, mode="refresh"),
-            fallback_models=(),
-            abandon_seconds=None,
-            parent=None,
-            origin=spec.origin or spec.recipe,
+            spec, cache=cache, fallback_models=(), abandon_seconds=None, parent=None, origin=origin
         )
         # Without room now, one who asks later tries again.
         with suppress(TooManyRuns, Draining, Overloaded):
             asks = Client("revalidate", request=client.request)
-            self._start(Wanted(fresh, key, asks, found), gates, share=True)
+            await self._admitted(wanted._replace(spec=fresh, client=asks), share=True)

@@ -1,5 +1,6 @@
 """The one door: start or join, and no place lost when a gate refuses."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -7,13 +8,15 @@ import pytest
 
 from llm_stream.cache.answers import AnswerCache
 from llm_stream.cache.shelf import MemoryShelf
-from llm_stream.engine.gate import Gate
+from llm_stream.engine.gate import Gate, Pass
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import TooManyRuns
 from llm_stream.launcher import Launcher
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import CacheControl, RunSpec, TemplateRef
+
+from .wire import until
 
 
 class Echo:
@@ -38,8 +41,13 @@ def gate() -> Any:
 @pytest.fixture
 def launcher(gate: Any) -> Any:
     """A launcher with the echo recipe."""
+    return launcher_with(gate, ttl_seconds=60)
+
+
+def launcher_with(gate: Any, **kept: Any) -> Any:
+    """A launcher with the echo recipe, and how long answers are kept."""
     registry = RunRegistry(retention_seconds=60, retention_bytes=10_000)
-    cache = AnswerCache(MemoryShelf(max_entries=10, max_bytes=100_000), ttl_seconds=60)
+    cache = AnswerCache(MemoryShelf(max_entries=10, max_bytes=100_000), **kept)
     return Launcher(
         {"generate": Echo()}, registry, cache, gate, max_log_bytes=10_000,
         describe_error=lambda error, **_: {"code": error.code},
@@ -103,3 +111,103 @@ async def test_a_refusal_at_the_second_gate_leaves_the_first(launcher: Any, gate
     own.admit()
     for run in runs:
         await end(run)
+
+
+class SlowRoom:
+    """So many places, which are given or refused when somebody says so."""
+
+    def __init__(self, slots: int) -> None:
+        self.gate = Gate(slots, 0, "your key")
+        self.asked = 0
+        self.answers = asyncio.Event()
+
+    async def admit(self, party: str) -> Pass:
+        """See `Room`."""
+        self.asked += 1
+        ticket = self.gate.admit(party)
+        await self.answers.wait()
+        return ticket
+
+
+async def test_an_equal_call_waits_for_the_place_of_the_first(launcher: Any) -> None:
+    """It joins, and so needs none; one that shares with nobody needs its own."""
+    room = SlowRoom(1)
+    calls = [asyncio.create_task(launcher.launch(spec(), (), room)) for _ in range(3)]
+    await until(lambda: room.asked)
+    with pytest.raises(TooManyRuns):
+        await launcher.launch(spec(cache=CacheControl(mode="bypass")), (), room)
+    room.answers.set()
+    first, *others = [await call for call in calls]
+    await end(first.run)
+
+    assert [other.run for other in others] == [first.run] * 2
+    assert all(other.joined for other in others)
+    room.gate.admit()
+
+
+async def test_a_call_that_begins_meanwhile_is_joined(launcher: Any) -> None:
+    """One that needs no place, of a client without limits; the place is given back."""
+    room = SlowRoom(1)
+    asking = asyncio.create_task(launcher.launch(spec(), (), room))
+    await until(lambda: room.asked)
+    first, _ = await launcher.launch(spec())
+    room.answers.set()
+    launched = await asking
+    await end(first)
+
+    assert launched == (first, True)
+    room.gate.admit()
+
+
+async def test_who_stops_asking_keeps_no_equal_call_waiting(launcher: Any) -> None:
+    """The next one asks for a place itself."""
+    room = SlowRoom(2)
+    calls = [asyncio.create_task(launcher.launch(spec(), (), room)) for _ in range(2)]
+    await until(lambda: room.asked)
+    calls[0].cancel()
+    room.answers.set()
+    run, joined = await calls[1]
+    await end(run)
+
+    assert not joined
+    assert room.asked == 2
+
+
+async def test_a_hit_needs_no_place(launcher: Any) -> None:
+    """No model is called."""
+    room = SlowRoom(1)
+    room.answers.set()
+    run, _ = await launcher.launch(spec(), (), room)
+    await end(run)
+    room.gate.admit()
+
+    again, _ = await launcher.launch(spec(), (), room)
+
+    assert again.info.cache == "hit"
+
+
+async def test_a_run_that_does_not_begin_gives_its_place_back(launcher: Any) -> None:
+    """Where the service has no slot for it."""
+    runs = [(await launcher.launch(spec(str(n)))).run for n in range(2)]
+    room = SlowRoom(1)
+    room.answers.set()
+    with pytest.raises(TooManyRuns, match="the service"):
+        await launcher.launch(spec("x"), (), room)
+
+    room.gate.admit()
+    for run in runs:
+        await end(run)
+
+
+async def test_a_stale_answer_is_given_without_a_place_to_compute_it_anew(gate: Any) -> None:
+    """It was asked for one."""
+    launcher = launcher_with(gate, ttl_seconds=1e-9, stale_seconds=60)
+    room = SlowRoom(1)
+    room.answers.set()
+    first, _ = await launcher.launch(spec(), (), room)
+    await end(first)
+    room.gate.admit()
+    again, _ = await launcher.launch(spec(), (), room)
+
+    assert again.info.cache == "hit"
+    assert room.asked == 2

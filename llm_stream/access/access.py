@@ -28,8 +28,9 @@ class Access:
         self.roster.on_gone = self.presence.gone
         await asyncio.to_thread(self.roster.load)
         self.roster.start()
+        self.limits.start()
 
     async def close(self) -> None:
-        """Notice nothing any more; return when all that was spent is counted."""
+        """Notice nothing any more; return when all is counted that was spent or is free again."""
         await self.roster.close()
-        await self.limits.settled()
+        await self.limits.close()

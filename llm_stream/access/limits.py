@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from llm_stream.access.counters import Counters, MemoryCounters, Rate, Window
+from llm_stream.access.places import HeldPlaces
 from llm_stream.access.principal import Principal
-from llm_stream.engine.gate import Gate
+from llm_stream.engine.gate import Gate, Pass
 from llm_stream.engine.run import Run
 from llm_stream.errors import LimitReached, LogUnavailable
 from llm_stream.history.spending import SPENDERS, tokens_in
@@ -21,11 +22,12 @@ DAY: Final = Window("day", 86_400)
 class ClientLimits:
     """Holds every client to its allowance; an observer of runs, for the tokens they cost.
 
-    Rates and sums are those of all replicas where they share a Redis, and of this process while it
-    does not answer. What is open at once - runs, sockets - is counted in each process.
+    Everything is counted over all replicas where they share a Redis, and in this process while it
+    does not answer. What is open at once - runs, sockets - is held to the limit here in any case.
 
     Args:
         shared: counts of all replicas; None: there are no others.
+        places: what this one has open, among what all have; None: there are no others.
         clock: seconds since 1970.
         steady: monotonic seconds.
     """
@@ -33,13 +35,16 @@ class ClientLimits:
     def __init__(
         self,
         shared: Counters | None = None,
+        places: HeldPlaces | None = None,
+        *,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._shared = shared
         self._own = MemoryCounters(clock, steady)
         self._clock = clock
-        self._gates: dict[str, tuple[int, Gate]] = {}
+        self._places = places
+        self._rooms: dict[str, ClientRoom] = {}
         self._sockets: Counter[str] = Counter()
         self._spent: dict[str, int] = {}
         self._adding: asyncio.Task[None] | None = None
@@ -65,31 +70,38 @@ class ClientLimits:
             if spent >= limit:
                 raise _reached(f"{limit} tokens a {window.name}", window.left(self._clock()))
 
-    def gates(self, principal: Principal) -> tuple[Gate, ...]:
-        """The gate that the client's runs pass, if it has one."""
+    def room(self, principal: Principal) -> "ClientRoom | None":
+        """Where the client's runs need a place, if there is a limit to them."""
         slots = principal.allowance.concurrent_runs
         if slots is None:
-            return ()
-        known = self._gates.get(principal.id)
-        if known is None or known[0] != slots:
-            # Of a limit that was changed the runs under way do not count.
-            known = self._gates[principal.id] = slots, Gate(slots, 0, "your key")
-        return (known[1],)
+            return None
+        known = self._rooms.get(principal.id)
+        if known is None or known.slots != slots:
+            # Of a limit that was changed the runs under way do not count here.
+            known = ClientRoom(principal.id, slots, self._places)
+            self._rooms[principal.id] = known
+        return known
 
-    @contextmanager
-    def socket(self, principal: Principal) -> Iterator[None]:
+    @asynccontextmanager
+    async def socket(self, principal: Principal) -> AsyncIterator[None]:
         """One socket of the client, open while the block runs.
 
         Raises:
             LimitReached: it has as many as it may have.
         """
-        most = principal.allowance.sockets
+        most, free = principal.allowance.sockets, None
         if most is not None and self._sockets[principal.id] >= most:
-            raise LimitReached(f"Your key may have {most} sockets at once.", retry_after_ms=1000)
+            raise _too_many_sockets(most)
         self._sockets[principal.id] += 1
         try:
+            if most is not None and self._places is not None:
+                free = await self._places.take(f"sockets:{principal.id}", most)
+                if free is None:
+                    raise _too_many_sockets(most)
             yield
         finally:
+            if free is not None:
+                free()
             self._sockets[principal.id] -= 1
             if not self._sockets[principal.id]:
                 del self._sockets[principal.id]
@@ -138,6 +150,53 @@ class ClientLimits:
         """Return when all that runs have spent so far is counted."""
         if self._adding is not None:
             await asyncio.gather(self._adding, return_exceptions=True)
+
+    def start(self) -> None:
+        """Renew what clients have open from now on; `close` ends it."""
+        if self._places is not None:
+            self._places.start()
+
+    async def close(self) -> None:
+        """Count what is left, and give back what clients had open."""
+        await self.settled()
+        if self._places is not None:
+            await self._places.close()
+
+
+class ClientRoom:
+    """Where the runs of a client have their places: here, and among those of all replicas.
+
+    Args:
+        client: its id.
+        slots: runs it may have at once.
+        places: of all replicas; None: there are no others.
+    """
+
+    def __init__(self, client: str, slots: int, places: HeldPlaces | None) -> None:
+        self._name = f"runs:{client}"
+        self._places = places
+        self._gate = Gate(slots, 0, "your key")
+        self.slots = slots
+
+    async def admit(self, party: str) -> Pass:
+        """See `Room`."""
+        ticket = self._gate.admit(party)
+        if self._places is None:
+            return ticket
+        free = None
+        try:
+            free = await self._places.take(self._name, self.slots)
+            if free is None:
+                raise self._gate.refusal()
+        finally:
+            if free is None:
+                ticket.leave()
+        ticket.on_leave = free
+        return ticket
+
+
+def _too_many_sockets(most: int) -> LimitReached:
+    return LimitReached(f"Your key may have {most} sockets at once.", retry_after_ms=1000)
 
 
 def _reached(what: str, seconds: float) -> LimitReached:

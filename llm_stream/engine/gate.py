@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from llm_stream.errors import StreamError, TooManyRuns
 
@@ -38,12 +39,16 @@ class Gate:
             TooManyRuns: all slots are busy and the queue is full.
         """
         if self._admitted[party] and self._admitted.total() >= self._room:
-            raise TooManyRuns(
-                f"All slots of {self.name} are busy and its queue is full. "
-                "Wait for a run to end, then try again.",
-                retry_after_ms=1000,
-            )
+            raise self.refusal()
         return self.admit_patiently(party)
+
+    def refusal(self) -> TooManyRuns:
+        """What those are told for whom there is no room."""
+        return TooManyRuns(
+            f"All slots of {self.name} are busy and its queue is full. "
+            "Wait for a run to end, then try again.",
+            retry_after_ms=1000,
+        )
 
     def admit_patiently(self, party: str = "") -> "Pass":
         """Reserve a place, in the queue also where that is full."""
@@ -87,7 +92,12 @@ class Gate:
 
 
 class Pass:
-    """One run's place at a gate; `party` is whose."""
+    """One run's place at a gate.
+
+    Attributes:
+        party: whose it is.
+        on_leave: called when it is given back; must not raise.
+    """
 
     def __init__(self, gate: Gate, party: str) -> None:
         self._gate = gate
@@ -95,6 +105,7 @@ class Pass:
         self._granted: asyncio.Future[None] | None = None
         self._left = False
         self.inside = False
+        self.on_leave: Callable[[], object] = _nothing
 
     async def enter(self, on_wait: Callable[[int], object]) -> None:
         """Wait for a slot; `on_wait(position)` is called once if there is none at once.
@@ -119,6 +130,22 @@ class Pass:
         if not self._left:
             self._left = True
             self._gate._leave(self)  # noqa: SLF001 - gate and pass are one thing
+            self.on_leave()
+
+
+def _nothing() -> None:
+    """Nobody else has to know."""
+
+
+class Room(Protocol):
+    """What lets runs in as a gate does, but may have to ask elsewhere whether it can."""
+
+    async def admit(self, party: str) -> Pass:
+        """Reserve a place. The holder must call `leave`.
+
+        Raises:
+            TooManyRuns: there is none.
+        """
 
 
 def admit_all(gates: Iterable[Gate], party: str = "") -> list[Pass]:

@@ -9,6 +9,7 @@ import structlog
 from llm_stream.access.access import Access
 from llm_stream.access.counters import RedisCounters
 from llm_stream.access.limits import ClientLimits
+from llm_stream.access.places import HeldPlaces, RedisPlaces
 from llm_stream.access.principal import Allowance
 from llm_stream.access.roster import Roster
 from llm_stream.access.tickets import RedisTickets, Tickets
@@ -179,7 +180,7 @@ def make_access(settings: Settings, link: RedisLink | None) -> Access:
         return Access(roster=roster)
     return Access(
         roster=roster,
-        limits=ClientLimits(RedisCounters(link, prefix)),
+        limits=ClientLimits(RedisCounters(link, prefix), HeldPlaces(RedisPlaces(link, prefix))),
         tickets=Tickets(RedisTickets(link, prefix)),
     )
 

@@ -31,7 +31,7 @@ async def launch(
         service: where.
         spec: what.
         caller: for whom.
-        gates: to pass before the client's and the service's own, the connection's say.
+        gates: to pass before the service's own, the connection's say.
 
     Raises:
         Forbidden: a model or template is not on the key's list (the operator's doing).
@@ -39,9 +39,9 @@ async def launch(
         StreamError: see `Launcher.launch`.
     """
     await admit(service, spec, caller.principal)
-    gates = (*gates, *service.access.limits.gates(caller.principal))
+    room = service.access.limits.room(caller.principal)
     launched = await service.launcher.launch(
-        spec, gates, claim=caller.claim, request=caller.request
+        spec, gates, room, claim=caller.claim, request=caller.request
     )
     if launched.joined:
         service.metrics.joins.inc()

@@ -53,7 +53,7 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
             "This is a WebSocket endpoint; send an upgrade request.", field="Upgrade"
         )
     principal = principal_of(request)
-    with service.access.limits.socket(principal):
+    async with service.access.limits.socket(principal):
         await ws.prepare(request)
         return await _serve(request, ws, Socket(service, request[REQUEST_ID], principal))
 

@@ -1,13 +1,16 @@
 """What a client may have, held to."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from llm_stream.access.counters import RedisCounters
 from llm_stream.access.limits import ClientLimits
+from llm_stream.access.places import HeldPlaces, RedisPlaces
 from llm_stream.access.principal import Allowance, Principal
+from llm_stream.engine.gate import Pass
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import LimitReached, TooManyRuns
@@ -25,6 +28,28 @@ def client(name: str = "a", **allowance: Any) -> Principal:
     return Principal(id=name, owner=name, allowance=Allowance(**allowance))
 
 
+async def begin(limits: ClientLimits, some: Principal) -> Pass:
+    """A place for a run of the client's."""
+    room = limits.room(some)
+    assert room is not None
+    return await room.admit(some.owner)
+
+
+async def opened(limits: ClientLimits, some: Principal) -> None:
+    """Open a socket of the client's and close it."""
+    async with limits.socket(some):
+        pass
+
+
+async def soon(attempt: Callable[[], Awaitable[object]]) -> None:
+    """Try until it is not refused: another replica hears of a place a moment later."""
+    refused = True
+    while refused:
+        with suppress(LimitReached, TooManyRuns):
+            await attempt()
+            refused = False
+
+
 async def spending(read: int, written: int) -> AsyncGenerator[Payload | Outcome]:
     """A source that reports so many tokens."""
     yield {"type": "usage", "model": "m", "input_tokens": read, "output_tokens": written,
@@ -38,7 +63,7 @@ async def test_without_limits_nothing_is_refused() -> None:
     for _ in range(100):
         await limits.admit(client())
 
-    assert limits.gates(client()) == ()
+    assert limits.room(client()) is None
 
 
 async def test_starts_have_a_rate() -> None:
@@ -96,32 +121,27 @@ async def test_a_batch_is_as_many_as_it_has_requests() -> None:
     assert caught.value.retry_after_ms == 4500
 
 
-def test_runs_at_once_have_a_gate_of_the_clients_own() -> None:
+async def test_runs_at_once_have_a_room_of_the_clients_own() -> None:
     """The same for all of its requests, until the limit is another."""
-    limits = ClientLimits()
-    (gate,) = limits.gates(client(concurrent_runs=1))
-    gate.admit("a")
+    limits, some = ClientLimits(), client(concurrent_runs=1)
+    ticket = await begin(limits, some)
 
-    assert limits.gates(client(concurrent_runs=1)) == (gate,)
     with pytest.raises(TooManyRuns, match="your key"):
-        gate.admit("a")
-    assert limits.gates(client(concurrent_runs=2)) != (gate,)
-    assert limits.gates(client("b", concurrent_runs=1)) != (gate,)
+        await begin(limits, some)
+    await begin(limits, client(concurrent_runs=2))
+    await begin(limits, client("b", concurrent_runs=1))
+    ticket.leave()
+    await begin(limits, some)
 
 
-def test_sockets_are_counted_while_they_are_open() -> None:
+async def test_sockets_are_counted_while_they_are_open() -> None:
     """One that is closed makes room."""
     limits, some = ClientLimits(), client(sockets=1)
-    with (
-        limits.socket(some),
-        limits.socket(client("b", sockets=1)),
-        pytest.raises(LimitReached),
-        limits.socket(some),
-    ):
-        pytest.fail("one too many")
+    async with limits.socket(some), limits.socket(client("b", sockets=1)):
+        with pytest.raises(LimitReached):
+            await opened(limits, some)
 
-    with limits.socket(some):
-        pass
+    await opened(limits, some)
 
 
 async def test_replicas_count_together_and_each_alone_without_redis(
@@ -141,3 +161,56 @@ async def test_replicas_count_together_and_each_alone_without_redis(
         await second.admit(some)
     for link in links:
         await link.close()
+
+
+@pytest.fixture
+async def pair(redis_server: RedisServer) -> AsyncIterator[list[ClientLimits]]:
+    """The limits of two replicas, which have what is open at once in common."""
+    links = [RedisLink(redis_server.url) for _ in range(2)]
+    both = [ClientLimits(places=HeldPlaces(RedisPlaces(link, "t"))) for link in links]
+    for limits in both:
+        limits.start()
+    yield both
+    for limits, link in zip(both, links, strict=True):
+        await limits.close()
+        await link.close()
+
+
+async def test_replicas_count_runs_at_once_together(pair: list[ClientLimits]) -> None:
+    """What one of them has begun is no place at the other; a refusal there takes none here."""
+    ours, theirs = pair
+    some = client(concurrent_runs=2)
+    first, _ = [await begin(ours, some) for _ in range(2)]
+    with pytest.raises(TooManyRuns, match="your key"):
+        await begin(theirs, some)
+    first.leave()
+
+    await soon(lambda: begin(theirs, some))
+    with pytest.raises(TooManyRuns):
+        await begin(theirs, some)
+
+
+async def test_replicas_count_sockets_together(pair: list[ClientLimits]) -> None:
+    """What one of them has open is no place at the other; a refusal there takes none here."""
+    ours, theirs = pair
+    some = client(sockets=1)
+    async with ours.socket(some):
+        with pytest.raises(LimitReached, match="1 sockets"):
+            await opened(theirs, some)
+
+    await soon(lambda: opened(theirs, some))
+
+
+async def test_without_redis_each_replica_counts_alone_what_is_open(
+    pair: list[ClientLimits], redis_server: RedisServer
+) -> None:
+    """Its own limit holds."""
+    some = client(concurrent_runs=1, sockets=1)
+    redis_server.kill()
+    for limits in pair:
+        await begin(limits, some)
+        with pytest.raises(TooManyRuns):
+            await begin(limits, some)
+        async with limits.socket(some):
+            with pytest.raises(LimitReached):
+                await opened(limits, some)

@@ -132,3 +132,14 @@ def test_a_party_that_has_nothing_finds_room() -> None:
 
     gate.admit("b")
     gate.admit("b")
+
+
+async def test_who_wants_to_know_of_a_leaving_is_told_once() -> None:
+    """However often the place is given back."""
+    told = []
+    ticket = Gate(1, 0, "test").admit()
+    ticket.on_leave = lambda: told.append(True)
+    ticket.leave()
+    ticket.leave()
+
+    assert told == [True]
