@@ -18,7 +18,8 @@ from llm_stream.web.auth import NEEDS, PUBLIC, need_of
 from llm_stream.web.ws import PROTOCOL
 
 from ..conftest import StartService
-from ..wire import SSE, follow, small_socket, start_async, until
+from ..peers import small_socket
+from ..wire import SSE, follow, start_async, until
 
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 
