@@ -88,6 +88,7 @@ async def test_a_fault_is_warned_of_once_a_minute(
     assert [record.getMessage() for record in caplog.records] == ["history: DatabaseError "]
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_lock_held_elsewhere_delays_only_the_writer(
     make_history: MakeHistory, path: Path
 ) -> None:
@@ -181,6 +182,7 @@ async def test_tables_that_were_dropped_are_made_anew(
     assert rows(path, "SELECT prompt FROM turn_search") == [("kept",)]
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_nothing_is_found_until_forgetting_is_done(
     make_history: MakeHistory, path: Path
 ) -> None:
