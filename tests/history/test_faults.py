@@ -134,12 +134,14 @@ async def test_a_full_disk_loses_nothing_while_the_queue_has_room(
     with full_disk(path):
         for spec, run in large:
             history.record(spec, run, MARKS)
-        while not history.facts().failures:
+        # A fault is counted before its state is told, and forgotten while it is tried again.
+        while history.facts().state != "failing":
             await asyncio.sleep(0)
 
-        assert history.facts().state == "failing"
+        assert history.facts().written < 8
     await settled(history)
 
+    assert history.facts().dropped == 0
     assert rows(path, "SELECT count(*) FROM turns") == [(8,)]
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
 
