@@ -28,6 +28,7 @@ REDIS_CALLERS = ("llm_stream.engine.redislog.link", "llm_stream.cache.redisshelf
 PATIENT_SECONDS = 5.0
 
 StartService = Callable[..., Awaitable[RunningService]]
+ConfigureLogs = Callable[..., Callable[[], list[dict[str, Any]]]]
 
 
 def settings(**sections: dict[str, Any]) -> Settings:
@@ -67,16 +68,30 @@ def own_llm_folder(
 
 
 @pytest.fixture
-def lines() -> Iterator[Any]:
-    """What is logged as JSON, decoded, newest last."""
-    stream = io.StringIO()
+def configure() -> Iterator[ConfigureLogs]:
+    """Sets logging up as `logs.configure` does; what is logged as JSON then, newest last."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    logs.configure("info", "json", stream)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    named: list[str] = []
+
+    def set_up(level: str = "info", **options: Any) -> Callable[[], list[dict[str, Any]]]:
+        stream = io.StringIO()
+        named.extend(options.get("levels", {}))
+        logs.configure(level, "json", stream, **options)
+        return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    yield set_up
     root.handlers[:] = before
     root.setLevel(level)
+    for name in named:
+        logging.getLogger(name).setLevel(logging.NOTSET)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def lines(configure: ConfigureLogs) -> Callable[[], list[dict[str, Any]]]:
+    """What is logged from "info" on."""
+    return configure()
 
 
 @pytest.fixture(autouse=True)

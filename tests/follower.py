@@ -97,7 +97,9 @@ class Follower:
         problem = await response.json()
         assert problem["retryable"], problem
         self.refusals.append(problem["code"])
-        await asyncio.sleep(problem.get("retry_after_ms", 0) / 1000)  # as it was told
+        # As long as it was told, as a good client waits: whether that is right is part of what is
+        # shown, and who comes back sooner loads a service that has said when it can.
+        await asyncio.sleep(problem.get("retry_after_ms", 0) / 1000)
 
 
 def broken(events: list[SseEvent]) -> list[str]:

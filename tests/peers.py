@@ -4,9 +4,13 @@ import ctypes
 import json
 import socket
 import struct
+from typing import Any
 
 SO_ATTACH_FILTER = 26
 """Linux; Python's `socket` does not name it."""
+
+LITTLE_BYTES = 4096
+"""What the kernel takes at most for a reader that does not read."""
 
 
 def connect(
@@ -22,6 +26,14 @@ def connect(
     if segment_bytes is not None:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment_bytes)
     peer.connect(("127.0.0.1", port))
+    return peer
+
+
+def small_socket(address: tuple[Any, ...]) -> socket.socket:
+    """The same for aiohttp, as its `socket_factory`: what is not read soon stops the service."""
+    family, kind, protocol, _, _ = address
+    peer = socket.socket(family, kind, protocol)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, LITTLE_BYTES)
     return peer
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def replicas(
 ) -> Iterator[list[Replica]]:
     """Start some; their model says so many words, so many seconds apart. Killed on leaving.
 
+    They end by themselves should this process end before: with it goes the pipe that they read.
+
     Each word is followed by so many characters of `padding`.
     """
     script = {"chunks": chunks, "delay_seconds": delay_seconds, "padding": padding}
@@ -62,7 +65,7 @@ def replicas(
                 subprocess.Popen(
                     [sys.executable, "-m", "tests.replica", json.dumps([script, sections])],
                     cwd=ROOT, env=dict(os.environ) | {"PYTHONPATH": str(ROOT)},
-                    stdout=subprocess.PIPE, stderr=log, text=True,
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
                 )
             )  # fmt: skip
             stack.callback(process.kill)
@@ -76,8 +79,17 @@ def replicas(
         yield started
 
 
+def end_with_parent() -> None:
+    """Read standard input, which ends when whoever has started this process is gone."""
+    # Not by `sys.stdin`, whose lock the interpreter wants when it ends.
+    while os.read(0, 1024):
+        pass
+    os._exit(1)  # nobody is there for whom a drain could matter
+
+
 def main() -> None:
     """Serve until told to stop; the address is the first line of standard output."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
     from llm_stream import logs  # noqa: PLC0415 - pytest has no need of them
     from llm_stream.config import ProviderSection  # noqa: PLC0415 - same
     from llm_stream.web import server  # noqa: PLC0415

@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import aiohttp
@@ -14,37 +14,8 @@ from llm_stream import logs
 from llm_stream.models.faults import never_show
 from llm_stream.testing import Fault, Script, ScriptedModel
 
-from .conftest import StartService
+from .conftest import ConfigureLogs, StartService
 from .wire import WsClient
-
-Configure = Callable[..., Callable[[], list[dict[str, Any]]]]
-
-
-@pytest.fixture
-def configure() -> Iterator[Configure]:
-    """Sets logging up as `logs.configure` does; what is logged as JSON then, newest last."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    named: list[str] = []
-
-    def set_up(level: str = "info", **options: Any) -> Callable[[], list[dict[str, Any]]]:
-        stream = io.StringIO()
-        named.extend(options.get("levels", {}))
-        logs.configure(level, "json", stream, **options)
-        return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-
-    yield set_up
-    root.handlers[:] = before
-    root.setLevel(level)
-    for name in named:
-        logging.getLogger(name).setLevel(logging.NOTSET)
-    structlog.reset_defaults()
-
-
-@pytest.fixture
-def lines(configure: Configure) -> Any:
-    """What is logged from "info" on."""
-    return configure()
 
 
 async def test_one_line_a_run_and_one_a_request(
@@ -201,7 +172,7 @@ async def test_inner_runs_name_their_parent_and_fallbacks_their_model(
     assert "answered_by" not in outer
 
 
-def test_parts_have_levels_of_their_own(configure: Configure) -> None:
+def test_parts_have_levels_of_their_own(configure: ConfigureLogs) -> None:
     """Quieter or louder than the rest, for structlog's loggers and the standard library's."""
     lines = configure("warning", levels={"quiet": "error", "loud": "debug"})
     for name in ("quiet", "loud", "other", "loud.inner"):
@@ -219,7 +190,7 @@ def test_parts_have_levels_of_their_own(configure: Configure) -> None:
 
 @pytest.mark.parametrize("shown", [False, True])
 async def test_prompts_are_in_the_log_only_when_switched_on(
-    configure: Configure, start_service: StartService, http: aiohttp.ClientSession, shown: bool
+    configure: ConfigureLogs, start_service: StartService, http: aiohttp.ClientSession, shown: bool
 ) -> None:
     """Then it is their first words, in the line of the run; answers never are."""
     lines = configure("debug")

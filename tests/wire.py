@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -210,11 +209,3 @@ async def ended(run: Run) -> None:
     """Wait until the run's task is done and its terminal event written."""
     assert run.task is not None
     await asyncio.wait((run.task,))
-
-
-def small_socket(address: tuple[Any, ...]) -> socket.socket:
-    """A client's socket for which the kernel keeps little: what is not read soon stops the peer."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    return made

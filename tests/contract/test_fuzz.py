@@ -138,6 +138,7 @@ async def test_no_command_breaks_a_socket(
         await ws.ws.send_str(text.replace("{other}", other))
         await ws.send(type="ping", id=f"ping {place}")
         await ws.until(lambda place=place: f"ping {place}" in ws.replies)
+        assert len(ws.replies) > 1, command
         said += [reply for reply in ws.replies.values() if reply["type"] == "reply"]
     events = [json.loads(event) for event in await ws.end_of("mine")]
 

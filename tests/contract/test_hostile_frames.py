@@ -1,7 +1,8 @@
 """Frames that break RFC 6455 or a limit: the right close code, and nobody else harmed."""
 
 import asyncio
-from pathlib import Path
+import json
+import os
 from typing import Any
 
 import aiohttp
@@ -11,6 +12,7 @@ from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
 from ..frames import BEGIN, BINARY, CLOSE, END, MORE, PING, TEXT, UPGRADE, frame, frames_in
+from ..process import resident_bytes
 from ..testing.rawhttp import exchange
 from ..wire import WsClient, until
 
@@ -61,11 +63,6 @@ async def said(service: RunningService, sent: bytes) -> list[tuple[int, bytes]]:
     return frames_in(arrived.data.partition(b"\r\n\r\n")[2])
 
 
-def resident() -> int:
-    """This process' memory, in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-
 @pytest.mark.parametrize(("sent", "code"), HOSTILE.values(), ids=HOSTILE)
 async def test_a_broken_frame_closes_with_its_code(
     service: RunningService, sent: Any, code: Any
@@ -85,6 +82,14 @@ async def test_what_is_odd_but_allowed_is_answered(service: RunningService, sent
     assert len(told) > 2
 
 
+async def test_a_binary_message_is_no_command(service: RunningService) -> None:
+    """It is answered as what is no JSON: with `malformed_request`."""
+    told = await said(service, frame(BINARY, b'{"type": "ping", "id": "1"}'))
+    replies = [json.loads(payload) for kind, payload in told if kind == TEXT]
+
+    assert [reply["error"]["code"] for reply in replies[1:]] == ["malformed_request"]
+
+
 @pytest.mark.slow
 async def test_hostile_sockets_harm_nobody_else(
     service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
@@ -95,10 +100,10 @@ async def test_hostile_sockets_harm_nobody_else(
     await asyncio.gather(*(said(service, sent) for sent in attacks))  # warms caches and pools
     ws = await WsClient.connect(http, service.url)
     await ws.ask(type="start", id="1", input={"prompt": "x"})
-    before = resident()
+    before = resident_bytes(os.getpid())
     for _ in range(3):
         await asyncio.gather(*(said(service, sent) for sent in attacks))
-    grown = resident() - before
+    grown = resident_bytes(os.getpid()) - before
     events = await ws.end_of("1")
 
     assert len(events) == 403

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from typing import Any
 
 import aiohttp
@@ -15,10 +14,7 @@ from ..frames import TEXT, UPGRADE, frame
 from ..peers import connect, deafen, post
 from ..wire import SSE, sse_events, start_async, until
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="deaf peers are made with a socket filter"),
-]
+pytestmark = pytest.mark.slow
 
 STALL = Script(fault=Fault(at=1, stall=True))
 ASKED = {"prompt": "x", "on_disconnect": "cancel"}

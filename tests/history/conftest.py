@@ -1,10 +1,7 @@
-"""Pieces history tests are made of: runs that have ended, databases, llm's own command line."""
+"""Pieces history tests are made of: runs that have ended, databases."""
 
 import asyncio
-import json
-import os
 import sqlite3
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -58,24 +55,6 @@ async def ended(
     return asked, run
 
 
-async def llm_logs(folder: Path, *arguments: str) -> str:
-    """What `llm logs` of this LLM_USER_PATH prints."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "llm", "logs", *arguments,
-        env={**os.environ, "LLM_USER_PATH": str(folder), "LLM_LOAD_PLUGINS": ""},
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    assert process.returncode == 0
-    return output.decode()
-
-
-async def llm_rows(folder: Path, *arguments: str) -> list[dict[str, Any]]:
-    """What `llm logs --json` of this LLM_USER_PATH says, oldest first."""
-    rows: list[dict[str, Any]] = json.loads(await llm_logs(folder, "--json", "-n", "0", *arguments))
-    return rows
-
-
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
     """What the database answers."""
     with closing(sqlite3.connect(path)) as connection:
@@ -104,6 +83,13 @@ async def make_history(path: Path) -> AsyncIterator[MakeHistory]:
             return history
 
         yield make
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds the database locked gives up soon, as after the second that it has otherwise."""
+    monkeypatch.setattr("llm_stream.history.database.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("llm_stream.history.history.SETTLE_SECONDS", 0.05)
 
 
 @pytest.fixture

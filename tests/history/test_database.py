@@ -11,7 +11,8 @@ import pytest
 
 from llm_stream.history.database import open_reader, open_store
 
-from .conftest import MARKS, MakeHistory, ended, llm_rows, rows, settled
+from .conftest import MARKS, MakeHistory, ended, rows, settled
+from .llmlogs import llm_rows
 
 PROCESSES, RUNS = 4, 60
 

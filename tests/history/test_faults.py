@@ -88,6 +88,7 @@ async def test_a_fault_is_warned_of_once_a_minute(
     assert [record.getMessage() for record in caplog.records] == ["history: DatabaseError "]
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_lock_held_elsewhere_delays_only_the_writer(
     make_history: MakeHistory, path: Path
 ) -> None:
@@ -133,12 +134,14 @@ async def test_a_full_disk_loses_nothing_while_the_queue_has_room(
     with full_disk(path):
         for spec, run in large:
             history.record(spec, run, MARKS)
-        while not history.facts().failures:
+        # A fault is counted before its state is told, and forgotten while it is tried again.
+        while history.facts().state != "failing":
             await asyncio.sleep(0)
 
-        assert history.facts().state == "failing"
+        assert history.facts().written < 8
     await settled(history)
 
+    assert history.facts().dropped == 0
     assert rows(path, "SELECT count(*) FROM turns") == [(8,)]
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
 
@@ -181,6 +184,7 @@ async def test_tables_that_were_dropped_are_made_anew(
     assert rows(path, "SELECT prompt FROM turn_search") == [("kept",)]
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_nothing_is_found_until_forgetting_is_done(
     make_history: MakeHistory, path: Path
 ) -> None:

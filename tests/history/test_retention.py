@@ -13,7 +13,8 @@ from llm_stream.history.database import open_store, transaction, used_bytes
 from llm_stream.history.retention import delete, give_back, over_size, too_old
 from llm_stream.models.chunks import Attachment, Message
 
-from .conftest import MARKS, MakeHistory, ended, llm_rows, rows, settled
+from .conftest import MARKS, MakeHistory, ended, rows, settled
+from .llmlogs import llm_rows
 
 
 def opened(path: Path) -> LogStore:
@@ -134,7 +135,9 @@ async def test_the_oldest_leave_when_the_file_is_too_large(
 ) -> None:
     """The database comes back under its bound, the newest stay, and the file shrinks."""
     first = make_history()
-    bulk = tuple(f"{n:x}-{n * n:x} " for n in range(4_000))
+    bulk = tuple(
+        "".join(f"{n:x}-{n * n:x} " for n in range(m, m + 100)) for m in range(0, 4000, 100)
+    )
     for number in range(30):
         first.record(*await ended(f"q {number:02}", *bulk), MARKS)
     await first.close()

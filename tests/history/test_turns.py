@@ -17,7 +17,8 @@ from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
 from ..wire import start_async
-from .conftest import ended, llm_logs, llm_rows, rows
+from .conftest import ended, rows
+from .llmlogs import llm_logs, llm_rows
 
 pytestmark = pytest.mark.slow
 

@@ -182,6 +182,7 @@ async def test_counts_survive_the_process(make_history: MakeHistory) -> None:
     assert (await make_history().usage((), Asked(0))).total.reused == Reused(1, 0)
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_database_that_is_locked_is_no_answer(
     make_history: MakeHistory, path: Path
 ) -> None:

@@ -86,14 +86,16 @@ async def exchange(server: Listening, request: bytes, *trickled: bytes) -> Arriv
     reader, writer = await connect(server)
     writer.write(request)
     reading = asyncio.create_task(_read_to_end(reader))
-    for piece in itertools.chain(trickled[:-1], itertools.cycle(trickled[-1:])):
-        # A client as slow as this is what is shown; it stops the moment the connection ends.
-        if (await asyncio.wait((reading,), timeout=DRIP_SECONDS))[0]:
-            break
-        writer.write(piece)
-    arrived = await reading
-    writer.close()
-    return arrived
+    try:
+        for piece in itertools.chain(trickled[:-1], itertools.cycle(trickled[-1:])):
+            # A client as slow as this is what is shown; it stops the moment the connection ends.
+            if (await asyncio.wait((reading,), timeout=DRIP_SECONDS))[0]:
+                break
+            writer.write(piece)
+        return await reading
+    finally:
+        reading.cancel()
+        writer.close()
 
 
 async def _read_to_end(reader: asyncio.StreamReader) -> Arrived:

@@ -1,5 +1,6 @@
 """Spans as a collector gets them, and what is paid without one."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 
 from llm_stream.testing import Fault, Script, ScriptedModel
 from llm_stream.testing.service import RunningService, running_service
+from llm_stream.tracing import otel
 from llm_stream.tracing.context import Place, number_of
 from llm_stream.tracing.otel import Sender
 from llm_stream.tracing.spans import Span
@@ -145,11 +147,13 @@ async def test_a_trace_that_its_caller_does_not_keep_is_not_sent(
 
 
 async def test_a_collector_that_is_gone_harms_nobody(
-    http: aiohttp.ClientSession, model: ScriptedModel
+    http: aiohttp.ClientSession, model: ScriptedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Runs are answered, and the service ends in time."""
-    telemetry = {"traces_url": "http://127.0.0.1:1/v1/traces"}
-    async with running_service(settings(telemetry=telemetry), [model]) as service:
+    monkeypatch.setattr(otel, "EXPORT_SECONDS", 0.2)
+    chosen = settings(telemetry={"traces_url": "http://127.0.0.1:1/v1/traces"})
+    # Less than the half minute that the SDK waits by itself.
+    async with asyncio.timeout(20), running_service(chosen, [model]) as service:
         await ask(http, service, "/v1/generate", prompt="x")
 
 

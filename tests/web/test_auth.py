@@ -18,7 +18,8 @@ from llm_stream.web.auth import NEEDS, PUBLIC, need_of
 from llm_stream.web.ws import PROTOCOL
 
 from ..conftest import StartService
-from ..wire import SSE, follow, small_socket, start_async, until
+from ..peers import small_socket
+from ..wire import SSE, follow, start_async, until
 
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 
@@ -362,7 +363,7 @@ async def test_a_revoked_key_ends_what_is_open(
         with pytest.raises(aiohttp.ClientPayloadError):
             await stream.read()
         frames = [message.json() async for message in ws]
-        assert not other.content.at_eof()
+        assert (other.content.is_eof(), other.content.exception()) == (False, None)
 
     assert ws.close_code == 4401
     assert frames[-1] == {"type": "goaway", "reason": "unauthenticated"}
@@ -430,26 +431,29 @@ async def test_the_log_names_no_key(
         assert secret not in said + told
 
 
-async def test_fifty_revocations_leave_nothing_open(
+async def test_fifty_streams_end_with_their_key(
     guarded: RunningService,
     http: aiohttp.ClientSession,
     add_client: AddClient,
     revoke: Callable[[str], None],
+    model: ScriptedModel,
 ) -> None:
-    """Nothing that has ended is still remembered as open."""
-    headers = add_client("gone")
+    """Each is broken off, and nothing that has ended is still remembered as open."""
+    model.scripts = [STALL] * 50
+    headers = {**add_client("gone"), **SSE}
     await look(guarded)
-
-    async def one() -> None:
-        url = f"{guarded.url}/v1/generate"
-        async with http.post(url, json={"prompt": "x"}, headers=headers) as response:
-            await response.read()
-
-    await asyncio.gather(*(one() for _ in range(50)))
+    url = f"{guarded.url}/v1/generate"
+    asked = [{"prompt": f"{number}"} for number in range(50)]
+    streams = await asyncio.gather(*(http.post(url, json=body, headers=headers) for body in asked))
+    presence = guarded.parts.access.presence
+    before = len(presence)
     revoke("gone")
     await look(guarded)
+    ends = await asyncio.gather(*(each.read() for each in streams), return_exceptions=True)
+    await until(lambda: not len(presence))
 
-    assert len(guarded.parts.access.presence) == 0
+    assert before == 50
+    assert {type(end) for end in ends} == {aiohttp.ClientPayloadError}
 
 
 async def test_usage_is_ones_own_and_an_admins_everybodys(

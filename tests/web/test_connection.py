@@ -11,6 +11,7 @@ import pytest
 
 from llm_stream.testing.service import RunningService
 
+from .. import peers
 from ..conftest import StartService
 from ..testing.rawhttp import connect, exchange, post
 from ..wire import turns, until
@@ -35,14 +36,6 @@ async def hasty(start_service: StartService) -> RunningService:
 def count(service: RunningService, name: str) -> float | None:
     """A counter's value."""
     return service.parts.metrics.registry.get_sample_value(f"llm_stream_{name}_total")
-
-
-def small_window() -> socket.socket:
-    """A client that the kernel takes little for until it reads."""
-    client = socket.socket()
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.setblocking(False)
-    return client
 
 
 async def alive(http: aiohttp.ClientSession, service: RunningService) -> Any:
@@ -147,16 +140,18 @@ async def test_a_body_may_take_its_time(hasty: RunningService) -> None:
 async def test_a_slow_reader_may_ask_for_more(start_service: StartService) -> None:
     """While an answer goes out, slowly but steadily, the next request waits without a limit."""
     service = await start_service(server={"header_seconds": 0.1, "send_buffer_bytes": 4096})
-    with small_window() as client:
+    with peers.connect(service.port, receive_buffer_bytes=peers.LITTLE_BYTES) as client:
+        client.setblocking(False)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(client, ("127.0.0.1", service.port))
         await loop.sock_sendall(client, ASKED)
         taken = await loop.sock_recv(client, 1024)
         await loop.sock_sendall(client, ASKED[:-2])
-        begun = loop.time()
-        while loop.time() - begun < 0.4:
-            taken += await loop.sock_recv(client, 64)
-            await asyncio.sleep(0.01)
+        for _ in range(2):
+            # One that is not answered meanwhile, and has the limit.
+            late = asyncio.create_task(exchange(service, HEAD))
+            while not (await asyncio.wait((late,), timeout=0.01))[0]:
+                taken += await loop.sock_recv(client, 64)
+            assert late.result().status == 408
         await loop.sock_sendall(client, ASKED[-2:] + WHOLE.replace(b"\r\n\r\n", CLOSING))
         while piece := await loop.sock_recv(client, 65_536):
             taken += piece
@@ -170,9 +165,9 @@ async def test_who_does_not_read_answers_is_cut(
 ) -> None:
     """Plain answers that nobody takes hold their connection for `stall_seconds`, not for ever."""
     service = await start_service(server={"stall_seconds": 0.3, "send_buffer_bytes": 4096})
-    with small_window() as client:
+    with peers.connect(service.port, receive_buffer_bytes=peers.LITTLE_BYTES) as client:
+        client.setblocking(False)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(client, ("127.0.0.1", service.port))
         await loop.sock_sendall(client, ASKED * 50)
         assert await alive(http, service)
         await until(lambda: count(service, "slow_readers"))

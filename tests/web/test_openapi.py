@@ -1,8 +1,6 @@
 """The document of the HTTP surface: complete, and true of what the service takes and answers."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,26 +19,8 @@ from schemathesis.specs.openapi.checks import (
 from llm_stream.testing.service import RunningService
 from llm_stream.web.openapi import OPERATIONS, document
 
-PROGRAM = """
-import asyncio, sys
-from llm_stream import logs
-from llm_stream.config import HistorySection, LimitsSection, LocalSection, ModelsSection
-from llm_stream.config import ServerSection, Settings
-from llm_stream.testing import ScriptedModel
-from llm_stream.web.process import run_in_loop
-from llm_stream.web.server import run
+from ..replica import replicas
 
-settings = Settings(
-    server=ServerSection(port=0, drain_seconds=0),
-    models=ModelsSection(default="scripted", plugins=[], aliases={}),
-    limits=LimitsSection(late_seconds=0),
-    local=LocalSection(enabled=False),
-    history=HistorySection(enabled=False),
-)
-logs.configure("error", "json")
-models = [ScriptedModel("scripted")]
-sys.exit(run_in_loop(run(settings, lambda address, _: print(address, flush=True), models)))
-"""
 CHECKS: Any = [content_type_conformance, response_schema_conformance, status_code_conformance]
 SCHEMA = schemathesis.openapi.from_dict(json.loads(document()))
 MEANINGFUL = {"model", "template", "options", "fallback_models", "schema", "cache", "attachments"}
@@ -49,14 +29,10 @@ PAGES = {"/", "/docs", "/docs/{name}", "/static/{path}"}
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service in a process of its own: who asks it here does not run its loop."""
-    with subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.terminate()
+    with replicas(tmp_path_factory.mktemp("service"), count=1, chunks=4) as (replica,):
+        yield replica.url
 
 
 @pytest.fixture

@@ -4,79 +4,61 @@ import asyncio
 import json
 import signal
 import socket
-import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from llm_stream.web.server import listen
 
+from ..replica import Replica, replicas
 from ..wire import SSE, WsClient, sse_events
 
-PROGRAM = """
-import asyncio, sys
-from llm_stream import logs
-from llm_stream.config import LimitsSection, LocalSection, ModelsSection, ServerSection, Settings
-from llm_stream.testing import Script, ScriptedModel, words
-from llm_stream.web.process import run_in_loop
-from llm_stream.web.server import run
 
-settings = Settings(
-    server=ServerSection(port=0, drain_seconds=float(sys.argv[1])),
-    models=ModelsSection(default="slow", plugins=[], aliases={}),
-    limits=LimitsSection(late_seconds=0),
-    local=LocalSection(enabled=False),
-)
-model = ScriptedModel("slow", Script(chunks=words(60), delay_seconds=0.01))
-logs.configure("info", "json")
-sys.exit(run_in_loop(run(settings, lambda address, _: print(address, flush=True), [model])))
-"""
+@contextmanager
+def process(folder: Path, drain_seconds: float) -> Iterator[Replica]:
+    """A service in a process of its own, with a history and a slow model."""
+    server, history = {"drain_seconds": drain_seconds}, {"enabled": True}
+    with replicas(folder, count=1, chunks=60, server=server, history=history) as (replica,):
+        yield replica
 
 
-@asynccontextmanager
-async def process(drain_seconds: Any) -> AsyncGenerator[Any]:
-    """A service in a process of its own, its address, and a way to end it."""
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, str(drain_seconds),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert started.stdout
-        assert started.stderr
-        url = (await started.stdout.readline()).decode().strip()
-        assert url.startswith("http://"), (await started.stderr.read()).decode()
-        yield started, url
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.communicate()
+async def status(replica: Replica, seconds: float = 10) -> int:
+    """What the process ends with, within that time."""
+    return await asyncio.to_thread(replica.process.wait, seconds)
 
 
 @pytest.mark.slow
-async def test_sigterm_lets_runs_finish(http: aiohttp.ClientSession) -> None:
+async def test_sigterm_lets_runs_finish(http: aiohttp.ClientSession, tmp_path: Path) -> None:
     """Readers get goaway and all their events; new runs are refused; exit 0."""
-    async with process(20) as (service, url):
-        ws = await WsClient.connect(http, url)
+    with process(tmp_path, 20) as service:
+        ws = await WsClient.connect(http, service.url)
         await ws.ask(type="start", id="1", stream="a", input={"prompt": "x"})
-        async with http.post(f"{url}/v1/generate", json={"prompt": "y"}, headers=SSE) as response:
+        async with http.post(
+            f"{service.url}/v1/generate", json={"prompt": "y"}, headers=SSE
+        ) as response:
             names = []
             async for event in sse_events(response):
                 names.append(event.event or event.payload["type"])
                 if len(names) == 5:
-                    service.send_signal(signal.SIGTERM)
+                    service.process.send_signal(signal.SIGTERM)
                 if event.event == "goaway":
-                    async with http.get(f"{url}/readyz") as ready, http.get(f"{url}/livez") as live:
+                    async with (
+                        http.get(f"{service.url}/readyz") as ready,
+                        http.get(f"{service.url}/livez") as live,
+                    ):
                         assert (ready.status, live.status) == (503, 200)
-                    async with http.post(f"{url}/v1/generate", json={"prompt": "z"}) as refused:
+                    async with http.post(
+                        f"{service.url}/v1/generate", json={"prompt": "z"}
+                    ) as refused:
                         assert (await refused.json())["code"] == "draining"
         on_socket = await ws.end_of("a")
         with pytest.raises(ConnectionError):
             await ws.until(lambda: False)
 
-        assert await asyncio.wait_for(service.wait(), 10) == 0
+        assert await status(service) == 0
 
     assert names.count("goaway") == 1
     assert names.count("text.delta") == 60
@@ -86,17 +68,21 @@ async def test_sigterm_lets_runs_finish(http: aiohttp.ClientSession) -> None:
 
 
 @pytest.mark.slow
-async def test_at_the_end_of_the_drain_runs_are_cancelled(http: aiohttp.ClientSession) -> None:
+async def test_at_the_end_of_the_drain_runs_are_cancelled(
+    http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
     """What does not end in time ends as cancelled by shutdown, and its reader is told."""
-    async with process(0) as (service, url):
-        async with http.post(f"{url}/v1/generate", json={"prompt": "y"}, headers=SSE) as response:
+    with process(tmp_path, 0) as service:
+        async with http.post(
+            f"{service.url}/v1/generate", json={"prompt": "y"}, headers=SSE
+        ) as response:
             last = None
             async for event in sse_events(response):
                 if last is None:
-                    service.send_signal(signal.SIGTERM)
+                    service.process.send_signal(signal.SIGTERM)
                 last = event
 
-        assert await asyncio.wait_for(service.wait(), 10) == 0
+        assert await status(service) == 0
 
     assert last is not None
     assert last.payload["type"] == "run.cancelled"
@@ -104,17 +90,19 @@ async def test_at_the_end_of_the_drain_runs_are_cancelled(http: aiohttp.ClientSe
 
 
 @pytest.mark.slow
-async def test_a_second_signal_ends_the_process_at_once(http: aiohttp.ClientSession) -> None:
+async def test_a_second_signal_ends_the_process_at_once(
+    http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
     """Who cannot wait sends SIGTERM twice."""
-    async with process(600) as (service, url):
-        response = await http.post(f"{url}/v1/generate", json={"prompt": "y"}, headers=SSE)
-        service.send_signal(signal.SIGTERM)
+    with process(tmp_path, 600) as service:
+        response = await http.post(f"{service.url}/v1/generate", json={"prompt": "y"}, headers=SSE)
+        service.process.send_signal(signal.SIGTERM)
         async for event in sse_events(response):
             if event.event == "goaway":
                 break
-        service.send_signal(signal.SIGINT)
+        service.process.send_signal(signal.SIGINT)
 
-        assert await asyncio.wait_for(service.wait(), 1) == 0
+        assert await status(service, 1) == 0
 
 
 def test_accepted_connections_have_a_small_send_buffer() -> None:
@@ -128,7 +116,6 @@ def test_accepted_connections_have_a_small_send_buffer() -> None:
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 32_768
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="as Linux names them")
 def test_accepted_connections_are_probed_within_the_time() -> None:
     """The kernel asks a silent peer in time to end its connection after so many seconds."""
     bound = listen("127.0.0.1", 0, 16_384, silent_seconds=30)

@@ -1,7 +1,6 @@
 """Server-Sent Events: grammar, headers, resume, heartbeats, goaway, stalled readers."""
 
 import asyncio
-import socket
 from typing import Any
 
 import aiohttp
@@ -11,8 +10,9 @@ from llm_stream.errors import UpstreamRejected
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
+from .. import peers
 from ..conftest import StartService
-from ..wire import SSE, ended, follow, speaking, sse_events, start_async
+from ..wire import SSE, ended, follow, speaking, sse_events, start_async, until
 
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 
@@ -174,20 +174,11 @@ async def test_a_reader_that_never_reads_is_cut(
     """After `stall_seconds` without a byte of progress the connection is gone, the run is not."""
     service = await start_service(server={"stall_seconds": 0.2, "send_buffer_bytes": 4096})
     model.scripts = [Script(chunks=("x" * 1000,) * 3000, burst=True)]
-    reader = socket.socket()
-    reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    reader.connect(("127.0.0.1", service.port))
-    body = b'{"prompt":"x","on_disconnect":"continue"}'
-    reader.sendall(
-        b"POST /v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        b"Accept: text/event-stream\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-    )
-    while not model.calls:
-        await asyncio.sleep(0)
-    run = next(service.parts.registry.newest())
-    while run.readers:
-        await asyncio.sleep(0)
-    reader.close()
+    with peers.connect(service.port, receive_buffer_bytes=peers.LITTLE_BYTES) as reader:
+        reader.sendall(peers.post({"prompt": "x", "on_disconnect": "continue"}))
+        await until(lambda: model.calls)
+        run = next(service.parts.registry.newest())
+        await until(lambda: not run.readers)
 
     assert run.state == "completed"
     metrics = service.parts.metrics.registry

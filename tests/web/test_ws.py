@@ -12,7 +12,8 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
 from ..conftest import StartService
-from ..wire import WsClient, ended, follow, small_socket, start_async, turns
+from ..peers import small_socket
+from ..wire import WsClient, ended, follow, start_async, turns
 
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 HI = {"prompt": "hi"}
