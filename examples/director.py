@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from llm_stream.client import AsyncClient, Criterion, StreamError, Task
 
@@ -69,7 +70,7 @@ class Board:
         """The board as it is now."""
         table = Table("work", "state", "last words", expand=True)
         for name, (state, words) in self.rows.items():
-            table.add_row(name, state, words)
+            table.add_row(Text(name), state, Text(words))
         return table
 
 
@@ -125,7 +126,7 @@ class Director:
                         found.append(f"Do better at: {item.title}")
             verdict = (await stream.result()).result
         self._board.show(row, verdict["verdict"], verdict["reasoning"])
-        return [] if verdict["is_sufficient"] else found
+        return [] if verdict["is_sufficient"] else found or ["Be more thorough."]
 
     async def _work(self, design: str) -> None:
         """Break the design down, and work on every task as soon as it can be."""
@@ -183,7 +184,7 @@ async def main() -> None:
                 await Director(client, board, options).direct()
     except* StreamError as group:
         for error in group.exceptions:
-            console.print(f"[red]{error}")
+            console.print(Text(str(error), style="red"))
         raise SystemExit(1) from None
 
 

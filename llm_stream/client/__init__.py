@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from llm_stream.client.answer import Answer, Criterion, Item, Piece, Task
 from llm_stream.client.problems import (
     AnswerRestarted,
+    ClientClosed,
     ClientError,
     EventsLost,
     TextDiffers,
@@ -35,6 +36,7 @@ __all__ = [
     "BlockingStream",
     "CallerError",
     "Client",
+    "ClientClosed",
     "ClientError",
     "Criterion",
     "EventsLost",

@@ -6,7 +6,6 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import quote, urlencode
-from uuid import uuid4
 
 from llm_stream.client.http import Http
 from llm_stream.client.patience import Patience
@@ -73,8 +72,10 @@ class AsyncClient:
 
     async def close(self) -> None:
         """End every connection. Streams that are open should have been left before."""
-        await self._wire.close()
-        await self._http.close()
+        try:
+            await self._wire.close()
+        finally:
+            await self._http.close()
 
     def generate(
         self,
@@ -104,14 +105,19 @@ class AsyncClient:
 
     def run(self, recipe: str, body: Mapping[str, Any]) -> Stream:
         """A run of any recipe, started when the stream is entered."""
-        opening = partial(self._wire.start, recipe, body, uuid4().hex)
+        opening = partial(self._wire.start, recipe, body)
         return Stream(self._wire, opening, Patience(self._patience_seconds), owned=True)
 
     def follow(self, run: str, after: str = "0") -> Stream:
         """A run that somebody else has started, behind a cursor; leaving it does not cancel it."""
-        opening = partial(self._wire.follow, run, after)
         patience = Patience(self._patience_seconds)
-        return Stream(self._wire, opening, patience, after=after, owned=False)
+        return Stream(
+            self._wire,
+            lambda _key: self._wire.follow(run, after),
+            patience,
+            after=after,
+            owned=False,
+        )
 
     async def runs(self, **query: Any) -> dict[str, Any]:
         """GET /v1/runs: `{runs, total}`, newest first; `limit`, `state`.
@@ -160,4 +166,6 @@ def _said(**fields: Any) -> dict[str, Any]:
 
 
 def _query(fields: Mapping[str, Any]) -> str:
-    return f"?{urlencode(fields)}" if fields else ""
+    said = {name: str(value).lower() if value in {True, False} else value
+            for name, value in fields.items()}  # fmt: skip
+    return f"?{urlencode(said)}" if said else ""

@@ -3,11 +3,13 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from llm_stream.client.answer import Answer, Piece
 from llm_stream.client.asyncclient import AsyncClient
+from llm_stream.client.problems import ClientClosed
 from llm_stream.client.stream import Stream
 from llm_stream.client.wire import Told
 
@@ -19,25 +21,54 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._closed = False
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="llm-stream-client", daemon=True
         )
         self._thread.start()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return self._closed
+
     def wait(self, doing: Coroutine[Any, Any, T]) -> T:
-        """What came of it; an interrupt (Ctrl-C) cancels it, and waits until it has ended."""
+        """What came of it; an interrupt (Ctrl-C) cancels it.
+
+        Raises:
+            ClientClosed: the loop was closed before this, or while it was under way.
+        """
+        if self._closed:
+            doing.close()
+            raise ClientClosed("The client is closed.")
         future = asyncio.run_coroutine_threadsafe(doing, self._loop)
         try:
             return future.result()
+        except CancelledError:
+            raise ClientClosed("The client was closed meanwhile.") from None
         except BaseException:
             future.cancel()
             raise
 
-    def close(self) -> None:
-        """Stop, and end the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def close(self, last: Coroutine[Any, Any, object]) -> None:
+        """Do a last thing, cancel all others, and end the thread."""
+        self._closed = True
+        try:
+            asyncio.run_coroutine_threadsafe(self._end(last), self._loop).result()
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    async def _end(self, last: Coroutine[Any, Any, object]) -> None:
+        try:
+            await last
+        finally:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await self._loop.shutdown_asyncgens()
 
 
 class BlockingStream:
@@ -62,6 +93,11 @@ class BlockingStream:
         """See `Stream`."""
         return self._stream.cursor
 
+    @property
+    def resumed(self) -> int:
+        """See `Stream`."""
+        return self._stream.resumed
+
     def __enter__(self) -> Self:
         """Open the run; raises as `Stream.__aenter__`."""
         self._loop.wait(self._stream.__aenter__())
@@ -73,8 +109,9 @@ class BlockingStream:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """See `Stream.close`."""
-        self._loop.wait(self._stream.close())
+        """See `Stream.close`; a closed client has left it already."""
+        if not self._loop.closed:
+            self._loop.wait(self._stream.close())
 
     def events(self) -> Iterator[Told]:
         """See `Stream.events`."""
@@ -122,8 +159,8 @@ class Client:
 
     def close(self) -> None:
         """End every connection and the thread."""
-        self._loop.wait(self._client.close())
-        self._loop.close()
+        if not self._loop.closed:
+            self._loop.close(self._client.close())
 
     def generate(
         self,

@@ -9,7 +9,14 @@ from typing import Any
 import aiohttp
 import orjson
 
-from llm_stream.client.problems import UnexpectedAnswer, Unreachable, error_of, error_of_status
+from llm_stream.client.problems import (
+    ClientClosed,
+    UnexpectedAnswer,
+    Unreachable,
+    error_of,
+    error_of_status,
+)
+from llm_stream.errors import StreamError
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -34,11 +41,18 @@ class Http:
         self.connect_seconds = connect_seconds
         self.silence_seconds = silence_seconds
         self._session: aiohttp.ClientSession | None = None
+        self._closed = False
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The session, made if there is none; only inside a running loop."""
-        if self._session is None or self._session.closed:
+        """The session, made if there is none; only inside a running loop.
+
+        Raises:
+            ClientClosed: after `close`.
+        """
+        if self._closed:
+            raise ClientClosed("The client is closed.")
+        if self._session is None:
             self._session = aiohttp.ClientSession(
                 headers=self.headers,
                 # A stream holds a connection as long as it lasts, and there may be any number.
@@ -103,7 +117,8 @@ class Http:
             raise UnexpectedAnswer("The answer is no JSON, and not llm-stream's.") from error
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; there will be none again."""
+        self._closed = True
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -111,13 +126,19 @@ class Http:
 
 async def _refuse(response: aiohttp.ClientResponse) -> None:
     if response.content_type == PROBLEM:
-        problem = orjson.loads(await response.read())
-        raise error_of(problem)
-    raise error_of_status(response.status)
+        try:
+            problem = orjson.loads(await response.read())
+        except orjson.JSONDecodeError:
+            problem = None
+        if isinstance(problem, dict):
+            raise error_of(problem)
+    raise error_of_status(response.status, response.headers.get("Retry-After", ""))
 
 
-def unreachable(url: str, error: Exception) -> Unreachable:
-    """What a failure of a connection means to a reader; it names no secret."""
+def unreachable(url: str, error: Exception) -> StreamError:
+    """What a failure of a connection means to a reader."""
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.ClientConnectorCertificateError)):
+        return UnexpectedAnswer(f"{url} cannot be asked: {type(error).__name__}: {error}")
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return Unreachable(f"{url} fell silent.")
     return Unreachable(f"{url} cannot be reached: {error or type(error).__name__}")

@@ -27,7 +27,11 @@ class Unreachable(ClientError, code="unreachable", retryable=True):
 
 
 class UnexpectedAnswer(ClientError, code="unexpected_answer"):
-    """What answered is not llm-stream; perhaps a proxy in between."""
+    """What answered is not llm-stream, or cannot be asked: a wrong address or certificate."""
+
+
+class ClientClosed(ClientError, code="client_closed"):
+    """The client was closed before this, or while it was under way."""
 
 
 class EventsLost(ClientError, code="events_lost"):
@@ -62,8 +66,11 @@ _BY_STATUS: Final[dict[int, type[StreamError]]] = {
     401: Unauthenticated,
     403: Forbidden,
     429: LimitReached,
+    502: Unreachable,
     503: Overloaded,
+    504: Unreachable,
 }
+"""What a proxy says when the service is gone for a moment is as good as no connection."""
 
 
 def error_of(problem: Mapping[str, Any]) -> StreamError:
@@ -85,12 +92,18 @@ def error_of(problem: Mapping[str, Any]) -> StreamError:
     return error
 
 
-def error_of_status(status: int) -> StreamError:
-    """The error of an answer that has a status and nothing to read."""
+def error_of_status(status: int, retry_after: str = "") -> StreamError:
+    """The error of an answer that has a status and nothing to read.
+
+    Args:
+        status: of HTTP.
+        retry_after: the header, seconds; a date is not read.
+    """
     known = _BY_STATUS.get(status)
     if known is None:
         return UnexpectedAnswer(f"The answer was HTTP {status}, and not llm-stream's.")
-    return known(f"The service answered with HTTP {status}.")
+    wait_ms = 1000 * int(retry_after) if retry_after.isdecimal() else None
+    return known(f"The service answered with HTTP {status}.", retry_after_ms=wait_ms)
 
 
 def may_succeed(error: StreamError) -> bool:

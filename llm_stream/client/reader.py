@@ -2,14 +2,16 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from uuid import uuid4
 
 from llm_stream.client.patience import Patience
 from llm_stream.client.problems import EventsLost, Unreachable, may_succeed
-from llm_stream.client.wire import End, Feed, Frame, Gap, GoAway, Told, Wire
+from llm_stream.client.wire import Beat, End, Feed, Frame, Gap, GoAway, Opened, Told, Wire
 from llm_stream.errors import StreamError
 from llm_stream.events import TERMINAL_TYPES
 
-Open = Callable[[], Awaitable[Feed | None]]
+Open = Callable[[str], Awaitable[Feed | None]]
+"""Opens a run; the key names the start, so that it can be sent again."""
 
 
 class Reader:
@@ -46,6 +48,7 @@ class Reader:
         self._patience = patience
         self._after = after
         self._owned = owned
+        self._started: Opened | None = None
         self._feed: Feed | None = None
         self._frames: AsyncIterator[Frame] | None = None
         self._away_ms: int | None = None
@@ -61,26 +64,32 @@ class Reader:
         Raises:
             StreamError: the service refuses, by its code; or `Unreachable`.
         """
+        key = uuid4().hex
         while True:
             try:
-                return await self._open(self._opening)
+                await self._open(self._opening, key)
             except StreamError as error:
                 if not may_succeed(error):
                     raise
+                if error.problem is not None:
+                    key = uuid4().hex  # what was refused by this one would be refused again
                 await self._patience.wait(error)
+            else:
+                self._started = None if self._feed is None else self._feed.opened
+                return
 
     async def close(self) -> None:
         """Leave; a run that was started here and has not ended is cancelled. Never raises."""
         self.left = True
         feed, self._feed, self._frames = self._feed, None, None
-        if feed is None:
-            return
+        started, self._started = self._started, None
         try:
-            if self._owned and not self.over:
+            if self._owned and started is not None:
                 with suppress(StreamError):  # then it is found abandoned
-                    await self._wire.cancel(feed.opened)
+                    await self._wire.leave(started, ended=self.over)
         finally:
-            await feed.close()
+            if feed is not None:
+                await feed.close()
 
     async def next(self) -> Told | None:
         """The next event; None when nothing follows.
@@ -100,8 +109,8 @@ class Reader:
                     return told
         return None
 
-    async def _open(self, opening: Open) -> None:
-        feed = await opening()
+    async def _open(self, opening: Open, key: str = "") -> None:
+        feed = await opening(key)
         if feed is None:
             self._end()
             return
@@ -113,6 +122,9 @@ class Reader:
         """The event in a frame that is the next one; None for what is none, or was there before."""
         if frame is None:
             raise Unreachable("The connection ended before the answer did.", run=self.run)
+        if isinstance(frame, Beat):
+            self._patience.progressed()
+            return None
         if isinstance(frame, GoAway):
             self._away_ms = frame.reconnect_after_ms
             return None
@@ -152,7 +164,7 @@ class Reader:
         while True:
             await self._patience.wait(error)
             try:
-                await self._open(lambda: self._wire.follow(self.run, self.cursor))
+                await self._open(lambda _key: self._wire.follow(self.run, self.cursor))
             except StreamError as again:
                 if not may_succeed(again):
                     raise

@@ -1,16 +1,19 @@
 """One WebSocket with many streams on it, from its welcome until it is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import Any, Final
+from uuid import uuid4
 
 import aiohttp
 import orjson
 
 from llm_stream.client.http import Http, unreachable
 from llm_stream.client.problems import UnexpectedAnswer, Unreachable, error_of, error_of_status
-from llm_stream.client.wire import End, Frame, Gap, Opened
+from llm_stream.client.socketfeed import SocketFeed
+from llm_stream.client.wire import End, Gap, Opened
 from llm_stream.errors import Forbidden, PayloadTooLarge, StreamError, Unauthenticated
 
 PROTOCOL: Final = "llm-stream.v1"
@@ -18,64 +21,21 @@ PROTOCOL: Final = "llm-stream.v1"
 MAX_MESSAGE_BYTES: Final = 64 * 1_048_576
 """Of one frame that is read; a result is one."""
 
-HELD_FRAMES: Final = 4096
-"""Frames of a stream that wait for its reader. With more it is left, and resumed when they are
-read: a reader that is slow holds up no other stream of its socket."""
-
 _CLOSED_FOR: Final = {4401: Unauthenticated, 4403: Forbidden}
-
-
-class SocketFeed:
-    """A stream of a socket; see `Feed`. It is opened by the reply to its command."""
-
-    def __init__(self, link: "Link", name: str) -> None:
-        self.name = name
-        self.opened = Opened("", "", "")
-        self._link = link
-        self._held: asyncio.Queue[Frame | StreamError | None] = asyncio.Queue()
-        self._ended = False
-
-    def put(self, frame: Frame) -> None:
-        """Keep a frame for the reader."""
-        if self._ended:
-            return
-        self._held.put_nowait(frame)
-        if self._held.qsize() >= HELD_FRAMES:
-            self._link.leave(self.name)
-            self.end(None)
-
-    def end(self, error: StreamError | None) -> None:
-        """Nothing follows; with an error if the socket was lost."""
-        if not self._ended:
-            self._ended = True
-            self._held.put_nowait(error)
-
-    async def frames(self) -> AsyncIterator[Frame]:
-        """See `Feed.frames`."""
-        while True:
-            frame = await self._held.get()
-            if frame is None:
-                return
-            if isinstance(frame, StreamError):
-                raise frame
-            yield frame
-
-    async def close(self) -> None:
-        """See `Feed.close`."""
-        if not self._ended:
-            self._link.leave(self.name)
-            self.end(None)
 
 
 class Link:
     """A socket that has said welcome. Made by `connect`; ended by `close`, or lost.
 
     Attributes:
-        lost: why it is no more, None while it is.
+        token: names it.
+        leaving: whether the service wants it to be given up; nothing new is to begin on it.
     """
 
     def __init__(self, http: Http, socket: aiohttp.ClientWebSocketResponse, limit: int) -> None:
-        self.lost: StreamError | None = None
+        self.token = uuid4().hex
+        self.leaving = False
+        self._lost: StreamError | None = None
         self._http = http
         self._socket = socket
         self._limit = limit
@@ -93,23 +53,28 @@ class Link:
         Raises:
             StreamError: the service refuses; `Unreachable`.
         """
-        try:
-            async with asyncio.timeout(http.connect_seconds):
-                socket = await http.session.ws_connect(
-                    f"{http.url}/v1/ws", protocols=[PROTOCOL], max_msg_size=MAX_MESSAGE_BYTES
-                )
-                welcome = await socket.receive_json(loads=orjson.loads)
-        except aiohttp.WSServerHandshakeError as error:
-            raise error_of_status(error.status) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise unreachable(http.url, error) from error
-        except (TypeError, ValueError) as error:
-            raise UnexpectedAnswer("What answered is no socket of llm-stream's.") from error
-        return cls(http, socket, welcome["limits"]["message_bytes"])
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(http.connect_seconds):
+                    socket = await http.session.ws_connect(
+                        f"{http.url}/v1/ws", protocols=[PROTOCOL], max_msg_size=MAX_MESSAGE_BYTES
+                    )
+                    stack.push_async_callback(socket.close)
+                    welcome = await socket.receive_json(loads=orjson.loads)
+                limit = welcome["limits"]["message_bytes"]
+            except aiohttp.WSServerHandshakeError as error:
+                wait = error.headers.get("Retry-After", "") if error.headers else ""
+                raise error_of_status(error.status, wait) from error
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise unreachable(http.url, error) from error
+            except (TypeError, ValueError, KeyError) as error:
+                raise UnexpectedAnswer("What answered is no socket of llm-stream's.") from error
+            stack.pop_all()
+            return cls(http, socket, limit)
 
     async def open(self, command: Mapping[str, Any], name: str) -> SocketFeed:
         """Open the stream `name` by a command that names it; see `ask` for errors."""
-        feed = self._feeds[name] = SocketFeed(self, name)
+        feed = self._feeds[name] = SocketFeed(name, self.leave)
         try:
             reply = await self.ask(command)
             if "streams" in reply:
@@ -118,8 +83,18 @@ class Link:
         except BaseException:
             self.leave(name)
             raise
-        feed.opened = Opened(reply["run"], reply.get("cache", ""), "")
+        feed.opened = Opened(reply["run"], reply.get("cache", ""), self.token)
         return feed
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is no more."""
+        return self._lost is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is read from it."""
+        return not self._feeds
 
     def name(self) -> str:
         """A name that no stream of this socket has had."""
@@ -131,8 +106,8 @@ class Link:
         Raises:
             StreamError: the reply's error; PayloadTooLarge; Unreachable: the socket is lost.
         """
-        if self.lost is not None:
-            raise self.lost
+        if self._lost is not None:
+            raise _again(self._lost)
         name = self.name()
         text = orjson.dumps({**command, "id": name})
         if len(text) > self._limit:
@@ -148,7 +123,7 @@ class Link:
 
     def leave(self, name: str) -> None:
         """Read a stream no more; what still comes of it is dropped."""
-        if self._feeds.pop(name, None) is not None and self.lost is None:
+        if self._feeds.pop(name, None) is not None and not self.lost:
             text = orjson.dumps({"type": "unsubscribe", "id": self.name(), "stream": name})
             task = asyncio.create_task(self._told(text))
             self._sending.add(task)
@@ -189,16 +164,17 @@ class Link:
             error = UnexpectedAnswer("What was said on the socket is not llm-stream's.")
         finally:
             self._lose(error)
+            await self._socket.close()
 
     def _lose(self, error: StreamError) -> None:
         error.retry_after_ms = error.retry_after_ms or self._away_ms
-        self.lost = error
+        self._lost = error
         for reply in self._replies.values():
             if not reply.done():
-                reply.set_exception(error)
+                reply.set_exception(_again(error))
         feeds, self._feeds = self._feeds, {}
         for feed in feeds.values():
-            feed.end(error)
+            feed.end(_again(error))
 
     def _take(self, frame: dict[str, Any]) -> None:
         feed = self._feeds.get(frame.get("stream", ""))
@@ -215,8 +191,17 @@ class Link:
                 del self._feeds[feed.name]
                 feed.put(End())
                 feed.end(None)
+            case "heartbeat":
+                for each in self._feeds.values():
+                    each.beat()
             case "goaway":
+                self.leaving = True
                 self._away_ms = frame.get("reconnect_after_ms")
+
+
+def _again(error: StreamError) -> StreamError:
+    """The same error for one more to raise: an instance has one traceback."""
+    return type(error)(error.detail, retry_after_ms=error.retry_after_ms)
 
 
 def _check(reply: dict[str, Any]) -> dict[str, Any]:

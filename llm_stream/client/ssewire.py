@@ -11,7 +11,7 @@ import orjson
 
 from llm_stream.client.http import Http, unreachable
 from llm_stream.client.problems import UnexpectedAnswer
-from llm_stream.client.wire import Frame, Gap, GoAway, Opened, Told
+from llm_stream.client.wire import Beat, Frame, Gap, GoAway, Opened, Told
 from llm_stream.eventstream import LineTooLong, SseParser
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -48,7 +48,10 @@ class SseFeed:
                         yield Gap(told["after"], told["first"])
                     elif "reconnect_after_ms" in told:
                         yield GoAway(told["reconnect_after_ms"])
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    else:
+                        yield Beat()
+        except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
+            # aiohttp's word for a session that was closed meanwhile is a RuntimeError.
             raise unreachable(self._url, error) from error
         except (LineTooLong, orjson.JSONDecodeError) as error:
             raise UnexpectedAnswer("The stream is not one of llm-stream's.") from error
@@ -73,7 +76,9 @@ class SseWire:
     async def follow(self, run: str, after: str) -> SseFeed | None:
         """See `Wire.follow`."""
         headers = {"Accept": EVENT_STREAM, "Last-Event-ID": after}
-        response = self._http.response("GET", f"/v1/runs/{quote(run)}/events", headers=headers)
+        response = self._http.response(
+            "GET", f"/v1/runs/{quote(run, safe='')}/events", headers=headers
+        )
         feed = await self._feed(response, run)
         if feed.opened.run:
             return feed
@@ -94,10 +99,12 @@ class SseWire:
                 raise UnexpectedAnswer("The answer is no stream, and not llm-stream's.")
             return SseFeed(self._http.url, response, opened, stack.pop_all())
 
-    async def cancel(self, opened: Opened) -> None:
-        """See `Wire.cancel`."""
+    async def leave(self, opened: Opened, *, ended: bool) -> None:
+        """See `Wire.leave`."""
+        if ended:
+            return
         claim = f"?claim={quote(opened.claim)}" if opened.claim else ""
-        path = f"/v1/runs/{quote(opened.run)}/cancel{claim}"
+        path = f"/v1/runs/{quote(opened.run, safe='')}/cancel{claim}"
         await self._http.call("POST", path, seconds=LEAVE_SECONDS)
 
     async def close(self) -> None:

@@ -27,6 +27,7 @@ class Stream:
     ) -> None:
         self._reader = Reader(wire, opening, patience, after=after, owned=owned)
         self._fold = Fold()
+        self._given = False  # whether `text` or `items` has given what a restart would make void
 
     @property
     def run(self) -> str:
@@ -93,25 +94,21 @@ class Stream:
         Raises:
             AnswerRestarted: that has happened, and nobody is to be told.
         """
-        said = False
         async for told in self.events():
             if told["type"] == "text.delta" and "step" not in told:
-                said = True
+                self._given = True
                 yield told["text"]
-            elif told["type"] == "run.restarted" and said:
+            elif told["type"] == "run.restarted":
                 self._void(restarted)
-                said = False
 
     async def items(self, restarted: Callable[[], object] | None = None) -> AsyncGenerator[Piece]:
         """Finished pieces of the result, each when it is there; arguments and errors as `text`."""
-        said = False
         async for told in self.events():
             if told["type"] == "item.completed":
-                said = True
+                self._given = True
                 yield piece_of(told["path"], told["value"])
-            elif told["type"] == "run.restarted" and said:
+            elif told["type"] == "run.restarted":
                 self._void(restarted)
-                said = False
 
     async def result(self) -> Answer:
         """Read to the end; the whole answer. Opens and closes the stream if it is not open.
@@ -165,6 +162,9 @@ class Stream:
         )
 
     def _void(self, restarted: Callable[[], object] | None) -> None:
+        given, self._given = self._given, False
+        if not given:
+            return
         if restarted is None:
             raise AnswerRestarted(
                 "The answer began anew: what was read so far is void. Give `restarted` to go on.",

@@ -24,13 +24,17 @@ class End(NamedTuple):
     """The service says that nothing follows."""
 
 
-Frame = Told | Gap | GoAway | End
+class Beat(NamedTuple):
+    """The service lives, and has nothing to say."""
+
+
+Frame = Told | Gap | GoAway | End | Beat
 
 
 class Opened(NamedTuple):
     """What is known of a run as soon as it is open.
 
-    `claim` is what a cancel over HTTP shows; "" where the connection itself has the claim.
+    `claim` is what a cancel shows: over HTTP the service's word, on a socket which one it was.
     """
 
     run: str
@@ -63,8 +67,11 @@ class Wire(Protocol):
     async def follow(self, run: str, after: str) -> Feed | None:
         """Read a run behind a cursor; None: there is nothing behind it."""
 
-    async def cancel(self, opened: Opened) -> None:
-        """Want the run no more; it ends unless others want it."""
+    async def leave(self, opened: Opened, *, ended: bool) -> None:
+        """A reader of a run that `start` has opened is gone; called once.
+
+        Unless the run has ended it is wanted no more, and ends unless others want it.
+        """
 
     async def close(self) -> None:
-        """End every connection; feeds that are open end as if they were cut."""
+        """End every connection; feeds that are open end as if they were cut, and none is opened."""

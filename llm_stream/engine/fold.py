@@ -58,5 +58,7 @@ class Fold:
                 self.started = payload
             case "run.restarted":
                 self._discard()
+                if payload["reason"] == "owner_lost":
+                    self.failures = []  # it begins with the model that was asked
             case _ if kind in TERMINAL_TYPES:
                 self.terminal = payload

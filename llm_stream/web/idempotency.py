@@ -77,6 +77,7 @@ class IdempotencyKeys:
     def remember(self, name: str, body: str, run_id: str) -> None:
         """This key started this run."""
         self._known[name] = (self._clock() + self._seconds, body, run_id)
+        self._known.move_to_end(name)
         while len(self._known) > MAX_KEYS:
             self._known.popitem(last=False)
 
@@ -116,6 +117,11 @@ class KeyTurn:
         """The call is over; if it has started nothing, the next one may."""
         if self._keys.shared is not None and self._claim:
             self._keys.shared.free(self._name, self._claim)
+
+
+def claim_of(owner: str, path: str, key: str) -> str:
+    """The claim of all calls by this key: a client that asks again has no second one."""
+    return f"claim_{hashlib.sha256(_name_of(owner, path, key).encode()).hexdigest()[:20]}"
 
 
 def _name_of(owner: str, path: str, key: str) -> str:

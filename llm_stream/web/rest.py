@@ -24,6 +24,7 @@ from llm_stream.recipes.spec import RunSpec
 from llm_stream.web import ndjson, sse
 from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import read_object
+from llm_stream.web.idempotency import claim_of
 from llm_stream.web.intake import Caller, new_claim
 from llm_stream.web.negotiation import (
     JSON_TYPE,
@@ -68,9 +69,12 @@ def caller_of(request: web.Request, kind: str) -> Caller:
     """Who asks, and how it will read an answer of this media type."""
     detached = "respond-async" in request.headers.get("Prefer", "")
     # With an idempotency key a lost JSON call can be asked again, so its run gets the grace.
-    waits = kind == JSON_TYPE and not detached and "Idempotency-Key" not in request.headers
+    key = request.headers.get("Idempotency-Key")
+    waits = kind == JSON_TYPE and not detached and key is None
     principal = principal_of(request)
-    return Caller(request[REQUEST_ID], new_claim(), principal, waits=waits, detached=detached)
+    # Who asks again by its key is the same client, and its one cancel is to count.
+    claim = new_claim() if key is None else claim_of(principal.owner, request.path, key)
+    return Caller(request[REQUEST_ID], claim, principal, waits=waits, detached=detached)
 
 
 async def respond(

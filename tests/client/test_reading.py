@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from llm_stream.client import EventsLost, Stream, TextDiffers, Unreachable
+from llm_stream.client import AnswerRestarted, EventsLost, Stream, TextDiffers, Unreachable
 from llm_stream.client.patience import Patience
-from llm_stream.client.wire import End, Frame, Gap, GoAway, Opened
+from llm_stream.client.problems import error_of
+from llm_stream.client.wire import Beat, End, Frame, Gap, GoAway, Opened
 from llm_stream.errors import LogUnavailable, RunExpired, StreamError
 
 from ..engine.conftest import Clock
@@ -41,12 +42,14 @@ class SpokenWire:
 
     def __init__(self, *connections: list[Said] | StreamError) -> None:
         self.asked: list[str] = []
-        self.cancelled = 0
+        self.keys: list[str] = []
+        self.left: list[bool] = []
         self.feeds: list[SpokenFeed] = []
         self._connections = list(connections)
 
     async def start(self, recipe: str, body: Mapping[str, Any], key: str) -> SpokenFeed:
         """The next connection."""
+        self.keys.append(key)
         return await self.follow(recipe, "start")
 
     async def follow(self, run: str, after: str) -> SpokenFeed:
@@ -58,9 +61,9 @@ class SpokenWire:
         self.feeds.append(SpokenFeed(said))
         return self.feeds[-1]
 
-    async def cancel(self, opened: Opened) -> None:
-        """Counted, and not answered."""
-        self.cancelled += 1
+    async def leave(self, opened: Opened, *, ended: bool) -> None:
+        """Remembered, and not answered."""
+        self.left.append(ended)
         raise Unreachable("gone")
 
     async def close(self) -> None:
@@ -70,7 +73,7 @@ class SpokenWire:
 def read(wire: SpokenWire, seconds: float = 60, clock: Clock | None = None) -> Stream:
     """A stream on this wire that does not wait."""
     patience = Patience(seconds, clock or Clock(), jitter=lambda: 0.0)
-    return Stream(wire, lambda: wire.start("generate", {}, "k"), patience, owned=True)
+    return Stream(wire, lambda key: wire.start("generate", {}, key), patience, owned=True)
 
 
 STARTED: Frame = {
@@ -107,7 +110,7 @@ async def test_it_goes_on_behind_what_was_read() -> None:
     assert wire.asked == ["start", "1-2", "1-3", "1-3"]
     assert stream.resumed == 2
     assert all(feed.closed for feed in wire.feeds)
-    assert wire.cancelled == 0
+    assert wire.left == [True]
 
 
 async def test_a_hole_is_read_again() -> None:
@@ -175,7 +178,7 @@ async def test_leaving_never_raises() -> None:
     async with read(wire) as stream:
         await anext(stream.events())
 
-    assert wire.cancelled == 1
+    assert wire.left == [False]
     assert wire.feeds[0].closed
 
 
@@ -184,3 +187,38 @@ async def test_it_is_read_inside_its_block() -> None:
     stream = read(SpokenWire([STARTED]))
     with pytest.raises(RuntimeError, match="async with"):
         await anext(stream.events())
+
+
+async def test_only_what_was_not_answered_is_sent_again_by_its_key() -> None:
+    """What was refused by a key would be refused again: the next attempt has another one."""
+    refused = error_of({"code": "model_resting", "retryable": True})
+    whole: list[Said] = [STARTED, delta(2, "a"), completed(3, "a")]
+    wire = SpokenWire(Unreachable("reset"), refused, whole)
+    await read(wire).result()
+
+    assert wire.keys[0] == wire.keys[1] != wire.keys[2]
+
+
+async def test_a_heartbeat_is_a_success() -> None:
+    """A run that is silent for long is read on for as long as the service lives."""
+    clock = Clock()
+
+    class SlowWire(SpokenWire):
+        async def follow(self, run: str, after: str) -> SpokenFeed:
+            clock.now += 50
+            return await super().follow(run, after)
+
+    wire = SlowWire([STARTED], [Beat()], [Beat()], [Beat(), completed(2, "")])
+    stream = read(wire, 60, clock)
+
+    assert ((await stream.result()).text, stream.resumed) == ("", 3)
+
+
+async def test_a_restart_is_told_whoever_has_read() -> None:
+    """What one iterator has given is void for the next one."""
+    restarted: Frame = {"id": "1-3", "type": "run.restarted", "reason": "failed"}
+    wire = SpokenWire([STARTED, delta(2, "a"), restarted, delta(4, "b"), completed(5, "b")])
+    async with read(wire) as stream:
+        assert await anext(stream.text()) == "a"
+        with pytest.raises(AnswerRestarted):
+            await anext(stream.text())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_stream.client import AsyncClient, Unreachable
-from llm_stream.client.socket import HELD_FRAMES, SocketFeed
+from llm_stream.client.socketfeed import HELD_FRAMES, SocketFeed
 from llm_stream.errors import PayloadTooLarge
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
@@ -15,27 +15,16 @@ if TYPE_CHECKING:
     from llm_stream.client.wire import Frame
 
 
-class LeftLink:
-    """Remembers which streams were left."""
-
-    def __init__(self) -> None:
-        self.left: list[str] = []
-
-    def leave(self, name: str) -> None:
-        """See `Link.leave`."""
-        self.left.append(name)
-
-
 async def test_a_slow_reader_is_left_and_comes_back_later() -> None:
     """What waits for it is bounded; it gets that, and then an end behind which it can resume."""
-    link: Any = LeftLink()
-    feed = SocketFeed(link, "s1")
+    left = list[str]()
+    feed = SocketFeed("s1", left.append)
     for place in range(HELD_FRAMES + 10):
         feed.put({"id": f"1-{place + 1}"})
     await feed.close()
     held = [frame async for frame in feed.frames()]
 
-    assert link.left == ["s1"]
+    assert left == ["s1"]
     last: Frame = {"id": f"1-{HELD_FRAMES}"}
     assert (len(held), held[-1]) == (HELD_FRAMES, last)
 
