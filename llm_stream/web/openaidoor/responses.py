@@ -60,6 +60,8 @@ async def retrieve(request: web.Request) -> web.StreamResponse:
     given = request.query.get("starting_after", "-1")
     if not re.fullmatch("-1|[0-9]{1,9}", given):
         raise InvalidField("?starting_after= has to be a sequence_number.", field="starting_after")
+    if given != "-1":
+        request.app[SERVICE].metrics.resumes.inc()
     told = ResponseStream(run, int(given))
     return await sse.stream(request, run.subscribe(), headers, told.framing)
 

@@ -9,9 +9,11 @@ import openai
 import pydantic
 import pytest
 
-from llm_stream.errors import RateLimited
+from llm_stream.errors import RateLimited, UpstreamRejected
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
+from llm_stream.web.openaidoor.chatreplies import ChatStream
+from llm_stream.web.openaidoor.responsesstream import ResponseStream
 
 from ...conftest import StartService
 from ...wire import until
@@ -212,3 +214,52 @@ async def test_a_silent_model_does_not_keep_the_headers(
         run.cancel("requested")
         with pytest.raises(openai.APIError):
             await anext(stream)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda run: ChatStream(run, include_usage=True), ResponseStream],
+    ids=["chat", "response"],
+)
+async def test_a_hole_is_an_error(gpt: Any, service: RunningService, make: Any) -> None:
+    """A stream that has lost a part of the answer says so, and then nothing more."""
+    await gpt.chat.completions.create(**ASKED)
+    run = next(iter(service.parts.registry.newest()))
+    framing = make(run).framing
+    events = run.events()
+    before = framing.events(events[:3])
+    hole = framing.notice("gap", {"after": "1-3", "first": "1-5"})
+
+    assert b"Hello" in before
+    assert b'"error":{"message":"A part of this answer was lost.' in hole
+    assert framing.events(events[4:]) == b""
+    assert framing.notice("heartbeat", {}) == b": heartbeat\n\n"
+
+
+async def test_a_repeatable_answer_is_spliced(
+    start_service: StartService, model: ScriptedModel
+) -> None:
+    """What breaks off at temperature 0 goes on where it was, by another call."""
+    service = await start_service(models={"retries": {"initial_seconds": 0.0}})
+    model.scripts = [Script(fault=Fault(at=2, error=ConnectionError("reset"))), Script()]
+    async with client_of(service) as gpt:
+        stream = await gpt.chat.completions.create(**ASKED, stream=True, temperature=0)
+        said = [chunk.choices[0].delta.content or "" async for chunk in stream]
+
+    assert "".join(said) == "Hello, world."
+    assert len(model.calls) == 2
+
+
+async def test_the_model_that_answers_is_named(
+    start_service: StartService, model: ScriptedModel
+) -> None:
+    """A fallback's chunks have its name."""
+    service = await start_service(ScriptedModel("other"))
+    model.scripts = [Script(fault=Fault(error=UpstreamRejected("no")))]
+    async with client_of(service) as gpt:
+        stream = await gpt.chat.completions.create(
+            **ASKED, stream=True, extra_body={"fallback_models": ["other"]}
+        )
+        names = {chunk.model async for chunk in stream}
+
+    assert names == {"other"}
