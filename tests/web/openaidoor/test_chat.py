@@ -189,6 +189,23 @@ async def test_a_failed_run_raises(gpt: Any, model: ScriptedModel) -> None:
     assert (raised.value.status_code, raised.value.code) == (502, "upstream_failed")
 
 
+async def test_a_cancelled_run_raises(
+    gpt: Any, service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Somebody else ends the run: a 409, which the SDK is told not to repeat."""
+    model.scripts = [Script(fault=Fault(at=1, stall=True))]
+    asking = asyncio.create_task(gpt.chat.completions.create(**ASKED))
+    await until(lambda: model.calls and model.calls[0].said == 1)
+    run = next(iter(service.parts.registry.newest()))
+    async with http.post(f"{service.url}/v1/runs/{run.id}/cancel") as response:
+        assert response.status == 200
+    with pytest.raises(openai.ConflictError) as raised:
+        await asking
+
+    assert raised.value.code == "run_cancelled"
+    assert raised.value.response.headers["x-should-retry"] == "false"
+
+
 async def test_models_are_listed(gpt: Any) -> None:
     """The SDK lists models, and retrieves one by id or alias."""
     listed = [model.id async for model in gpt.models.list()]

@@ -7,10 +7,13 @@ import openai
 import pydantic
 import pytest
 
+from llm_stream.errors import UpstreamRejected
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
+from ...conftest import StartService
 from ...wire import ended, until
+from .conftest import client_of
 
 ASKED: dict[str, Any] = {"model": "scripted", "input": "Say hello."}
 STALL = Script(chunks=words(3), fault=Fault(at=1, stall=True))
@@ -209,3 +212,95 @@ async def test_a_number_that_is_none(gpt: Any) -> None:
         await gpt.responses.retrieve(answer.id, stream=True, starting_after=-7)
 
     assert raised.value.param == "starting_after"
+
+
+async def test_calls_of_tools_are_items(gpt: Any, model: ScriptedModel) -> None:
+    """What a model calls by itself is not lost, whole or streamed, behind what it said."""
+    call = ("call_1", "add", '{"a": 1}')
+    model.scripts = [Script(chunks=("Well.",), tool_calls=(call,))]
+    async with gpt.responses.stream(**ASKED) as stream:
+        streamed = await stream.get_final_response()
+    whole = await gpt.responses.create(**ASKED)
+
+    for answer in (streamed, whole):
+        assert [item.type for item in answer.output] == ["message", "function_call"]
+        assert answer.output[1].arguments == '{"a":1}'
+        assert answer.output[1].call_id == "call_1"
+
+
+async def test_an_empty_answer_is_an_answer(gpt: Any, model: ScriptedModel) -> None:
+    """Nothing said is a message without text."""
+    model.scripts = [Script(chunks=())]
+    async with gpt.responses.stream(**ASKED) as stream:
+        streamed = await stream.get_final_response()
+    whole = await gpt.responses.create(**ASKED)
+
+    assert [item.type for item in streamed.output] == ["message"]
+    assert streamed.output_text == whole.output_text == ""
+
+
+async def test_what_was_sent_is_not_taken_back(gpt: Any, model: ScriptedModel) -> None:
+    """An answer that has to be begun anew is an error in a stream, and an answer without one."""
+    form = {"format": {"type": "json_schema", "name": "p", "schema": Point.model_json_schema()}}
+    faulty, good = Script(chunks=('{"x": 1}',)), Script(chunks=('{"x": 1, "y": 2}',))
+    model.scripts = [faulty, good, faulty, good]
+    with pytest.raises(openai.APIError, match="begun anew"):
+        async for _ in await gpt.responses.create(**ASKED, stream=True, text=form):
+            pass
+    await until(lambda: len(model.calls) == 2 and model.calls[1].closed.is_set())
+    whole = await gpt.responses.create(**ASKED, text=form, extra_body={"cache": {"mode": "bypass"}})
+
+    assert whole.output_text == '{"x": 1, "y": 2}'
+
+
+async def test_a_cancelled_stream_raises(gpt: Any, model: ScriptedModel) -> None:
+    """Somebody else ends the run: the stream is not whole, and says so."""
+    model.scripts = [STALL]
+    stream = await gpt.responses.create(**ASKED, stream=True)
+    begun = await anext(stream)
+    await gpt.responses.cancel(begun.response.id)
+    with pytest.raises(openai.APIError) as raised:
+        async for _ in stream:
+            pass
+
+    assert raised.value.code == "run_cancelled"
+
+
+async def test_a_response_that_is_not_done(
+    gpt: Any, service: RunningService, model: ScriptedModel
+) -> None:
+    """Has what has come, in a message that is not done either."""
+    model.scripts = [Script(chunks=("Hello", "."), fault=Fault(at=1, stall=True))]
+    begun = await gpt.responses.create(**ASKED, background=True)
+    run = service.parts.registry.find(begun.id.replace("resp_", "run_"))
+    await until(lambda: any(event.type == "text.delta" for event in run.events()))
+    seen = await gpt.responses.retrieve(begun.id)
+
+    assert (seen.status, seen.output[0].status) == ("in_progress", "in_progress")
+    assert seen.output_text == "Hello"
+
+
+async def test_the_model_that_answers_is_named(
+    start_service: StartService, model: ScriptedModel
+) -> None:
+    """A fallback's answer has its name, streamed and not."""
+    service = await start_service(ScriptedModel("other"))
+    model.scripts = [Script(fault=Fault(error=UpstreamRejected("no")))]
+    asked = {**ASKED, "extra_body": {"fallback_models": ["other"], "cache": {"mode": "bypass"}}}
+    async with client_of(service) as gpt:
+        events = [event async for event in await gpt.responses.create(**asked, stream=True)]
+        whole = await gpt.responses.create(**asked)
+
+    assert events[-1].response.model == whole.model == "other"
+
+
+async def test_a_resumed_stream_is_counted(gpt: Any, service: RunningService) -> None:
+    """As every other reader that comes back behind a cursor."""
+    answer = await gpt.responses.create(**ASKED)
+    async for _ in await gpt.responses.retrieve(answer.id, stream=True):
+        pass
+    async for _ in await gpt.responses.retrieve(answer.id, stream=True, starting_after=3):
+        pass
+    counted = service.parts.metrics.registry.get_sample_value("llm_stream_resumes_total")
+
+    assert counted == 1
