@@ -166,6 +166,18 @@ async def test_closing_the_stream_cancels(gpt: Any, model: ScriptedModel) -> Non
     assert model.calls[0].said == 1
 
 
+async def test_leaving_before_the_first_chunk_cancels(gpt: Any, model: ScriptedModel) -> None:
+    """Nothing was sent yet, and whoever waited is gone."""
+    model.scripts = [Script(fault=Fault(stall=True))]
+    asking = asyncio.create_task(gpt.chat.completions.create(**ASKED, stream=True))
+    await until(lambda: model.calls)
+    asking.cancel()
+    await until(model.calls[0].closed.is_set)
+    await asyncio.gather(asking, return_exceptions=True)
+
+    assert model.calls[0].said == 0
+
+
 async def test_a_shared_stream_goes_on(
     gpt: Any, service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
