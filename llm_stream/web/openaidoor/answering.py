@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from llm_stream.engine.fold import Fold
+from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
 from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import RunCancelled
@@ -29,6 +30,8 @@ async def folded(run: Run, subscription: Subscription) -> Fold:
         RunCancelled: somebody ended it early.
         LogUnavailable: events were lost.
     """
+    if isinstance(run, Replay):
+        return run.recording.fold
     fold = Fold()
     async for events in subscription.batches():
         for event in events:

@@ -22,9 +22,13 @@ routes = web.RouteTableDef()
 async def complete(request: web.Request) -> web.StreamResponse:
     """Answer a conversation, whole or in chunks."""
     service = request.app[SERVICE]
-    body = checked(ChatBody, read_object(await read_body(request)))
+    raw = await read_body(request)
+    body = checked(ChatBody, read_object(raw))
     caller = Caller(request[REQUEST_ID], new_claim(), principal_of(request), waits=not body.stream)
-    launched = await launch(service, spec_of_chat(service, body, caller), caller)
+    spec = service.specs.spec(
+        request.path, raw, caller, lambda: spec_of_chat(service, body, caller)
+    )
+    launched = await launch(service, spec, caller)
     run, headers = launched.run, headers_of(launched, caller)
     with run.subscribe() as subscription:
         if body.stream:

@@ -29,12 +29,16 @@ routes = web.RouteTableDef()
 async def respond(request: web.Request) -> web.StreamResponse:
     """Answer, whole or in events; in the background at once with what has come so far."""
     service = request.app[SERVICE]
-    body = checked(ResponsesBody, read_object(await read_body(request)))
+    raw = await read_body(request)
+    body = checked(ResponsesBody, read_object(raw))
     waits = not body.stream and not body.background
     principal = principal_of(request)
     detached = bool(body.background)
     caller = Caller(request[REQUEST_ID], new_claim(), principal, waits=waits, detached=detached)
-    launched = await launch(service, spec_of_response(service, body, caller), caller)
+    spec = service.specs.spec(
+        request.path, raw, caller, lambda: spec_of_response(service, body, caller)
+    )
+    launched = await launch(service, spec, caller)
     run, headers = launched.run, headers_of(launched, caller)
     with run.subscribe() as subscription:
         if body.stream:
