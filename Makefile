@@ -8,14 +8,15 @@ CONFIG ?= config.toml
 BROWSER ?= 1
 PYTEST_WORKERS ?= 3
 NGINX ?= 1
+NODE ?= 1
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CODE := llm_stream tests benchmarks
-LEFT_OUT := $(if $(filter 0,$(BROWSER)), and not browser)$(if $(filter 0,$(NGINX)), and not nginx)
+LEFT_OUT := $(if $(filter 0,$(BROWSER)), and not browser)$(if $(filter 0,$(NGINX)), and not nginx)$(if $(filter 0,$(NODE)), and not node)
 
-.PHONY: help serve test soak conformance check bench dist pin clean weights chromium nginx
+.PHONY: help serve test soak conformance check bench dist pin clean weights chromium nginx node
 .DELETE_ON_ERROR:
 
 help: ## these lines
@@ -24,7 +25,7 @@ help: ## these lines
 serve: $(VENV)/.serve-installed weights ## install what is needed, fetch the model, serve on 127.0.0.1:8080
 	@exec $(BIN)/llm-stream serve --config $(CONFIG)
 
-test: $(VENV)/.test-installed weights chromium nginx ## all tests; BROWSER=0, NGINX=0 leave out what needs one
+test: $(VENV)/.test-installed weights chromium nginx node ## all tests; BROWSER=0, NGINX=0, NODE=0 leave out what needs one
 	$(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist worksteal $(if $(LEFT_OUT),-m "not soak$(LEFT_OUT)") $(PYTEST_ARGS)
 
 soak: $(VENV)/.test-installed ## tests that take long; the last breaks things for SOAK_SECONDS (1800)
@@ -69,6 +70,9 @@ chromium:
 
 nginx:
 	@$(if $(filter 0,$(NGINX)),true,scripts/ensure-nginx)
+
+node:
+	@$(if $(filter 0,$(NODE)),true,scripts/ensure-node)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

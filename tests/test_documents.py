@@ -21,7 +21,12 @@ from .documents import examples, outline, run, shape
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("name", "count", "form"),
-    [("quickstart", 6, shape), ("recipes", 3, outline), ("client", 3, outline)],
+    [
+        ("quickstart", 6, shape),
+        ("recipes", 3, outline),
+        ("client", 3, outline),
+        ("openai", 3, outline),
+    ],
 )
 async def test_the_examples_run(
     tmp_path: Path, name: str, count: int, form: Callable[[str], list[str]]

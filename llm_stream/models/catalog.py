@@ -61,6 +61,9 @@ class ModelCatalog:
         self._names.update(self.aliases)
         # A schema of options costs milliseconds: not while serving.
         self._described = self._describe()
+        self._options = {
+            told["id"]: frozenset(told["options"].get("properties", ())) for told in self._described
+        }
 
     def __len__(self) -> int:
         return len(self._adapters)
@@ -82,6 +85,11 @@ class ModelCatalog:
                 field=field,
             )
         return self._adapters[model_id]
+
+    def options_of(self, adapter: ModelAdapter) -> frozenset[str]:
+        """Names of a model's options."""
+        known = self._options.get(adapter.id)
+        return frozenset(adapter.options_schema.get("properties", ())) if known is None else known
 
     def can_answer(self, without: Collection[str] = ()) -> bool:
         """Whether some model, other than these ids, has the key that it needs, if any.
@@ -138,20 +146,20 @@ class ModelCatalog:
         """All models by id, in the shape of OpenAI's list with extra fields. Made once."""
         return self._described
 
+    def described(self, adapter: ModelAdapter) -> dict[str, Any]:
+        """One model, in the shape of OpenAI's with extra fields."""
+        return {
+            "id": adapter.id,
+            "object": "model",
+            "created": 0,
+            "owned_by": adapter.provider,
+            "aliases": self.aliases_of(adapter.id),
+            "is_default": adapter.id == self.aliases.get("default"),
+            "is_async": adapter.is_async,
+            "supports_schema": adapter.supports_schema,
+            "attachment_types": adapter.attachment_types,
+            "options": adapter.options_schema,
+        }
+
     def _describe(self) -> list[dict[str, Any]]:
-        default = self.aliases.get("default")
-        return [
-            {
-                "id": adapter.id,
-                "object": "model",
-                "created": 0,
-                "owned_by": adapter.provider,
-                "aliases": self.aliases_of(adapter.id),
-                "is_default": adapter.id == default,
-                "is_async": adapter.is_async,
-                "supports_schema": adapter.supports_schema,
-                "attachment_types": adapter.attachment_types,
-                "options": adapter.options_schema,
-            }
-            for _, adapter in sorted(self._adapters.items())
-        ]
+        return [self.described(adapter) for _, adapter in sorted(self._adapters.items())]

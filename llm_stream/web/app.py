@@ -29,6 +29,7 @@ from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
 from llm_stream.web.middleware import add_headers, identify_and_log
+from llm_stream.web.openaidoor import chat, responses
 from llm_stream.web.pages import Pages
 from llm_stream.web.parts import (
     make_access,
@@ -153,7 +154,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)
-    for part in (rest, entries, usage, director, ws, info, openapi, tickets):
+    for part in (rest, entries, usage, director, ws, info, openapi, tickets, chat, responses):
         app.add_routes(part.routes)
     if settings.telemetry.metrics:
         app.router.add_get("/metrics", info.metrics)

@@ -32,6 +32,13 @@ async def list_models(request: web.Request) -> web.Response:
     )
 
 
+@routes.get("/v1/models/{name:.+}")
+async def get_model(request: web.Request) -> web.Response:
+    """One model, by id or alias."""
+    catalog = request.config_dict[SERVICE].catalog
+    return json_response(catalog.described(catalog.find(request.match_info["name"])))
+
+
 @routes.get("/v1/templates")
 async def list_templates(request: web.Request) -> web.Response:
     """All templates."""

@@ -24,6 +24,7 @@ from llm_stream.naming import token
 from llm_stream.web.auth import admitted
 from llm_stream.web.connection import Connection
 from llm_stream.web.headers import set_headers
+from llm_stream.web.openaidoor.failures import failure_response, speaks_openai
 from llm_stream.web.problems import problem, problem_response
 from llm_stream.web.service import REQUEST_ID, SERVICE
 from llm_stream.web.views import cache_word
@@ -111,7 +112,9 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:
         log.exception("request.crashed", request=request[REQUEST_ID])
         shown = InternalError("The service failed on this request. Its log has the details.")
-    response = problem_response(problem(shown, request=request[REQUEST_ID]))
+    told = problem(shown, request=request[REQUEST_ID])
+    theirs = speaks_openai(request.path)
+    response = failure_response(told) if theirs else problem_response(told)
     if isinstance(shown, MethodNotAllowed):
         response.headers[hdrs.ALLOW] = shown.allowed
     if isinstance(shown, (InvalidHttp, RequestTimedOut)):

@@ -5,7 +5,7 @@ Answers are told by the names they always have; docs/protocol.md says what those
 """
 
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import orjson
 from aiohttp import web
@@ -17,12 +17,11 @@ from llm_stream.web import director, entries
 from llm_stream.web.auth import ANY, NEEDS, PUBLIC
 from llm_stream.web.bodies import RenderBody
 from llm_stream.web.negotiation import JSON_TYPE, NDJSON_TYPE, SSE_TYPE
+from llm_stream.web.openaidoor import operations as theirs
+from llm_stream.web.operation import TEXT, Operation, Schema, a_number, an_object, as_json
 from llm_stream.web.problems import TABLE
 from llm_stream.web.recipes import RECIPES
 
-Schema = dict[str, Any]
-
-TEXT: Final[Schema] = {"type": "string"}
 PROBLEM: Final[Schema] = {
     "type": "object",
     "description": "A problem as of RFC 9457; /docs/errors explains each code.",
@@ -47,45 +46,16 @@ KEY: Final = "clientKey"
 routes = web.RouteTableDef()
 
 
-def _object(*names: str) -> Schema:
-    return {"type": "object", "required": [*names]}
-
-
-def _number(least: int, most: int) -> Schema:
-    return {"type": "integer", "minimum": least, "maximum": most}
-
-
-class Operation(NamedTuple):
-    """One method of one path.
-
-    Attributes:
-        summary: a sentence.
-        answers: status -> media type -> schema; None has no content.
-        body: what validates the request's JSON.
-        query, headers: parameters that may be left out.
-    """
-
-    summary: str
-    answers: dict[int, dict[str, Schema] | None]
-    body: type[BaseModel] | None = None
-    query: dict[str, Schema] = {}  # noqa: RUF012 - nobody changes it
-    headers: dict[str, Schema] = {}  # noqa: RUF012 - as above
-
-
-def _json(*names: str) -> dict[int, dict[str, Schema] | None]:
-    return {200: {JSON_TYPE: _object(*names)}}
-
-
 RUN: Final = ("id", "recipe", "model", "state", "cursor", "created_at", "statistics")
 ANSWER: Final = ("id", "recipe", "model", "usage", "cached", "cache", "timings", "attempts")
-STREAMED: Final = {JSON_TYPE: _object(*ANSWER), SSE_TYPE: TEXT}
+STREAMED: Final = {JSON_TYPE: an_object(*ANSWER), SSE_TYPE: TEXT}
 STARTED: Final[dict[int, dict[str, Schema] | None]] = {
     200: STREAMED,
-    202: {JSON_TYPE: _object(*RUN, "events")},
+    202: {JSON_TYPE: an_object(*RUN, "events")},
 }
 START_HEADERS: Final = {"Prefer": TEXT, "Idempotency-Key": TEXT}
 ENTRY: Final = ("key", "stored_at", "age_seconds", "ttl_seconds")
-LIST_LIMIT: Final = _number(1, 1000)
+LIST_LIMIT: Final = a_number(1, 1000)
 
 
 def _start(name: str, shape: type[BaseModel]) -> Operation:
@@ -99,71 +69,75 @@ OPERATIONS: Final[dict[str, Operation]] = {
     **{f"POST /v1/{name}": _start(name, shape) for name, (shape, _) in RECIPES.items()},
     "GET /v1/runs": Operation(
         "Runs, newest first.",
-        _json("runs", "total"),
+        as_json("runs", "total"),
         query={"limit": LIST_LIMIT, "state": TEXT, "hidden": {"type": "boolean"}},
     ),
-    "GET /v1/runs/{run}": Operation("The snapshot of a run.", _json(*RUN, "text", "items")),
+    "GET /v1/runs/{run}": Operation("The snapshot of a run.", as_json(*RUN, "text", "items")),
     "GET /v1/runs/{run}/events": Operation(
         "Follow a run, or page through its events, behind a cursor.",
         {
-            200: {JSON_TYPE: _object("events", "cursor", "more", "ended"), SSE_TYPE: TEXT},
+            200: {JSON_TYPE: an_object("events", "cursor", "more", "ended"), SSE_TYPE: TEXT},
             204: None,
         },
         query={"after": TEXT, "limit": LIST_LIMIT},
         headers={"Last-Event-ID": TEXT},
     ),
     "POST /v1/runs/{run}/cancel": Operation(
-        "Want a run no more.", _json("run", "state", "shared"), query={"claim": TEXT}
+        "Want a run no more.", as_json("run", "state", "shared"), query={"claim": TEXT}
     ),
     "GET /v1/cache": Operation(
         "What the cache keeps.",
-        _json("entries", "total", "statistics"),
-        query={"limit": LIST_LIMIT, "skip": _number(0, entries.MOST_SKIPPED)}
+        as_json("entries", "total", "statistics"),
+        query={"limit": LIST_LIMIT, "skip": a_number(0, entries.MOST_SKIPPED)}
         | dict.fromkeys(entries.KINDS, TEXT),
     ),
-    "GET /v1/cache/{key}": Operation("One entry with its answer.", _json(*ENTRY, "answer")),
-    "DELETE /v1/cache/{key}": Operation("Drop an entry.", _json("dropped")),
+    "GET /v1/cache/{key}": Operation("One entry with its answer.", as_json(*ENTRY, "answer")),
+    "DELETE /v1/cache/{key}": Operation("Drop an entry.", as_json("dropped")),
     "POST /v1/cache/invalidate": Operation(
-        "Drop entries by what they have in common.", _json("dropped"), entries.InvalidateBody
+        "Drop entries by what they have in common.", as_json("dropped"), entries.InvalidateBody
     ),
     "POST /v1/cache/{key}/refresh": Operation(
         "Compute an entry anew.", STARTED, headers=START_HEADERS
     ),
+    **theirs.OPERATIONS,
     "POST /query": Operation(
-        "Answer a Director's prompt.", _json("response", "model"), director.QueryBody
+        "Answer a Director's prompt.", as_json("response", "model"), director.QueryBody
     ),
     "POST /evaluate_sufficiency": Operation(
         "Judge a stage for a Director.",
-        _json("is_sufficient", "reasoning", "partial"),
+        as_json("is_sufficient", "reasoning", "partial"),
         director.SufficiencyBody,
     ),
     "POST /v1/tickets": Operation(
         "A ticket in place of a key, for one socket or one stream.",
-        {201: {JSON_TYPE: _object("ticket", "subprotocol", "expires_in_seconds")}},
+        {201: {JSON_TYPE: an_object("ticket", "subprotocol", "expires_in_seconds")}},
     ),
     "GET /v1/usage": Operation(
         "What was asked, and what it has cost.",
-        _json("group_by", "since", "until", "oldest", "groups", "total", "not_recorded"),
+        as_json("group_by", "since", "until", "oldest", "groups", "total", "not_recorded"),
         query={"group_by": TEXT, "since": TEXT},
     ),
-    "GET /v1/models": Operation("All models.", _json("object", "data", "aliases", "faults")),
-    "GET /v1/templates": Operation("All templates.", _json("templates")),
-    "GET /v1/templates/{name}": Operation("A template.", _json("name", "hash", "variables")),
+    "GET /v1/models": Operation("All models.", as_json("object", "data", "aliases", "faults")),
+    "GET /v1/models/{name}": Operation("A model.", as_json("id", "object", "options")),
+    "GET /v1/templates": Operation("All templates.", as_json("templates")),
+    "GET /v1/templates/{name}": Operation("A template.", as_json("name", "hash", "variables")),
     "POST /v1/templates/{name}/render": Operation(
-        "What a model would be asked.", _json("template", "system", "prompt"), RenderBody
+        "What a model would be asked.", as_json("template", "system", "prompt"), RenderBody
     ),
     "GET /v1/ws": Operation("The WebSocket, see /docs/protocol.", {101: None}),
     "GET /livez": Operation("Whether the process is alive.", {200: {"text/plain": TEXT}}),
     "GET /readyz": Operation(
         "Whether runs can start.",
         {
-            200: {JSON_TYPE: _object("ready", "missing", "degraded")},
-            503: {JSON_TYPE: _object("ready", "missing", "degraded")},
+            200: {JSON_TYPE: an_object("ready", "missing", "degraded")},
+            503: {JSON_TYPE: an_object("ready", "missing", "degraded")},
         },
     ),
-    "GET /health": Operation("Components in detail.", _json("status", "version", "runs", "models")),
+    "GET /health": Operation(
+        "Components in detail.", as_json("status", "version", "runs", "models")
+    ),
     "GET /metrics": Operation("Prometheus, if switched on.", {200: {"text/plain": TEXT}}),
-    "GET /openapi.json": Operation("This document.", _json("openapi", "paths")),
+    "GET /openapi.json": Operation("This document.", as_json("openapi", "paths")),
 }
 
 
@@ -201,7 +175,8 @@ def _described(path: str, operation: Operation, body: Schema | None) -> Schema:
     places = [("path", name, TEXT) for name in ("run", "key", "name") if f"{{{name}}}" in path]
     places += [("query", name, schema) for name, schema in operation.query.items()]
     places += [("header", name, schema) for name, schema in operation.headers.items()]
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    problem = {"application/problem+json": {"$ref": "#/components/schemas/Problem"}}
+    failures = {m: {"schema": s} for m, s in (operation.failures or problem).items()}
     told: Schema = {
         "summary": operation.summary,
         "responses": {
@@ -210,8 +185,8 @@ def _described(path: str, operation: Operation, body: Schema | None) -> Schema:
             for status, media in operation.answers.items()
         }
         | {
-            "4XX": {"description": "The caller's doing.", "content": problem},
-            "5XX": {"description": "The model's or the service's doing.", "content": problem},
+            "4XX": {"description": "The caller's doing.", "content": failures},
+            "5XX": {"description": "The model's or the service's doing.", "content": failures},
         },
     }
     if places:

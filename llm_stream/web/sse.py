@@ -45,7 +45,10 @@ def cursor_of(request: web.Request) -> str:
 
 
 async def stream(
-    request: web.Request, subscription: Subscription, headers: Mapping[str, str]
+    request: web.Request,
+    subscription: Subscription,
+    headers: Mapping[str, str],
+    framing: Framing = FRAMING,
 ) -> web.StreamResponse:
     """Send a run to this client until its terminal event; closes the subscription.
 
@@ -69,5 +72,5 @@ async def stream(
         async with response:
             transport = request.transport
             if writer is not None and transport is not None:
-                await send(service, writer, transport, subscription, FRAMING)
+                await send(service, writer, transport, subscription, framing)
     return response

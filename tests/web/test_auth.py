@@ -110,7 +110,8 @@ async def test_without_a_key_only_what_is_public_answers(
         else:
             assert response.status == 401
             assert response.headers["WWW-Authenticate"] == "Bearer"
-            assert (await response.json())["code"] == "unauthenticated"
+            told = await response.json()
+            assert told.get("error", told)["code"] == "unauthenticated"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""From a spec to an answer: one launched run, read whole or as it comes."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from llm_stream.engine.fold import Fold
+from llm_stream.engine.replay import Replay
+from llm_stream.engine.run import Run
+from llm_stream.engine.subscription import Subscription
+from llm_stream.errors import RunCancelled
+from llm_stream.events import OUTPUT_TYPES
+from llm_stream.launcher import Launch
+from llm_stream.web.intake import Caller
+from llm_stream.web.openaidoor.failures import failure_response
+from llm_stream.web.views import run_headers
+
+
+def headers_of(launched: Launch, caller: Caller) -> dict[str, str]:
+    """What every wire says of a run in its headers."""
+    return run_headers(launched.run, joined=launched.joined) | {"X-Run-Claim": caller.claim}
+
+
+async def folded(run: Run, subscription: Subscription) -> Fold:
+    """All events of a run, when it has ended.
+
+    Raises:
+        RunCancelled: somebody ended it early.
+        LogUnavailable: events were lost.
+    """
+    if isinstance(run, Replay):
+        return run.recording.fold
+    fold = Fold()
+    async for events in subscription.batches():
+        for event in events:
+            fold.add(event)
+    terminal = fold.terminal or {}
+    if terminal["type"] == "run.cancelled":
+        raise RunCancelled(f"The run was cancelled ({terminal['reason']}).", run=run.id)
+    return fold
+
+
+async def refusal(run: Run, seconds: float) -> dict[str, Any] | None:
+    """The problem of a run that fails before it has said anything; None: it says something.
+
+    Nothing is sent until then, so that a failure has its status and the SDKs can ask again; for so
+    many seconds at most: whoever waits, and proxies between, have to hear that somebody is there.
+    """
+    with suppress(TimeoutError), run.subscribe() as reader:
+        async with asyncio.timeout(seconds):
+            while not reader.ended:
+                for event in reader.take():
+                    if event.type in OUTPUT_TYPES or event.type == "run.completed":
+                        return None
+                    if event.type == "run.failed":
+                        problem: dict[str, Any] = event.decode()["error"]
+                        return problem
+                await reader.wait()
+    return None
+
+
+def refused(problem: dict[str, Any], headers: dict[str, str]) -> web.Response:
+    """The response of a run that has failed before anything was sent."""
+    response = failure_response(problem)
+    response.headers.update(headers)
+    return response

@@ -1,0 +1,186 @@
+"""What OpenAI's parameters mean in the words of POST /v1/generate.
+
+The same question makes the same spec whichever way it came, so answers are shared between both.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+from llm_stream.errors import InvalidField, StreamError
+from llm_stream.recipes.spec import RunSpec
+from llm_stream.web.intake import Caller
+from llm_stream.web.openaidoor.shapes import Common, JsonSchema, ObjectFormat, TextFormat
+from llm_stream.web.recipes import spec_of
+from llm_stream.web.service import Service
+
+SYSTEM: Final = frozenset({"system", "developer"})
+
+MAX_TOKENS: Final = ("max_tokens", "max_output_tokens", "max_completion_tokens")
+STOP: Final = ("stop", "stop_sequences")
+EFFORT: Final = ("reasoning_effort", "thinking_effort", "thinking_level")
+"""What models call the same option; the first one that a model has is meant."""
+
+_INLINE: Final = re.compile(r"data:([a-z]+/[a-z0-9.+-]+);base64,", re.ASCII)
+
+
+class Inline(NamedTuple):
+    """An attachment, and the parameter that has it."""
+
+    type: str
+    data: str
+    param: str
+
+
+class Turn(NamedTuple):
+    """One message, and the parameter it stands in."""
+
+    role: str
+    text: str
+    inlines: tuple[Inline, ...]
+    param: str
+
+
+class Question:
+    """A body of /v1/generate while it is put together, and where its parts came from.
+
+    Args:
+        service: knows the models.
+        body: what was asked; its own extensions are taken as they are.
+
+    Raises:
+        UnknownModel: there is no such model (the caller's doing).
+    """
+
+    def __init__(self, service: Service, body: Common) -> None:
+        self._service = service
+        adapter = service.catalog.find(body.model)
+        self._has: Collection[str] = service.catalog.options_of(adapter)
+        self._options: dict[str, Any] = {}
+        self._value: dict[str, Any] = {"options": self._options}
+        self._params: dict[str, str] = {}
+        if body.model is not None:
+            self._value["model"] = body.model
+        self.option("temperature", body.temperature)
+        self.option("top_p", body.top_p)
+        for name in ("cache", "timeouts"):
+            if (section := getattr(body, name)) is not None:
+                self._value[name] = section.model_dump(exclude_unset=True)
+        for name in ("fallback_models", "tags"):
+            if (names := getattr(body, name)) is not None:
+                self._value[name] = names
+
+    def has(self, option: str) -> bool:
+        """Whether the model has an option of that name."""
+        return option in self._has
+
+    def option(self, param: str, value: Any, *names: str) -> None:
+        """Set an option of the model, if there is a value.
+
+        Args:
+            param: the parameter it came by.
+            value: what it is; None: nothing was said.
+            names: what models call it, if not as the parameter.
+        """
+        if value is None:
+            return
+        names = names or (param,)
+        name = next((name for name in names if name in self._has), names[0])
+        if name == "stop_sequences" and isinstance(value, str):
+            value = [value]
+        self._options[name] = value
+        self._params[f"options.{name}"] = param
+
+    def format(
+        self, param: str, asked: TextFormat | ObjectFormat | JsonSchema | None, schema: str
+    ) -> None:
+        """Say how the answer has to be.
+
+        Args:
+            param: the parameter it came by.
+            asked: any text, any object, or what meets a schema.
+            schema: the parameter of the schema.
+        """
+        if isinstance(asked, JsonSchema):
+            described = {} if asked.description is None else {"description": asked.description}
+            self._value["schema"] = described | asked.schema_
+            self._params["schema"] = schema
+        elif isinstance(asked, ObjectFormat) and self.has("json_object"):
+            self._options["json_object"] = True
+            self._params["options.json_object"] = param
+        elif isinstance(asked, ObjectFormat):
+            self._value["schema"] = {"type": "object"}
+            self._params["schema"] = param
+
+    def detail(self, given: Mapping[str, str]) -> None:
+        """How closely images are looked at: parameter -> level. Models have one level for all.
+
+        Raises:
+            InvalidField: the levels differ (the caller's doing).
+        """
+        for param, level in given.items():
+            if self._options.get("image_detail", level) != level:
+                raise InvalidField(
+                    f"Parameter {param!r} has to be the same for all images.", field=param
+                )
+            self.option(param, level, "image_detail")
+
+    def messages(self, turns: Iterable[Turn]) -> None:
+        """The conversation; system prompts at its beginning are one."""
+        messages: list[dict[str, Any]] = []
+        for turn in turns:
+            if turn.role in SYSTEM and messages and all(m["role"] == "system" for m in messages):
+                messages[0]["content"] += f"\n\n{turn.text}"
+                continue
+            place = f"messages.{len(messages)}"
+            self._params[place] = turn.param
+            attachments: list[dict[str, str]] = []
+            for inline in turn.inlines:
+                self._params[f"{place}.attachments.{len(attachments)}"] = inline.param
+                self._params[f"{place}.attachments.{len(attachments)}.data"] = inline.param
+                attachments.append({"type": inline.type, "data": inline.data})
+            role = "system" if turn.role in SYSTEM else turn.role
+            messages.append({"role": role, "content": turn.text, "attachments": attachments})
+        self._value["messages"] = messages
+
+    def spec(self, caller: Caller, messages: str) -> RunSpec:
+        """The spec of this question.
+
+        Args:
+            caller: who asks.
+            messages: the parameter that has the conversation.
+
+        Raises:
+            CallerError: naming the parameter at fault; nothing was sent to a model.
+        """
+        self._params["messages"] = self._params["attachments"] = messages
+        try:
+            return spec_of(self._service.intake, "generate", self._value, caller)
+        except StreamError as error:
+            if error.field:
+                error.field = self._param_of(error.field)
+            raise
+
+    def _param_of(self, field: str) -> str:
+        """The parameter that a field of /v1/generate came by."""
+        known, rest = field, ""
+        while known and known not in self._params:
+            known, _, last = known.rpartition(".")
+            rest = f".{last}{rest}"
+        return self._params[known] + rest if known else field
+
+
+def inline(url: str, param: str) -> Inline:
+    """The attachment of a `data:` URL.
+
+    Raises:
+        InvalidField: it is another URL: nothing is fetched (the caller's doing).
+    """
+    found = _INLINE.match(url)
+    if found is None:
+        raise InvalidField(
+            f"Parameter {param!r} has to be inline, 'data:image/png;base64,...': this service "
+            "fetches nothing.",
+            field=param,
+        )
+    return Inline(found[1], url[found.end() :], param)

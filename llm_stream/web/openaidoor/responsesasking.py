@@ -1,0 +1,76 @@
+"""A request for a response as a spec."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from llm_stream.recipes.spec import RunSpec
+from llm_stream.web.intake import Caller
+from llm_stream.web.openaidoor.asking import (
+    EFFORT,
+    MAX_TOKENS,
+    Inline,
+    Question,
+    Turn,
+    inline,
+)
+from llm_stream.web.openaidoor.responsesshapes import (
+    InputFile,
+    InputImage,
+    InputMessage,
+    InputText,
+    ResponsesBody,
+)
+from llm_stream.web.service import Service
+
+
+def spec_of_response(service: Service, body: ResponsesBody, caller: Caller) -> RunSpec:
+    """The spec of a response; one in the background goes on without readers.
+
+    Raises:
+        CallerError: naming the parameter at fault; nothing was sent to a model.
+    """
+    question = Question(service, body)
+    question.option("max_output_tokens", body.max_output_tokens, *MAX_TOKENS)
+    if body.text is not None:
+        question.option("text.verbosity", body.text.verbosity, "verbosity")
+        question.format("text.format", body.text.format, "text.format.schema")
+    if body.reasoning is not None:
+        question.option("reasoning.effort", body.reasoning.effort, *EFFORT)
+        summary = body.reasoning.summary or body.reasoning.generate_summary
+        # How thoughts are told; a model without a choice tells them as it does.
+        if question.has("reasoning_summary"):
+            question.option("reasoning.summary", summary, "reasoning_summary")
+    question.messages(_turns(question, body))
+    spec = question.spec(caller, "input")
+    return replace(spec, abandon_seconds=None) if body.background else spec
+
+
+def _turns(question: Question, body: ResponsesBody) -> Iterator[Turn]:
+    if body.instructions:
+        yield Turn("system", body.instructions, (), "instructions")
+    if isinstance(body.input, str):
+        yield Turn("user", body.input, (), "input")
+        return
+    details: dict[str, str] = {}
+    for place, item in enumerate(body.input):
+        if not isinstance(item, InputMessage):
+            continue
+        param = f"input.{place}"
+        if isinstance(item.content, str):
+            yield Turn(item.role, item.content, (), param)
+            continue
+        texts: list[str] = []
+        inlines: list[Inline] = []
+        for number, part in enumerate(item.content):
+            where = f"{param}.content.{number}"
+            match part:
+                case InputText():
+                    texts.append(part.text)
+                case InputImage():
+                    inlines.append(inline(part.image_url, f"{where}.image_url"))
+                    if part.detail not in {None, "auto"}:
+                        details[f"{where}.detail"] = str(part.detail)
+                case InputFile():
+                    inlines.append(inline(part.file_data, f"{where}.file_data"))
+        yield Turn(item.role, "\n".join(texts), tuple(inlines), param)
+    question.detail(details)

@@ -1,0 +1,45 @@
+"""The words in which operations of the HTTP surface are described."""
+
+from typing import Any, Final, NamedTuple
+
+from pydantic import BaseModel
+
+from llm_stream.web.negotiation import JSON_TYPE
+
+Schema = dict[str, Any]
+
+TEXT: Final[Schema] = {"type": "string"}
+
+
+def an_object(*names: str) -> Schema:
+    """An object that always has these fields."""
+    return {"type": "object", "required": [*names]}
+
+
+def a_number(least: int, most: int) -> Schema:
+    """A whole number of this range."""
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+class Operation(NamedTuple):
+    """One method of one path.
+
+    Attributes:
+        summary: a sentence.
+        answers: status -> media type -> schema; None has no content.
+        body: what validates the request's JSON.
+        query, headers: parameters that may be left out.
+        failures: media type -> schema of its errors, if they are no problem objects.
+    """
+
+    summary: str
+    answers: dict[int, dict[str, Schema] | None]
+    body: type[BaseModel] | None = None
+    query: dict[str, Schema] = {}  # noqa: RUF012 - nobody changes it
+    headers: dict[str, Schema] = {}  # noqa: RUF012 - as above
+    failures: dict[str, Schema] | None = None
+
+
+def as_json(*names: str) -> dict[int, dict[str, Schema] | None]:
+    """Status 200, with a JSON object that always has these fields."""
+    return {200: {JSON_TYPE: an_object(*names)}}

@@ -1,0 +1,70 @@
+// Asks the service at the given address through OpenAI's SDK, and prints what has come as JSON.
+import { createRequire } from "node:module";
+
+const [, , folder, address, name] = process.argv;
+const OpenAI = createRequire(`${folder}/package.json`)("openai").default;
+const client = new OpenAI({ apiKey: "lls_any", baseURL: `${address}/v1`, maxRetries: 0 });
+const asked = { model: "scripted", messages: [{ role: "user", content: "Say hello." }] };
+const question = { model: "scripted", input: "Say hello." };
+
+const raised = async (promise) => {
+  try {
+    await promise;
+  } catch (error) {
+    const { status, code, param, type } = error;
+    return { raised: error.constructor.name, status, code, param, type, api: error instanceof OpenAI.APIError };
+  }
+  return { raised: null };
+};
+
+const read = async (stream, each) => {
+  for await (const part of stream) each(part);
+};
+
+const cases = {
+  async whole() {
+    const answer = await client.chat.completions.create(asked);
+    return { text: answer.choices[0].message.content, usage: answer.usage };
+  },
+  async streamed() {
+    const stream = client.chat.completions.stream({ ...asked, stream_options: { include_usage: true } });
+    const answer = await stream.finalChatCompletion();
+    return { text: answer.choices[0].message.content, usage: answer.usage };
+  },
+  async unknown() {
+    return raised(client.chat.completions.create({ ...asked, model: "nobody" }));
+  },
+  async refused() {
+    return raised(client.chat.completions.create({ ...asked, n: 2 }));
+  },
+  async cut() {
+    let text = "";
+    const stream = await client.chat.completions.create({ ...asked, stream: true });
+    const how = await raised(read(stream, (chunk) => (text += chunk.choices[0].delta.content)));
+    return { text, ...how };
+  },
+  async left() {
+    const stream = await client.chat.completions.create({ ...asked, stream: true });
+    for await (const chunk of stream) break;
+    return {};
+  },
+  async response() {
+    const answer = await client.responses.create(question);
+    return { text: answer.output_text, status: answer.status };
+  },
+  async resumed() {
+    const events = [];
+    const stream = await client.responses.create({ ...question, stream: true });
+    for await (const event of stream) if (events.push(event) === 5) break;
+    const after = { stream: true, starting_after: events[4].sequence_number };
+    await read(await client.responses.retrieve(events[0].response.id, after), (event) => events.push(event));
+    const last = events[events.length - 1];
+    return { numbers: events.map((event) => event.sequence_number), last: last.type };
+  },
+  async cutresponse() {
+    const stream = await client.responses.create({ ...question, stream: true });
+    return raised(read(stream, () => {}));
+  },
+};
+
+console.log(JSON.stringify(await cases[name]()));
