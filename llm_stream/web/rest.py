@@ -18,7 +18,6 @@ from llm_stream.errors import (
     RunExpired,
     UnknownRun,
 )
-from llm_stream.events import OUTPUT_TYPES
 from llm_stream.launcher import Launch
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web import ndjson, sse
@@ -37,7 +36,7 @@ from llm_stream.web.negotiation import (
 from llm_stream.web.problems import problem_response
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
-from llm_stream.web.starting import admit, launch
+from llm_stream.web.starting import admit, failed_unsent, launch
 from llm_stream.web.views import answer, replayed, run_headers, snapshot, summary, summary_line
 
 PAGE_EVENTS: Final = 1000
@@ -104,13 +103,6 @@ async def respond(
         if kind == NDJSON_TYPE:
             return await ndjson.stream(request, subscription, headers)
         return await _fold(launch, subscription, headers)
-
-
-def failed_unsent(launch: Launch) -> bool:
-    """Whether the run has failed without anything to show: then a status says it best."""
-    if launch.joined or launch.run.state != "failed":
-        return False
-    return not any(event.type in OUTPUT_TYPES for event in launch.run.events())
 
 
 async def _launch(request: web.Request, service: Service, body: bytes, caller: Caller) -> Launch:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from llm_stream.access.principal import Principal
 from llm_stream.engine.gate import Gate
+from llm_stream.events import OUTPUT_TYPES
 from llm_stream.launcher import Launch
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.intake import Caller
@@ -46,3 +47,10 @@ async def launch(
     if launched.joined:
         service.metrics.joins.inc()
     return launched
+
+
+def failed_unsent(launch: Launch) -> bool:
+    """Whether the run has failed without anything to show: then a status says it best."""
+    if launch.joined or launch.run.state != "failed":
+        return False
+    return not any(event.type in OUTPUT_TYPES for event in launch.run.events())
