@@ -1,6 +1,7 @@
 """Accepts connections: many in a turn of the loop, and none for a moment where it cannot."""
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable
@@ -14,6 +15,9 @@ ACCEPTED_AT_ONCE: Final = 64
 
 PAUSE_SECONDS: Final = 1.0
 """How long nothing is accepted after the system had no room for a connection."""
+
+NO_ROOM: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What is wrong when the system cannot take a connection. Source: accept(2)."""
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +54,11 @@ class Listener:
         for _ in range(ACCEPTED_AT_ONCE):
             try:
                 accepted, _ = self._bound.accept()
-            except ConnectionAbortedError:
-                continue  # it has left while it waited
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
+                if error.errno not in NO_ROOM:
+                    continue  # it has left while it waited, or its network is at fault
                 log.warning("accept.failed: %s", error.strerror)
                 self._loop.remove_reader(self._bound)
                 self._pause = self._loop.call_later(PAUSE_SECONDS, self._resume)

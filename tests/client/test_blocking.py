@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from llm_stream.client import Client
+from llm_stream.client import Client, ClientClosed
 from llm_stream.errors import UnknownModel
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
@@ -62,3 +62,24 @@ async def test_it_works_where_a_loop_runs(client: Client) -> None:
         assert isinstance(other, Client)
 
     assert threading.active_count() == before
+
+
+async def test_closing_ends_what_other_threads_wait_for(
+    client: Client, model: ScriptedModel
+) -> None:
+    """They are told that the client is closed; so is who comes later."""
+    model.scripts = [Script(chunks=words(3), fault=Fault(at=1, stall=True))]
+    began = threading.Event()
+
+    def read() -> None:
+        with client.generate("Hi") as stream:
+            for _ in stream.text():
+                began.set()
+
+    reading = asyncio.create_task(asyncio.to_thread(read))
+    await asyncio.to_thread(began.wait)
+    await asyncio.to_thread(client.close)
+    with pytest.raises(ClientClosed):
+        await reading
+    with pytest.raises(ClientClosed):
+        client.generate("Hi").result()

@@ -6,6 +6,7 @@ from llm_stream.client.problems import (
     UnexpectedAnswer,
     UnknownProblem,
     UnknownUpstreamProblem,
+    Unreachable,
     error_of,
     error_of_status,
     may_succeed,
@@ -44,11 +45,22 @@ def test_a_code_of_tomorrow_is_an_error_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, Unauthenticated), (429, LimitReached), (418, UnexpectedAnswer)]
+    ("status", "kind"),
+    [
+        (401, Unauthenticated),
+        (429, LimitReached),
+        (418, UnexpectedAnswer),
+        (502, Unreachable),
+        (504, Unreachable),
+    ],
 )
 def test_a_bare_status_has_its_error(status: int, kind: type[StreamError]) -> None:
-    """A refused handshake has a status and nothing to read."""
-    assert type(error_of_status(status)) is kind
+    """A refused handshake, or a proxy's word, has a status and nothing to read."""
+    error = error_of_status(status, "7")
+
+    assert type(error) is kind
+    assert error.retry_after_ms in {7000, None}
+    assert error_of_status(503, "Fri, 27 Nov 2026 10:00:00 GMT").retry_after_ms is None
 
 
 def test_clients_errors_are_not_the_services() -> None:

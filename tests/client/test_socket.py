@@ -4,8 +4,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from llm_stream.client import AsyncClient, Unreachable
+from llm_stream.client import AsyncClient, UnexpectedAnswer, Unreachable
 from llm_stream.client.socketfeed import HELD_FRAMES, SocketFeed
 from llm_stream.errors import PayloadTooLarge
 from llm_stream.testing import Fault, Script, ScriptedModel, words
@@ -72,3 +74,64 @@ async def test_a_closed_client_ends_its_streams(
     with pytest.raises(Unreachable):
         await waiting
     await client.close()
+
+
+@pytest.mark.parametrize("word", ["what?", "{}"])
+async def test_a_socket_of_somebody_else_is_closed(word: str) -> None:
+    """What does not say welcome is not llm-stream; it is not held open."""
+    over = asyncio.Event()
+
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=["llm-stream.v1"])
+        await socket.prepare(request)
+        await socket.send_str(word)
+        await socket.receive()
+        over.set()
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/v1/ws", talk)
+    async with (
+        TestServer(app) as server,
+        AsyncClient(str(server.make_url("")), wire="websocket") as client,
+    ):
+        with pytest.raises(UnexpectedAnswer):
+            await client.generate("Hi").result()
+        await over.wait()
+
+
+async def test_a_socket_that_is_to_be_left_takes_nothing_new() -> None:
+    """Its streams are read to their end; others begin on a new one."""
+    sockets = list[web.WebSocketResponse]()
+
+    async def talk(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(protocols=["llm-stream.v1"])
+        await socket.prepare(request)
+        sockets.append(socket)
+        await socket.send_json({"type": "welcome", "limits": {"message_bytes": 1000}})
+        async for message in socket:
+            frame = message.json()
+            if frame["type"] == "start":
+                run = {"run": "run_1", "stream": frame["stream"]}
+                await socket.send_json({"type": "reply", "id": frame["id"], **run})
+                for word in ({"type": "goaway", "reconnect_after_ms": 1}, said(frame["stream"])):
+                    await socket.send_json(word)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/v1/ws", talk)
+    async with (
+        TestServer(app) as server,
+        AsyncClient(str(server.make_url("")), wire="websocket", patience_seconds=0) as client,
+        client.generate("a") as first,
+    ):
+        await anext(first.events())
+        async with client.generate("b") as second:
+            await anext(second.events())
+            assert [socket.closed for socket in sockets] == [False, False]
+
+
+def said(stream: str) -> dict[str, Any]:
+    """A frame with an event, which comes behind what came before."""
+    event = {"id": "1-1", "type": "text.delta", "text": "x"}
+    return {"stream": stream, "event": event}

@@ -10,8 +10,10 @@ from llm_stream.client import (
     Answer,
     AnswerRestarted,
     AsyncClient,
+    ClientClosed,
     Criterion,
     Item,
+    Stream,
     Task,
     Unreachable,
 )
@@ -199,6 +201,73 @@ async def test_a_cancelled_task_leaves_as_well(
         await task
 
     assert await asyncio.to_thread(model.calls[0].closed.wait, 5)
+
+
+async def test_leaving_takes_no_equal_stream_along(
+    client: AsyncClient, model: ScriptedModel, service: RunningService
+) -> None:
+    """Two streams of one client share a run: the last one's leaving ends it."""
+    model.scripts = [Script(chunks=words(3), fault=Fault(at=1, stall=True))]
+    async with client.generate("Hi") as first:
+        await anext(first.text())
+        async with client.generate("Hi") as second:
+            assert (second.run, second.cache) == (first.run, "joined")
+        assert service.parts.registry.find(first.run).state == "running"
+
+    assert await asyncio.to_thread(model.calls[0].closed.wait, 5)
+
+
+async def test_a_cut_makes_no_stranger_of_its_reader(
+    client: AsyncClient, proxy: FaultProxy, model: ScriptedModel, service: RunningService
+) -> None:
+    """Who was cut off and leaves later gives up its own claim, and not another client's."""
+    model.scripts = [Script(chunks=words(3), fault=Fault(at=1, stall=True))]
+    async with (
+        AsyncClient(service.url) as other,
+        client.generate("Hi") as ours,
+        other.generate("Hi") as theirs,
+    ):
+        await cut(ours, proxy)
+        await ours.close()
+        assert service.parts.registry.find(theirs.run).state == "running"
+
+
+async def cut(stream: Stream, proxy: FaultProxy) -> None:
+    """Cut the connection of a stream that has begun, and wait until it reads on."""
+    text = stream.text()
+    await anext(text)
+    proxy.cut()
+    proxy.mend()
+    waiting = asyncio.create_task(anext(text))
+    while not stream.resumed:
+        await asyncio.wait([waiting], timeout=0.01)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_a_claim_outlives_its_connection(
+    proxy: FaultProxy, model: ScriptedModel, service: RunningService
+) -> None:
+    """Over SSE who was cut off and leaves later still ends its run."""
+    model.scripts = [Script(chunks=words(3), fault=Fault(at=1, stall=True))]
+    async with (
+        AsyncClient(f"http://127.0.0.1:{proxy.port}") as client,
+        client.generate("Hi", on_disconnect="continue") as stream,
+    ):
+        await cut(stream, proxy)
+
+    assert await asyncio.to_thread(model.calls[0].closed.wait, 5)
+
+
+async def test_a_closed_client_starts_nothing(client: AsyncClient) -> None:
+    """Neither streams nor calls; it may be closed again."""
+    await client.close()
+    await client.close()
+
+    with pytest.raises(ClientClosed):
+        await client.generate("Hi").result()
+    with pytest.raises(ClientClosed):
+        await client.models()
 
 
 async def test_followers_leave_a_run_alone(

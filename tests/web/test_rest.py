@@ -624,3 +624,24 @@ async def test_an_overloaded_service_goes_on_with_what_it_has(
     assert answers == {"kept": (202, None), "begun": (202, None), "new": (503, "1")}
     assert body["code"] == "overloaded"
     assert service.parts.registry.find(run).state == "running"
+
+
+async def test_who_asks_again_by_its_key_has_one_claim(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Its one cancel ends the run, however often it has asked."""
+    model.scripts = [Script(chunks=words(3), fault=Fault(at=1, stall=True))]
+    headers = {"Idempotency-Key": "again", "Prefer": "respond-async"}
+    claims, run = set(), ""
+    for _ in range(2):
+        async with http.post(
+            f"{service.url}/v1/generate", json={"prompt": "x"}, headers=headers
+        ) as response:
+            claims.add(response.headers["X-Run-Claim"])
+            run = response.headers["X-Run-Id"]
+    (claim,) = claims
+    url = f"{service.url}/v1/runs/{run}/cancel"
+    async with http.post(url, params={"claim": claim}) as response:
+        told = await response.json()
+
+    assert told["shared"] is False

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 from ulid import ULID
 
@@ -191,7 +192,12 @@ class Replicas:
                 log.debug("redis.not_watched: %s", error)
 
     def _followed(self) -> list[Record]:
-        return [run.known for run in self.tail.runs.values() if run.known]
+        # What was read may be of an owner later than the one that is known.
+        return [
+            replace(run.known, epoch=max(run.known.epoch, run.log.last.epoch))
+            for run in self.tail.runs.values()
+            if run.known
+        ]
 
     async def _follow_owners(self) -> None:
         """Tell each owner which of its runs have readers here; find out who the owner is now."""
