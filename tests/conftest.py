@@ -51,6 +51,11 @@ def settings(**sections: dict[str, Any]) -> Settings:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, or it would be what is waited for at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("real_model") is None)
+
+
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], AbstractEventLoop]]:
     """Tests run on the event loop that the service runs on, unless they are marked."""
     if item.get_closest_marker("asyncio_loop"):
@@ -100,6 +105,12 @@ def patient_with_redis(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
     if not request.node.get_closest_marker("redis_limit"):
         for module in REDIS_CALLERS:
             monkeypatch.setattr(f"{module}.CALL_SECONDS", PATIENT_SECONDS)
+
+
+@pytest.fixture(autouse=True)
+def patient_with_the_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for the account waits for what has just ended, however late its writer is."""
+    monkeypatch.setattr("llm_stream.history.history.SETTLE_SECONDS", PATIENT_SECONDS)
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ local each, burst, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3
 local had = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
 -- What a clock that was set back has left would be hours to wait.
 had = math.min(had, now + (burst + tonumber(ARGV[4])) * each)
-local wait = had + each - burst * each - now
+-- In this order: a sum with the time would be rounded, and 0 be a little more.
+local wait = (had - now) + each * (1 - burst)
 if wait > 0 then return tostring(wait) end
 had = had + count * each
 redis.call('SET', KEYS[1], tostring(had), 'PX', math.ceil((had - now) * 1000) + 1000)
@@ -91,7 +92,8 @@ class MemoryCounters:
         """See `Counters`."""
         now, each = self._steady(), 1 / rate.per_second
         had = max(self._had.pop(name, 0.0), now)
-        wait = had + each - rate.burst * each - now
+        # In this order: a sum with the time would be rounded, and 0 be a little more.
+        wait = (had - now) + each * (1 - rate.burst)
         self._had[name] = had if wait > 0 else had + count * each
         if len(self._had) > MAX_NAMES:
             del self._had[next(iter(self._had))]

@@ -18,7 +18,7 @@ from llm_stream.web.auth import ANY, NEEDS, PUBLIC
 from llm_stream.web.bodies import RenderBody
 from llm_stream.web.negotiation import JSON_TYPE, NDJSON_TYPE, SSE_TYPE
 from llm_stream.web.openaidoor import operations as theirs
-from llm_stream.web.operation import TEXT, Operation, Schema, a_number, an_object, as_json
+from llm_stream.web.operation import EVENTS, TEXT, Operation, Schema, a_number, an_object, as_json
 from llm_stream.web.problems import TABLE
 from llm_stream.web.recipes import RECIPES
 
@@ -48,7 +48,7 @@ routes = web.RouteTableDef()
 
 RUN: Final = ("id", "recipe", "model", "state", "cursor", "created_at", "statistics")
 ANSWER: Final = ("id", "recipe", "model", "usage", "cached", "cache", "timings", "attempts")
-STREAMED: Final = {JSON_TYPE: an_object(*ANSWER), SSE_TYPE: TEXT}
+STREAMED: Final = {JSON_TYPE: an_object(*ANSWER), SSE_TYPE: EVENTS}
 STARTED: Final[dict[int, dict[str, Schema] | None]] = {
     200: STREAMED,
     202: {JSON_TYPE: an_object(*RUN, "events")},
@@ -76,7 +76,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "GET /v1/runs/{run}/events": Operation(
         "Follow a run, or page through its events, behind a cursor.",
         {
-            200: {JSON_TYPE: an_object("events", "cursor", "more", "ended"), SSE_TYPE: TEXT},
+            200: {JSON_TYPE: an_object("events", "cursor", "more", "ended"), SSE_TYPE: EVENTS},
             204: None,
         },
         query={"after": TEXT, "limit": LIST_LIMIT},

@@ -10,6 +10,13 @@ Schema = dict[str, Any]
 
 TEXT: Final[Schema] = {"type": "string"}
 
+EVENTS: Final[Schema] = {
+    "type": "object",
+    "properties": {"id": TEXT, "event": TEXT, "data": TEXT},
+    "required": ["data"],
+}
+"""Each event of a stream, by its fields."""
+
 
 def an_object(*names: str) -> Schema:
     """An object that always has these fields."""

@@ -92,3 +92,11 @@ async def test_a_sum_is_of_its_window(counters: Counters, clock: Clock) -> None:
 def test_a_window_says_when_it_ends() -> None:
     """In seconds."""
     assert MINUTE.left(61) == 59
+
+
+async def test_a_first_one_is_had_at_any_time() -> None:
+    """Sums with the time are rounded; nobody is to wait for what was lost there."""
+    clock = Clock()
+    for tick in range(1000):
+        clock.now = 32_700.123456789 + tick * 0.05
+        assert await MemoryCounters(steady=clock).take("a", Rate(0.01, 1)) == 0

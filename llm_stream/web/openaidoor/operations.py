@@ -5,7 +5,7 @@ from typing import Final
 from llm_stream.web.negotiation import JSON_TYPE, SSE_TYPE
 from llm_stream.web.openaidoor.responsesshapes import ResponsesBody
 from llm_stream.web.openaidoor.shapes import ChatBody
-from llm_stream.web.operation import TEXT, Operation, Schema, an_object
+from llm_stream.web.operation import EVENTS, TEXT, Operation, Schema, an_object
 
 FAILURE: Final[Schema] = {
     "type": "object",
@@ -27,7 +27,7 @@ FAILURE: Final[Schema] = {
 
 FAILURES: Final = {JSON_TYPE: FAILURE}
 RESPONSE: Final = an_object("id", "object", "created_at", "status", "error", "model", "output")
-STREAMED: Final = {JSON_TYPE: RESPONSE, SSE_TYPE: TEXT}
+STREAMED: Final = {JSON_TYPE: RESPONSE, SSE_TYPE: EVENTS}
 
 OPERATIONS: Final[dict[str, Operation]] = {
     "POST /v1/chat/completions": Operation(
@@ -35,7 +35,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         {
             200: {
                 JSON_TYPE: an_object("id", "object", "created", "model", "choices", "usage"),
-                SSE_TYPE: TEXT,
+                SSE_TYPE: EVENTS,
             }
         },
         ChatBody,
