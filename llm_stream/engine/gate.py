@@ -32,13 +32,18 @@ class Gate:
         """Passes in the queue now."""
         return sum(map(len, self._lines.values()))
 
+    @property
+    def admitted(self) -> int:
+        """Passes inside and in the queue now."""
+        return self._admitted.total()
+
     def admit(self, party: str = "") -> "Pass":
         """Reserve a place, inside or in the queue. The holder must call `leave`.
 
         Raises:
             TooManyRuns: all slots are busy and the queue is full.
         """
-        if self._admitted[party] and self._admitted.total() >= self._room:
+        if self._admitted[party] and self.admitted >= self._room:
             raise self.refusal()
         return self.admit_patiently(party)
 

@@ -12,6 +12,10 @@ FADES: Final = 0.5
 """What is left of a lateness at the next look, so that a loop that has just been late is not
 flooded at once."""
 
+FEW_RUNS: Final = 16
+"""So many runs are not what makes a loop late: another program has the processor, a plugin blocks
+it, or the service has just started. To refuse more would help nobody."""
+
 
 class LoadGuard:
     """Knows how late the event loop is, which is how much more it has to do than it can.
@@ -76,7 +80,8 @@ class GuardedGate(Gate):
 
         Raises:
             TooManyRuns: all slots are busy and the queue is full.
-            Overloaded: there is room, and no time.
+            Overloaded: there is room, and no time, and FEW_RUNS are here already.
         """
-        self._load.check()
+        if self.admitted >= FEW_RUNS:
+            self._load.check()
         return super().admit(party)

@@ -602,9 +602,13 @@ __all__ = ["SSE"]
 
 
 async def test_an_overloaded_service_goes_on_with_what_it_has(
-    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    model: ScriptedModel,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """New runs are 503 at once; hits, joined calls and what has begun are not touched."""
+    monkeypatch.setattr("llm_stream.engine.load.FEW_RUNS", 1)
     service = await start_service(limits={"late_seconds": 1}, telemetry={"loop_lag_seconds": 3600})
     url = f"{service.url}/v1/generate"
     async with http.post(url, json={"prompt": "kept"}) as response:
