@@ -1,6 +1,7 @@
 """From a spec to an answer: one launched run, read whole or as it comes."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -13,8 +14,12 @@ from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import RunCancelled
 from llm_stream.events import OUTPUT_TYPES
 from llm_stream.launcher import Launch
+from llm_stream.web import sse
 from llm_stream.web.intake import Caller
+from llm_stream.web.negotiation import json_response
 from llm_stream.web.openaidoor.failures import failure_response
+from llm_stream.web.service import SERVICE
+from llm_stream.web.streaming import Framing
 from llm_stream.web.views import run_headers
 
 
@@ -59,6 +64,33 @@ async def refusal(run: Run, seconds: float) -> dict[str, Any] | None:
                         return problem
                 await reader.wait()
     return None
+
+
+async def streamed(
+    request: web.Request,
+    run: Run,
+    subscription: Subscription,
+    headers: dict[str, str],
+    framing: Framing,
+) -> web.StreamResponse:
+    """The run as it comes; a failure before it has said anything has its status instead."""
+    problem = await refusal(run, request.app[SERVICE].settings.server.heartbeat_seconds)
+    if problem is not None:
+        return refused(problem, headers)
+    return await sse.stream(request, subscription, headers, framing)
+
+
+async def whole(
+    run: Run,
+    subscription: Subscription,
+    headers: dict[str, str],
+    say: Callable[[Fold], dict[str, Any]],
+) -> web.Response:
+    """The run when it has ended, as `say` puts it; see `folded` for errors."""
+    fold = await folded(run, subscription)
+    if fold.terminal and fold.terminal["type"] == "run.failed":
+        return refused(fold.terminal["error"], headers)
+    return json_response(say(fold), headers=headers)
 
 
 def refused(problem: dict[str, Any], headers: dict[str, str]) -> web.Response:

@@ -1,6 +1,7 @@
 """POST /v1/responses and what belongs to it: a run of generate that can be left and resumed."""
 
 import re
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -13,7 +14,7 @@ from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import read_object
 from llm_stream.web.intake import Caller, new_claim
 from llm_stream.web.negotiation import json_response, read_body
-from llm_stream.web.openaidoor.answering import folded, headers_of, refusal, refused
+from llm_stream.web.openaidoor.answering import headers_of, streamed, whole
 from llm_stream.web.openaidoor.reading import checked
 from llm_stream.web.openaidoor.responsesasking import spec_of_response
 from llm_stream.web.openaidoor.responsesreplies import run_id, snapshot
@@ -42,16 +43,11 @@ async def respond(request: web.Request) -> web.StreamResponse:
     run, headers = launched.run, headers_of(launched, caller)
     with run.subscribe() as subscription:
         if body.stream:
-            problem = await refusal(run, service.settings.server.heartbeat_seconds)
-            if problem is not None:
-                return refused(problem, headers)
-            return await sse.stream(request, subscription, headers, ResponseStream(run).framing)
+            framing = ResponseStream(run).framing
+            return await streamed(request, run, subscription, headers, framing)
         if body.background:
             return json_response(_so_far(run), headers=headers)
-        fold = await folded(run, subscription)
-    if fold.terminal and fold.terminal["type"] == "run.failed":
-        return refused(fold.terminal["error"], headers)
-    return json_response(snapshot(run, fold), headers=headers)
+        return await whole(run, subscription, headers, partial(snapshot, run))
 
 
 @routes.get("/v1/responses/{run}", allow_head=False)
