@@ -383,10 +383,10 @@ async def test_problems_are_told_in_words(tab: Shown, ask: Ask) -> None:
 
 
 async def test_a_cache_in_redis_shows_what_it_can_tell(
+    redis_server: RedisServer,  # the first: it has to outlive the page, which looks again and again
     open_page: OpenPage,
     start_service: StartService,
     http: aiohttp.ClientSession,
-    redis_server: RedisServer,
 ) -> None:
     """Where the backend has bounds of its own, sizes and evictions are left out."""
     service = await start_service(cache={"url": redis_server.url})
