@@ -6,8 +6,10 @@ Everything that goes through the standard library's logging comes out the same w
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TextIO
+from contextlib import suppress
+from typing import Any, ClassVar, Final, Literal, TextIO
 
+import orjson
 import structlog
 
 from llm_stream.engine.run import Run
@@ -35,6 +37,36 @@ class Redacting(structlog.stdlib.ProcessorFormatter):
         return redact(super().format(record))
 
 
+class Lines:
+    """A logger that writes finished lines; what structlog makes of an event ends here.
+
+    Not in the standard library's handlers: a line for each request, made there, costs more than
+    the answer from the cache that it tells of.
+
+    Args:
+        name: the logger's.
+
+    Attributes:
+        stream: where all of them write to.
+    """
+
+    stream: ClassVar[TextIO] = sys.stderr
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # As `filter_by_level` asks for them.
+        self.disabled = False
+        self.getEffectiveLevel = logging.getLogger(name).getEffectiveLevel
+
+    def _write(self, line: str) -> None:
+        # A log that nobody takes any more must not be the end of what it tells of.
+        with suppress(OSError, ValueError):
+            self.stream.write(f"{redact(line)}\n")
+            self.stream.flush()
+
+    debug = info = warning = warn = error = exception = critical = msg = log = _write
+
+
 def configure(
     level: str,
     style: Literal["auto", "json", "console"],
@@ -58,7 +90,7 @@ def configure(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Any] = (
-        [_TRACEBACKS, structlog.processors.JSONRenderer()]
+        [_TRACEBACKS, structlog.processors.JSONRenderer(_as_json)]
         if json_lines
         else [
             structlog.dev.ConsoleRenderer(
@@ -69,14 +101,15 @@ def configure(
     for name, other in (levels or {}).items():
         logging.getLogger(name).setLevel(other.upper())
     least = lowest(level, *(levels or {}).values())
+    Lines.stream = stream
     structlog.configure(
         processors=[
             *([structlog.stdlib.filter_by_level] if levels else []),
             *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=Lines,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
@@ -89,6 +122,10 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def _as_json(event: dict[str, Any], **_: Any) -> str:
+    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def lowest(*levels: str) -> str:

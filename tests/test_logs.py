@@ -259,6 +259,17 @@ def test_other_libraries_log_the_same_way(lines: Any) -> None:
     assert lines()[-1]["level"] == "warning"
 
 
+def test_a_log_that_nobody_takes_fails_nothing() -> None:
+    """A pipe whose reader has gone is not the end of a request."""
+    stream = io.StringIO()
+    before = logging.getLogger().handlers[:]
+    logs.configure("info", "json", stream)
+    stream.close()
+    structlog.get_logger("ours").info("request")
+    logging.getLogger().handlers[:] = before
+    structlog.reset_defaults()
+
+
 def test_a_terminal_gets_readable_lines() -> None:
     """Style `console` is not JSON."""
     stream = io.StringIO()

@@ -60,13 +60,15 @@ _MARKS: Final = (
 )  # fmt: skip
 """One of them is in every credential: a line without any is not searched, at a hundredth."""
 
-_KNOWN: Final[set[str]] = set()
+_KNOWN: Final[list[str]] = []
+"""Keys, the longest first: one may begin like another."""
 
 
 def never_show(secret: str) -> None:
     """From now on `scrub` takes this value out of every text, whatever it looks like."""
-    if len(secret) >= MIN_SECRET_CHARS:
-        _KNOWN.add(secret)
+    if len(secret) >= MIN_SECRET_CHARS and secret not in _KNOWN:
+        _KNOWN.append(secret)
+        _KNOWN.sort(key=len, reverse=True)
 
 
 def clean(text: str) -> str:
@@ -78,14 +80,14 @@ def redact(text: str) -> str:
     """The same text without known keys and what looks like a credential; the rest as it is."""
     text = _without_known(text)
     small = text.lower()
-    if not any(mark in small for mark in _MARKS):
-        return text
-    return _CREDENTIAL.sub(rf"\1\2{REDACTED}", text)
+    for mark in _MARKS:  # `any` would make a generator for each line
+        if mark in small:
+            return _CREDENTIAL.sub(rf"\1\2{REDACTED}", text)
+    return text
 
 
 def _without_known(text: str) -> str:
-    # The longest first: one key may begin like another.
-    for secret in sorted(_KNOWN, key=len, reverse=True):
+    for secret in _KNOWN:
         text = text.replace(secret, REDACTED)
     return text
 
