@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from llm_stream.cache.answers import AnswerCache, Lookup
 from llm_stream.cache.attempts import Attempts
-from llm_stream.cache.stored import Stored
 from llm_stream.engine.admission import Admission
 from llm_stream.engine.flights import Flights
 from llm_stream.engine.gate import Gate, Pass, Room, admit_all
 from llm_stream.engine.registry import RunRegistry
-from llm_stream.engine.replay import Replay, paced
+from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, DescribeError
 from llm_stream.errors import Draining, NotCached, Overloaded, TooManyRuns
@@ -21,9 +20,7 @@ from llm_stream.production import Production
 from llm_stream.recipes.recipe import Recipe
 from llm_stream.recipes.recorder import Recorder
 from llm_stream.recipes.spec import RunSpec, described
-
-PACED: Final = 256
-"""Replays at a pace at a time; they cost no model call, but live for long."""
+from llm_stream.replays import Replays
 
 
 class Launch(NamedTuple):
@@ -79,7 +76,9 @@ class Launcher:
         self._gate = gate
         self._max_log_bytes = max_log_bytes
         self._describe_error = describe_error
-        self._paced = Gate(PACED, 0, "paced replays")
+        self._replays = Replays(
+            registry, max_log_bytes=max_log_bytes, describe_error=describe_error
+        )
         self._attempts = Attempts()
         self._admission = Admission[Launch]()
         self._flights = flights
@@ -119,6 +118,8 @@ class Launcher:
             TooManyRuns: a gate and its queue are full.
             Draining: the service takes no new runs.
         """
+        if (replay := self.at_hand(spec, request)) is not None:
+            return Launch(replay, joined=False)
         client = Client(claim, spec.abandon_seconds, spec.parent is not None, request)
         launch = await self._launched(spec, client, gates, room)
         if self._history is not None and spec.parent is None:
@@ -127,6 +128,24 @@ class Launcher:
             elif launch.run.info.cache == "hit":
                 self._history.reused(spec, "cached")
         return launch
+
+    def at_hand(self, spec: RunSpec, request: str) -> Replay | None:
+        """A kept answer that can be given at once: fresh, and in this process; for `launch` too.
+
+        Args:
+            spec: what to run.
+            request: finds its request in the log.
+        """
+        identity = self.recipes[spec.recipe].identity(spec)
+        if identity is None or spec.cache.pace != "instant":
+            return None
+        key = spec.fingerprint(identity)
+        entry = self._cache.at_hand(spec, key)
+        if entry is None:
+            return None
+        if self._history is not None and spec.parent is None:
+            self._history.reused(spec, "cached")
+        return self._replays.instant(spec, key, request, entry)
 
     async def _launched(
         self, spec: RunSpec, client: Client, gates: Sequence[Gate], room: Room | None
@@ -139,7 +158,7 @@ class Launcher:
         if found.entry is not None:
             if found.stale:
                 await self._revalidate(wanted)
-            return Launch(self._replay(wanted, found.entry), joined=False)
+            return Launch(self._replays.replay(spec, key, client, found.entry), joined=False)
         if (joined := self._joined(wanted)) is not None:
             return joined
         if mode == "only" and identity is not None:
@@ -204,29 +223,6 @@ class Launcher:
         if found.marks is not None and spec.cache.mode == "use":
             self._cache.missed()
         return Launch(run, joined=False)
-
-    def _replay(self, wanted: Wanted, entry: Stored) -> Run:
-        """A kept answer as a run: at once, or at the pace that was asked for."""
-        spec, key, client = wanted[:3]
-        age = entry.age_seconds
-        ages = int(age), int(entry.fresh_seconds - age)
-        info = described(spec, key, "hit", client.request, ages)
-        if spec.cache.pace == "instant":
-            replayed = Replay(info, entry.recording)
-            self._registry.add_replay(replayed)
-            return replayed
-
-        def create() -> Run:
-            run = Run(
-                info,
-                max_log_bytes=self._max_log_bytes,
-                describe_error=self._describe_error,
-                client=client,
-            )
-            run.start(paced(entry.recording, spec.cache.pace), [self._paced.admit(spec.owner)])
-            return run
-
-        return self._registry.start_or_join(key, create, client, join=False, share=False)[0]
 
     async def _revalidate(self, wanted: Wanted) -> None:
         """Compute a stale answer anew while it is given out, once in a while.

@@ -70,6 +70,14 @@ class ClientLimits:
             if spent >= limit:
                 raise _reached(f"{limit} tokens a {window.name}", window.left(self._clock()))
 
+    def counts(self, principal: Principal) -> bool:
+        """Whether anything is counted at a client's starts; else `admit` lets them have all."""
+        allowance = principal.allowance
+        limits = (
+            allowance.runs_per_second, allowance.tokens_per_minute, allowance.tokens_per_day,
+        )  # fmt: skip
+        return limits != (None, None, None)
+
     def room(self, principal: Principal) -> "ClientRoom | None":
         """Where the client's runs need a place, if there is a limit to them."""
         slots = principal.allowance.concurrent_runs

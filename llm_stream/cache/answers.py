@@ -26,7 +26,6 @@ Policy = Literal["all", "repeatable", "none"]
 
 Count = Literal["hits", "misses", "stale", "stored", "restored", "dropped", "faults"]
 
-
 WARN_SECONDS: Final = 60.0
 """At most one warning of a fault in that time."""
 
@@ -116,6 +115,22 @@ class AnswerCache:
         self.counts["stale" if stale else "hits"] += 1
         self.savings.add(entry.recording)
         return Lookup(entry, stale, {**entry.marks, **marks} if stale else marks)
+
+    def at_hand(self, spec: RunSpec, key: str) -> Stored | None:
+        """The fresh answer to this request, if there is one in this process; `find` else.
+
+        It counts as given.
+        """
+        if spec.cache.mode == "refresh" or not self.used_by(spec) or self._writes.get(key):
+            return None
+        entry = self.shelf.at_hand(key, names_of(spec))
+        if entry is None or entry.recording.key != key or entry.recording.owner != spec.owner:
+            return None
+        if self._stale_seconds and entry.age_seconds > entry.fresh_seconds:
+            return None
+        self.counts["hits"] += 1
+        self.savings.add(entry.recording)
+        return entry
 
     async def _valid(self, entry: Stored | None) -> Stored | None:
         """The answer that is on its way to the shelf, unless there is none or it is void."""

@@ -39,17 +39,22 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]
 
     async def get(self, key: str, default: Any = None, **_: Any) -> Any:
         """The entry of a key; of aiocache's wrappers, time limit and plugins, none is used."""
-        entry = await self._get(key)
+        entry = self.at_hand(key)
         return default if entry is None else entry
+
+    def at_hand(self, key: str) -> Any:
+        """The entry of a key, or None; it counts as used."""
+        entry = self._cache.get(key)
+        if entry is not None:
+            self._cache.move_to_end(key)
+        return entry
 
     def peek(self, key: str) -> Any:
         """The entry of a key, or None; no use of it."""
         return self._cache.get(key)
 
     async def _get(self, key: str, encoding: str = "utf-8", _conn: Any = None) -> Any:
-        if key in self._cache:
-            self._cache.move_to_end(key)
-        return self._cache.get(key)
+        return self.at_hand(key)
 
     async def _set(
         self, key: str, value: Any, ttl: Any = None, _cas_token: Any = None, _conn: Any = None

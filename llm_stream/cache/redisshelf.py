@@ -140,6 +140,9 @@ class RedisShelf:
         valid = all(now[name] == mark for name, mark in entry.marks.items())
         return entry if valid else None, marks
 
+    def at_hand(self, key: str, names: Sequence[str]) -> None:
+        """See `Shelf`: it is always in Redis."""
+
     async def write(self, key: str, entry: Stored, seconds: float) -> bool:
         """See `Shelf`."""
         seconds = max(seconds, 0.001)

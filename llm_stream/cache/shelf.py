@@ -39,6 +39,9 @@ class Shelf(Protocol):
     async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
         """The entry, if there is a valid one, and the generations of these names now."""
 
+    def at_hand(self, key: str, names: Sequence[str]) -> Stored | None:
+        """The entry, if it is in this process, valid, and has the marks of exactly these names."""
+
     async def write(self, key: str, entry: Stored, seconds: float) -> bool:
         """Keep an entry that long, in place of one whose run began earlier; whether it was kept.
 
@@ -99,6 +102,19 @@ class MemoryShelf:
             await self._cache.delete(key)
             entry = None
         return entry, marks
+
+    def at_hand(self, key: str, names: Sequence[str]) -> Stored | None:
+        """See `Shelf`."""
+        entry: Stored | None = self._cache.at_hand(key)
+        if entry is None:
+            return None
+        generation, floor, marks = self._generations.get, self._floor, entry.marks
+        if len(marks) != len(names):
+            return None
+        for name in names:
+            if marks.get(name) != generation(name, floor):
+                return None
+        return entry
 
     def _void(self, entry: Stored) -> bool:
         return any(self._generation(name) != mark for name, mark in entry.marks.items())

@@ -102,6 +102,10 @@ class Metrics:
         timed: Awaitable[T] = aio.time(self._seconds_of(method, path), answer)
         return timed
 
+    def observed(self, method: str, path: str, seconds: float) -> None:
+        """A request that was answered in so many seconds."""
+        self._seconds_of(method, path).observe(seconds)
+
     def responded(self, method: str, path: str, status: int) -> None:
         """Count one HTTP response."""
         self._responses_of(method, path, status).inc()

@@ -25,6 +25,7 @@ from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.resources import resource
 from llm_stream.restarting import Restarter
 from llm_stream.web import director, entries, info, openapi, rest, tickets, usage, ws
+from llm_stream.web.express import EXPRESS, Express
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
@@ -151,6 +152,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
         middlewares=[identify_and_log], client_max_size=settings.server.body_bytes
     )
     app[SERVICE] = service
+    app[EXPRESS] = Express(service)
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)

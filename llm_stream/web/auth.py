@@ -125,11 +125,16 @@ async def admit(request: web.Request, path: str) -> Principal:
     return principal
 
 
+def bearer(request: web.Request) -> str | None:
+    """The client key that the request shows, if it shows one."""
+    kind, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    return credential.strip() if kind.lower() == "bearer" else None
+
+
 async def _authenticated(request: web.Request) -> Principal:
     access = request.app[SERVICE].access
-    kind, _, credential = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if kind.lower() == "bearer":
-        return access.roster.of_key(credential.strip())
+    if (key := bearer(request)) is not None:
+        return access.roster.of_key(key)
     if ticket := _ticket(request):
         return access.roster.of_client(await access.tickets.take(ticket))
     raise Unauthenticated("Send your client key: 'Authorization: Bearer lls_...'.")

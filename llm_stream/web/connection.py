@@ -1,5 +1,6 @@
-"""One client's connection to the server, and the watch that closes those which keep it waiting.
+"""One client's connection to the server.
 
+A request whose answer is at hand is answered here, before aiohttp has seen it (`web/express`).
 What is waited for while a handler runs is that handler's business: `web/negotiation` bounds the
 body, `web/pulse` the writes of a stream. Here is what comes before, between and after.
 """
@@ -8,82 +9,50 @@ import asyncio
 import math
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
 import structlog
 from aiohttp import StreamReader, hdrs, web
-from prometheus_client import Counter
 
-from llm_stream.config import ServerSection
-from llm_stream.engine.redislog.limit import TURNS
 from llm_stream.errors import InternalError, InvalidHttp, RequestTimedOut, StreamError
 from llm_stream.naming import token
 from llm_stream.web.headers import set_headers
 from llm_stream.web.masking import FrameReader, MaskedFrames
 from llm_stream.web.problems import problem, problem_response
+from llm_stream.web.watch import Fault, Watch
 
 KEEPALIVE_SECONDS: Final = 75
 """How long a connection on which nothing is asked is kept."""
 
-LOOKS: Final = 8
-"""How often the watch looks within the shortest of its limits."""
+HEAD_END: Final = b"\r\n\r\n"
 
-Fault = Literal["late", "stalled"]
+Express = Callable[[bytes], bytes | None]
+"""Bytes of a request -> a whole answer; empty: it has to see what is missing of the request; None:
+the request takes the usual way."""
 
 log = structlog.get_logger("llm_stream.request")
-
-
-class Watch:
-    """Looks at all connections of one server and closes those that are late.
-
-    One task for all of them: a request costs two stores, and no timer is touched.
-
-    Args:
-        server: the limits.
-        late: counts connections closed because a request did not arrive in time.
-        stalled: counts connections closed because an answer was not read.
-    """
-
-    def __init__(self, server: ServerSection, late: Counter, stalled: Counter) -> None:
-        self.limits = server
-        self.connections: set[Connection] = set()
-        self._counters: dict[Fault, Counter] = {"late": late, "stalled": stalled}
-
-    async def run(self) -> None:
-        """Look until cancelled."""
-        limits = self.limits
-        every = min(limits.first_byte_seconds, limits.header_seconds, limits.stall_seconds) / LOOKS
-        now = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(every)
-            if not self._find(now()):
-                continue
-            # A loop that was late itself has not yet heard what has arrived meanwhile.
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
-            for connection, fault in self._find(now()):
-                self._counters[fault].inc()
-                connection.hang_up()
-
-    def _find(self, now: float) -> "list[tuple[Connection, Fault]]":
-        return [
-            (connection, fault)
-            for connection in self.connections
-            if not connection.answering and (fault := connection.fault(now)) is not None
-        ]
 
 
 class Connection(web.RequestHandler):
     """aiohttp's connection, which knows since when it waits for a request.
 
+    Args:
+        server: aiohttp's.
+        watch: looks at it.
+        express: answers what can be answered at once.
+
     Attributes:
         answering: whether a handler has the request; then nothing is watched here.
+        head: the request under way up to its empty line, where that came in one piece.
     """
 
-    __slots__ = ("_begun", "_due", "_moved", "_rest", "_unsent", "_watch", "_wire", "answering")
+    __slots__ = (
+        "_begun", "_between", "_came", "_due", "_express", "_held", "_moved", "_rest", "_unsent",
+        "_used", "_watch", "_wire", "answering", "head",
+    )  # fmt: skip
 
-    def __init__(self, server: web.Server, watch: Watch) -> None:
+    def __init__(self, server: web.Server, watch: Watch, express: Express) -> None:
         options: dict[str, Any] = {"access_log": None}  # its type does not say that None is allowed
         super().__init__(
             server,
@@ -94,11 +63,19 @@ class Connection(web.RequestHandler):
             **options,
         )
         self.answering = False
+        self.head: bytes | None = None
         self._begun = False
+        # Whether every byte so far belonged to a request that has been answered: only then do
+        # those that come now begin a request.
+        self._between = True
+        self._came = 0
         self._due = math.inf
+        self._express = express
+        self._held = b""
         self._moved = 0.0
         self._rest: StreamReader | None = None
         self._unsent = 0
+        self._used = False
         self._watch = watch
         self._wire: asyncio.Transport | None = None
 
@@ -116,10 +93,54 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; the first ones after an answer begin a request."""
+        if self._between:
+            if self._held:
+                data, self._held = self._held + data, b""
+            if self._answered_at_once(data):
+                return
+            self._between = False
+            end = data.find(HEAD_END)
+            self.head = None if end < 0 else data[:end]
+        self._came += len(data)
+        self._begin()
+        super().data_received(data)
+
+    def _answered_at_once(self, data: bytes) -> bool:
+        wire = self._wire
+        if wire is None or wire.get_write_buffer_size():
+            return False
+        answer = self._express(data)
+        if answer is None:
+            return False
+        if answer:
+            wire.write(answer)
+            self._begun, self._used = False, True
+            # aiohttp's own timer knows nothing of this answer.
+            self.keep_alive(True)  # noqa: FBT003 - aiohttp's signature
+            self._due = asyncio.get_running_loop().time() + KEEPALIVE_SECONDS
+        else:
+            self._held = data
+            self._begin()
+        return True
+
+    def _begin(self) -> None:
         if not self._begun and not self.answering:
             self._begun = True
             self._due = asyncio.get_running_loop().time() + self._watch.limits.header_seconds
-        super().data_received(data)
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the answer, of which all is handed to the transport by then."""
+        sent = await super().finish_response(request, resp, start_time)
+        head, self.head = self.head, None
+        if head is not None:
+            headers = request.headers
+            plain = hdrs.TRANSFER_ENCODING not in headers and hdrs.UPGRADE not in headers
+            whole = self._came == len(head) + len(HEAD_END) + (request.content_length or 0)
+            self._between = plain and whole and bool(resp.keep_alive)
+        self._came = 0
+        return sent
 
     def set_parser(
         self, parser: FrameReader, data_received_cb: Callable[[], None] | None = None
@@ -161,7 +182,9 @@ class Connection(web.RequestHandler):
         if self._rest is not None and self._rest.is_eof():
             self._rest = None
             self._begun = False
-        return "late" if now >= self._due else None
+        if now < self._due:
+            return None
+        return "late" if self._begun or not self._used else "unused"
 
     def hang_up(self) -> None:
         """Close; a request that has begun is told why, if no other answer is in its way."""

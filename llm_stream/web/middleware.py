@@ -26,6 +26,7 @@ from llm_stream.web.connection import Connection
 from llm_stream.web.headers import set_headers
 from llm_stream.web.openaidoor.failures import failure_response, speaks_openai
 from llm_stream.web.problems import problem, problem_response
+from llm_stream.web.requestlog import log_request
 from llm_stream.web.service import REQUEST_ID, SERVICE
 from llm_stream.web.views import cache_word
 from llm_stream.web.ws import refuse_socket
@@ -33,7 +34,6 @@ from llm_stream.web.ws import refuse_socket
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", "/static/{path}"})
 
 log = structlog.get_logger("llm_stream.request")
 
@@ -66,16 +66,7 @@ async def identify_and_log(request: web.Request, handler: Handler) -> web.Stream
         if isinstance(connection, Connection):
             connection.end_answer(request.content, linger=status != HTTPStatus.REQUEST_TIMEOUT)
         metrics.responded(request.method, path, status)
-        if path not in _QUIET:
-            log.info(
-                "request",
-                request=request_id,
-                method=request.method,
-                path=path,
-                status=status,
-                ms=round((time.perf_counter() - began) * 1000, 1),
-                **about,
-            )
+        log_request(request_id, request.method, path, status=status, began=began, about=about)
     return response
 
 

@@ -23,6 +23,7 @@ from llm_stream.recipes.spec import RunSpec
 from llm_stream.web import ndjson, sse
 from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import read_object
+from llm_stream.web.express import EXPRESS
 from llm_stream.web.idempotency import claim_of
 from llm_stream.web.intake import Caller, new_claim
 from llm_stream.web.negotiation import (
@@ -61,6 +62,8 @@ async def start(request: web.Request) -> web.StreamResponse:
     kind = chosen_type(request, *offers)
     caller = caller_of(request, kind)
     launched = await _launch(request, service, body, caller)
+    if kind == JSON_TYPE and isinstance(launched.run, Replay):
+        request.app[EXPRESS].learn(request, body, caller)
     return await respond(request, launched, caller, kind)
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from llm_stream.web.connection import Connection, Watch
+from llm_stream.web.connection import Connection, Express
 from llm_stream.web.listener import Listener
+from llm_stream.web.watch import Watch
 
 
 class Runner(web.AppRunner):
@@ -16,13 +17,17 @@ class Runner(web.AppRunner):
     Args:
         app: the application.
         watch: closes the connections that keep the service waiting; run by this runner.
+        express: answers what can be answered at once.
         options: of `aiohttp.web.AppRunner`.
     """
 
-    __slots__ = ("_listener", "_watch", "_watching")
+    __slots__ = ("_express", "_listener", "_watch", "_watching")
 
-    def __init__(self, app: web.Application, watch: Watch, **options: Any) -> None:
+    def __init__(
+        self, app: web.Application, watch: Watch, express: Express, **options: Any
+    ) -> None:
         super().__init__(app, **options)
+        self._express = express
         self._watch = watch
         self._listener: Listener | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -33,7 +38,7 @@ class Runner(web.AppRunner):
         if server is None:
             raise RuntimeError("Call setup() before listen().")
         self._watching = asyncio.create_task(self._watch.run(), name="connections")
-        self._listener = Listener(bound, lambda: Connection(server, self._watch))
+        self._listener = Listener(bound, lambda: Connection(server, self._watch, self._express))
         self._listener.start()
 
     async def cleanup(self) -> None:

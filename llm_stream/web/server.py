@@ -16,10 +16,11 @@ from llm_stream import __version__, logs
 from llm_stream.config import Settings
 from llm_stream.models.adapter import AnyModel
 from llm_stream.web.app import create_app
-from llm_stream.web.connection import Watch
+from llm_stream.web.express import EXPRESS
 from llm_stream.web.process import run_in_loop, settle_memory
 from llm_stream.web.runner import Runner
 from llm_stream.web.service import SERVICE
+from llm_stream.web.watch import Watch
 from llm_stream.web.workers import fork_workers
 
 READERS_SECONDS: Final = 5.0
@@ -77,7 +78,9 @@ async def start(app: web.Application, bound: socket.socket) -> Runner:
     """
     metrics = app[SERVICE].metrics
     watch = Watch(app[SERVICE].settings.server, metrics.late_requests, metrics.slow_readers)
-    runner = Runner(app, watch, handler_cancellation=True, shutdown_timeout=1.0)
+    runner = Runner(
+        app, watch, app[EXPRESS].answer, handler_cancellation=True, shutdown_timeout=1.0
+    )
     await runner.setup()
     runner.listen(bound)
     return runner

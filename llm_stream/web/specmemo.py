@@ -31,17 +31,27 @@ class SpecMemo:
         self._known: OrderedDict[tuple[str, str, bool, bool, bytes], RunSpec] = OrderedDict()
         self._bytes = 0
 
+    def known(
+        self, recipe: str, body: bytes, owner: str, *, waits: bool, detached: bool = False
+    ) -> RunSpec | None:
+        """The spec of this body, as a caller of this kind sends it, if it is remembered."""
+        name = (recipe, owner, waits, detached, body)
+        known = self._known.get(name)
+        if known is not None:
+            self._known.move_to_end(name)
+        return known
+
     def spec(
         self, recipe: str, body: bytes, caller: Caller, make: Callable[[], RunSpec]
     ) -> RunSpec:
         """The spec of this body, from `make` the first time; errors of `make` pass."""
         if len(body) > MAX_BODY_BYTES:
             return make()
-        name = (recipe, caller.principal.owner, caller.waits, caller.detached, body)
-        known = self._known.get(name)
+        owner = caller.principal.owner
+        known = self.known(recipe, body, owner, waits=caller.waits, detached=caller.detached)
         if known is not None:
-            self._known.move_to_end(name)
             return known
+        name = (recipe, owner, caller.waits, caller.detached, body)
         made = make()
         texts = sum(len(message.content) for message in made.messages)
         if made.children or texts > MAX_BODY_BYTES:

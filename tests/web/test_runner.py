@@ -10,9 +10,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
 from llm_stream.config import ServerSection
-from llm_stream.web.connection import Connection, Watch
+from llm_stream.web.connection import Connection
 from llm_stream.web.runner import Runner
 from llm_stream.web.server import listen
+from llm_stream.web.watch import Watch
 
 
 def make() -> tuple[Runner, Watch]:
@@ -34,7 +35,7 @@ def make() -> tuple[Runner, Watch]:
     app.add_routes([web.get("/", tell), web.get("/fail", fail), web.get("/late", fail_late)])
     counters = [Counter(name, "x", registry=CollectorRegistry()) for name in ("late", "stalled")]
     watch = Watch(ServerSection(), *counters)
-    return Runner(app, watch), watch
+    return Runner(app, watch, lambda _: None), watch
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from aiohttp import WSMsgType, web
 from prometheus_client import CollectorRegistry, Counter
 
 from llm_stream.config import LimitsSection, ServerSection
-from llm_stream.web.connection import Watch
 from llm_stream.web.runner import Runner
 from llm_stream.web.server import listen
+from llm_stream.web.watch import Watch
 from llm_stream.web.ws import answer_close, handshake
 
 MESSAGE_BYTES = LimitsSection().message_bytes
@@ -46,7 +46,7 @@ async def port() -> AsyncIterator[int]:
     app = web.Application()
     app.router.add_get("/", echo)
     counters = [Counter(name, "x", registry=CollectorRegistry()) for name in ("late", "stalled")]
-    runner = Runner(app, Watch(ServerSection(), *counters), shutdown_timeout=1.0)
+    runner = Runner(app, Watch(ServerSection(), *counters), lambda _: None, shutdown_timeout=1.0)
     await runner.setup()
     bound = listen("127.0.0.1", 0, ServerSection().send_buffer_bytes)
     runner.listen(bound)

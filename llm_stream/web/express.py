@@ -1,0 +1,166 @@
+"""A request that is known to the byte, and whose answer is at hand, is answered at once.
+
+The first time it takes the usual way: aiohttp, middleware, handler. If that ends with a kept answer
+as plain JSON, it is remembered what its head means - everything up to the empty line, byte for
+byte. The next time nothing of it is read again, and only what may have changed is asked: who has
+the key, what the cache has. What is told of it - headers, metrics, log, account, the run itself -
+is the same either way.
+"""
+
+import time
+from collections import OrderedDict
+from email.utils import formatdate
+from typing import Final, NamedTuple
+
+from aiohttp import HttpVersion11, hdrs, web
+
+from llm_stream.access.principal import EVERYBODY, Principal
+from llm_stream.engine.replay import Replay
+from llm_stream.errors import Forbidden, Unauthenticated
+from llm_stream.naming import token
+from llm_stream.recipes.spec import RunSpec
+from llm_stream.web.auth import bearer, check_scope, need_of, principal_of
+from llm_stream.web.connection import HEAD_END, Connection
+from llm_stream.web.headers import set_headers
+from llm_stream.web.intake import Caller, new_claim
+from llm_stream.web.negotiation import JSON_TYPE
+from llm_stream.web.requestlog import log_request
+from llm_stream.web.service import Service
+from llm_stream.web.specmemo import MAX_BODY_BYTES
+from llm_stream.web.views import replayed, run_headers
+
+MAX_HEADS: Final = 1024
+"""Heads that are remembered; one has 8 KiB at most, so they all have 8 MiB."""
+
+MAX_HEAD_BYTES: Final = 8192
+
+OWN_WORDS: Final = ("Idempotency-Key", "Prefer", "X-Request-Id", "traceparent", hdrs.EXPECT)
+"""Headers of requests that have a way of their own."""
+
+
+class Head(NamedTuple):
+    """What the head of a request means: the recipe of its path, bytes of body, the key in it."""
+
+    path: str
+    recipe: str
+    length: int
+    key: str | None
+
+
+class Express:
+    """What is known of requests, and the answers to them.
+
+    Args:
+        service: whose answers they are.
+
+    Attributes:
+        given: answers given this way.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._heads: OrderedDict[bytes, Head] = OrderedDict()
+        self.given = 0
+        self._date = (0, "")
+
+    def learn(self, request: web.Request, body: bytes, caller: Caller) -> None:
+        """Remember a request that was answered with a kept answer, as plain JSON."""
+        connection = request.protocol
+        if not isinstance(connection, Connection) or not caller.waits:
+            return
+        head, headers = connection.head, request.headers
+        if head is None or len(head) > MAX_HEAD_BYTES or len(body) > MAX_BODY_BYTES:
+            return
+        plain = request.keep_alive and request.content_length == len(body)
+        if (
+            not plain
+            or request.version != HttpVersion11
+            or any(name in headers for name in OWN_WORDS)
+        ):
+            return
+        recipe = request.path.rpartition("/")[2]
+        key = bearer(request) if principal_of(request).id else None
+        self._heads[head] = Head(request.path, recipe, len(body), key)
+        if len(self._heads) > MAX_HEADS:
+            self._heads.popitem(last=False)
+
+    def answer(self, data: bytes) -> bytes | None:
+        """See `Express` in `web/connection`."""
+        end = data.find(HEAD_END)
+        head = self._heads.get(data[:end])
+        service = self._service
+        if head is None or service.tracing is not None or service.draining.is_set():
+            return None
+        body = data[end + len(HEAD_END) :]
+        if len(body) != head.length:
+            return b"" if len(body) < head.length else None
+        began = time.perf_counter()
+        request = f"req_{token()}"
+        replay = self._replay(head, body, request)
+        if replay is None:
+            return None
+        self.given += 1
+        answer = self._response(replay, request)
+        metrics = service.metrics
+        metrics.observed(hdrs.METH_POST, head.path, time.perf_counter() - began)
+        metrics.responded(hdrs.METH_POST, head.path, 200)
+        about = {"run": replay.id, "cache": "hit"}
+        log_request(request, hdrs.METH_POST, head.path, status=200, began=began, about=about)
+        return answer
+
+    def _replay(self, head: Head, body: bytes, request: str) -> Replay | None:
+        """The kept answer, if they who ask may have it; None: the usual way finds out."""
+        service = self._service
+        principal = self._principal(head)
+        if principal is None:
+            return None
+        spec = service.specs.known(head.recipe, body, principal.owner, waits=True)
+        if spec is None or not self._may(principal, spec):
+            return None
+        return service.launcher.at_hand(spec, request)
+
+    def _principal(self, head: Head) -> Principal | None:
+        """Who asks; None: the usual way says why they may not."""
+        roster = self._service.access.roster
+        if not roster.asks_for_keys:
+            return EVERYBODY if head.key is None else None
+        if head.key is None:
+            return None
+        try:
+            principal = roster.of_key(head.key)
+            check_scope(principal, need_of(hdrs.METH_POST, head.path) or "")
+        except (Forbidden, Unauthenticated):
+            return None
+        return principal
+
+    def _may(self, principal: Principal, spec: RunSpec) -> bool:
+        """Whether they may have this run, as far as that is known without waiting."""
+        if not principal.id:
+            return True
+        try:
+            principal.check(spec, self._service.catalog.aliases)
+        except Forbidden:
+            return False
+        return not self._service.access.limits.counts(principal)
+
+    def _response(self, replay: Replay, request: str) -> bytes:
+        body = replayed(replay.info, replay.recording)
+        headers = run_headers(replay, joined=False) | {
+            "X-Run-Claim": new_claim(),
+            hdrs.CONTENT_TYPE: JSON_TYPE,
+            hdrs.CONTENT_LENGTH: str(len(body)),
+            hdrs.DATE: self._today(),
+        }
+        set_headers(headers, request)
+        lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+        return b"HTTP/1.1 200 OK\r\n%b\r\n\r\n%b" % (lines.encode(), body)
+
+    def _today(self) -> str:
+        """The time as HTTP has it, made once a second."""
+        now = int(time.time())
+        if now != self._date[0]:
+            self._date = now, formatdate(now, usegmt=True)
+        return self._date[1]
+
+
+EXPRESS: Final = web.AppKey("express", Express)
