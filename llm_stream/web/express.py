@@ -19,8 +19,10 @@ from llm_stream.engine.replay import Replay
 from llm_stream.errors import Forbidden, Unauthenticated
 from llm_stream.naming import token
 from llm_stream.recipes.spec import RunSpec
+from llm_stream.web import sse
 from llm_stream.web.auth import bearer, check_scope, need_of, principal_of
 from llm_stream.web.connection import HEAD_END, Connection
+from llm_stream.web.finished import MAX_STREAM_BYTES, FinishedStreams
 from llm_stream.web.headers import set_headers
 from llm_stream.web.intake import Caller, new_claim
 from llm_stream.web.negotiation import JSON_TYPE
@@ -34,17 +36,28 @@ MAX_HEADS: Final = 1024
 
 MAX_HEAD_BYTES: Final = 8192
 
+STREAM_HEADERS: Final = {
+    **sse.HEADERS,
+    hdrs.CONNECTION: "keep-alive",
+    hdrs.TRANSFER_ENCODING: "chunked",
+}
+
 OWN_WORDS: Final = ("Idempotency-Key", "Prefer", "X-Request-Id", "traceparent", hdrs.EXPECT)
 """Headers of requests that have a way of their own."""
 
 
 class Head(NamedTuple):
-    """What the head of a request means: the recipe of its path, bytes of body, the key in it."""
+    """What the head of a request means.
+
+    `recipe` is that of its `path`, `length` that of its body in bytes, `key` the client's in it;
+    `streams` says that the answer is an event stream, and not plain JSON.
+    """
 
     path: str
     recipe: str
     length: int
     key: str | None
+    streams: bool
 
 
 class Express:
@@ -61,12 +74,16 @@ class Express:
         self._service = service
         self._heads: OrderedDict[bytes, Head] = OrderedDict()
         self.given = 0
+        self._streams = FinishedStreams()
         self._date = (0, "")
 
-    def learn(self, request: web.Request, body: bytes, caller: Caller) -> None:
-        """Remember a request that was answered with a kept answer, as plain JSON."""
+    def learn(self, request: web.Request, body: bytes, caller: Caller, replay: Replay) -> None:
+        """Remember a request that is answered with a kept answer, as JSON or as a stream."""
         connection = request.protocol
-        if not isinstance(connection, Connection) or not caller.waits:
+        # What others may have to find is told them on the usual way.
+        elsewhere = caller.detached or (not caller.waits and self._service.replicas is not None)
+        long = not caller.waits and replay.recording.size > MAX_STREAM_BYTES
+        if not isinstance(connection, Connection) or elsewhere or long:
             return
         head, headers = connection.head, request.headers
         if head is None or len(head) > MAX_HEAD_BYTES or len(body) > MAX_BODY_BYTES:
@@ -80,7 +97,7 @@ class Express:
             return
         recipe = request.path.rpartition("/")[2]
         key = bearer(request) if principal_of(request).id else None
-        self._heads[head] = Head(request.path, recipe, len(body), key)
+        self._heads[head] = Head(request.path, recipe, len(body), key, streams=not caller.waits)
         if len(self._heads) > MAX_HEADS:
             self._heads.popitem(last=False)
 
@@ -100,7 +117,7 @@ class Express:
         if replay is None:
             return None
         self.given += 1
-        answer = self._response(replay, request)
+        answer = (self._stream if head.streams else self._json)(replay, request)
         metrics = service.metrics
         metrics.observed(hdrs.METH_POST, head.path, time.perf_counter() - began)
         metrics.responded(hdrs.METH_POST, head.path, 200)
@@ -114,7 +131,7 @@ class Express:
         principal = self._principal(head)
         if principal is None:
             return None
-        spec = service.specs.known(head.recipe, body, principal.owner, waits=True)
+        spec = service.specs.known(head.recipe, body, principal.owner, waits=not head.streams)
         if spec is None or not self._may(principal, spec):
             return None
         return service.launcher.at_hand(spec, request)
@@ -143,17 +160,25 @@ class Express:
             return False
         return not self._service.access.limits.counts(principal)
 
-    def _response(self, replay: Replay, request: str) -> bytes:
+    def _json(self, replay: Replay, request: str) -> bytes:
         body = replayed(replay.info, replay.recording)
-        headers = run_headers(replay, joined=False) | {
-            "X-Run-Claim": new_claim(),
+        headers = self._headers(replay, request) | {
             hdrs.CONTENT_TYPE: JSON_TYPE,
             hdrs.CONTENT_LENGTH: str(len(body)),
-            hdrs.DATE: self._today(),
         }
+        return _head(headers) + body
+
+    def _stream(self, replay: Replay, request: str) -> bytes:
+        body = self._streams.stream(replay)
+        headers = self._headers(replay, request) | STREAM_HEADERS
+        return b"%b%x\r\n%b\r\n0\r\n\r\n" % (_head(headers), len(body), body)
+
+    def _headers(self, replay: Replay, request: str) -> dict[str, str]:
+        headers = run_headers(replay, joined=False)
+        headers["X-Run-Claim"] = new_claim()
+        headers[hdrs.DATE] = self._today()
         set_headers(headers, request)
-        lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
-        return b"HTTP/1.1 200 OK\r\n%b\r\n\r\n%b" % (lines.encode(), body)
+        return headers
 
     def _today(self) -> str:
         """The time as HTTP has it, made once a second."""
@@ -161,6 +186,11 @@ class Express:
         if now != self._date[0]:
             self._date = now, formatdate(now, usegmt=True)
         return self._date[1]
+
+
+def _head(headers: dict[str, str]) -> bytes:
+    lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+    return f"HTTP/1.1 200 OK\r\n{lines}\r\n\r\n".encode()
 
 
 EXPRESS: Final = web.AppKey("express", Express)

@@ -62,8 +62,8 @@ async def start(request: web.Request) -> web.StreamResponse:
     kind = chosen_type(request, *offers)
     caller = caller_of(request, kind)
     launched = await _launch(request, service, body, caller)
-    if kind == JSON_TYPE and isinstance(launched.run, Replay):
-        request.app[EXPRESS].learn(request, body, caller)
+    if kind != NDJSON_TYPE and isinstance(launched.run, Replay):
+        request.app[EXPRESS].learn(request, body, caller, launched.run)
     return await respond(request, launched, caller, kind)
 
 

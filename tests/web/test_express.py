@@ -16,15 +16,21 @@ from prometheus_client import CollectorRegistry, Counter
 from llm_stream.access.clientfile import ClientRecord, editing, now
 from llm_stream.access.clientkey import new_key
 from llm_stream.config import ServerSection
-from llm_stream.testing import Script, ScriptedModel
+from llm_stream.engine.recording import Recording
+from llm_stream.engine.replay import Replay
+from llm_stream.engine.runinfo import RunInfo
+from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
-from llm_stream.web import express
+from llm_stream.web import express, finished
 from llm_stream.web.connection import Connection
 from llm_stream.web.express import EXPRESS
+from llm_stream.web.finished import FinishedStreams
 from llm_stream.web.watch import Watch
 
 from ..conftest import StartService
 from ..peers import post
+from ..redisserver import RedisServer
+from ..wire import SSE
 
 BODY = {"prompt": "what is kept"}
 ASKED = post(BODY, "application/json")
@@ -101,6 +107,98 @@ async def test_nothing_of_the_answer_is_otherwise(service: RunningService, kept:
     assert express.body["id"] == express.headers["X-Run-Id"] != usual.body["id"]
     assert {**express.body, "id": 0} == {**usual.body, "id": 0}
     assert express.headers["Cache-Status"].startswith("llm-stream; hit; ttl=")
+
+
+async def stream_of(kept: Kept, asked: bytes) -> tuple[CIMultiDict[str], bytes]:
+    """Headers and events of a stream, out of its chunks."""
+    kept.writer.write(asked)
+    head = (await kept.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    assert head[0] == "HTTP/1.1 200 OK"
+    events = b""
+    while size := int(await kept.reader.readline(), 16):
+        events += await kept.reader.readexactly(size)
+        assert await kept.reader.readline() == b"\r\n"
+    assert await kept.reader.readline() == b"\r\n"
+    pairs = (line.partition(": ") for line in head[1:-2])
+    return CIMultiDict((name, value) for name, _, value in pairs), events
+
+
+@pytest.mark.parametrize("script", [Script(), Script(chunks=()), Script(chunks=("a\0b\n\r",))])
+async def test_streams_are_the_same_too(
+    service: RunningService, model: ScriptedModel, script: Script, http: aiohttp.ClientSession
+) -> None:
+    """Every event byte for byte, but for the run's id; and each can be read again from there."""
+    model.scripts = [script]
+    asked = post({"prompt": "to be streamed"})
+    async with connected(service) as connection:
+        for _ in range(2):
+            await stream_of(connection, asked)
+        usual, said = await stream_of(
+            connection, asked.replace(b"Host", b"X-Request-Id: r\r\nHost")
+        )
+        express, same = await stream_of(connection, asked)
+        again, _ = await stream_of(connection, asked)
+    old, new = usual["X-Run-Id"], express["X-Run-Id"]
+    async with http.get(
+        f"{service.url}/v1/runs/{new}/events", headers={"Last-Event-ID": "1-1", **SSE}
+    ) as response:
+        rest = await response.read()
+
+    assert given(service) == 2
+    assert same.replace(new.encode(), old.encode()) == said
+    assert len({old, new, again["X-Run-Id"]}) == 3
+    assert rest.partition(b"id: ")[2] == same.split(b"id: ", 2)[2]
+    assert {name.title() for name in express} == {name.title() for name in usual}
+    for name in set(usual) - VOLATILE:
+        assert express[name] == usual[name]
+
+
+async def test_long_streams_are_written_as_they_are_read(
+    service: RunningService, model: ScriptedModel
+) -> None:
+    """What would not fit into a connection's buffers takes the usual way."""
+    model.scripts = [Script(chunks=words(3000), burst=True)]
+    async with connected(service) as connection:
+        for _ in range(3):
+            await stream_of(connection, post({"prompt": "long"}))
+
+    assert given(service) == 0
+
+
+async def test_what_other_replicas_may_have_to_find_takes_the_usual_way(
+    start_service: StartService, redis_server: RedisServer
+) -> None:
+    """A stream that breaks off is resumed anywhere; a plain answer is whole, or asked again."""
+    service = await start_service(redis={"url": redis_server.url})
+    async with connected(service) as connection:
+        for _ in range(3):
+            await stream_of(connection, post(BODY))
+        assert given(service) == 0
+        for _ in range(2):
+            await connection.ask()
+        assert given(service) == 1
+
+
+def test_recordings_that_are_not_asked_for_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The least recently used first, and written anew when they are asked for again."""
+    monkeypatch.setattr(finished, "MAX_BYTES", 1000)
+    streams = FinishedStreams()
+    replays = [
+        Replay(
+            RunInfo(f"run_{number}", "generate", "m", "k", "hit"),
+            Recording(
+                key="k", recipe="generate", model="m", run=f"was_{number}",
+                ending={"type": "run.completed"}, kinds=("text.delta",), times=(0,),
+                bodies=(b'"type":"text.delta","text":"%b"}' % (b"x" * 400),),
+            ),
+        )
+        for number in range(4)
+    ]  # fmt: skip
+    first = [streams.stream(replay) for replay in replays]
+
+    assert [streams.stream(replay) for replay in replays] == first
+    assert len(streams._known) == 1
+    assert all(b"run_%d" % number in text for number, text in enumerate(first))
 
 
 async def test_what_is_told_of_it_is_the_same(
