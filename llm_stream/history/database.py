@@ -30,6 +30,37 @@ def default_path() -> Path:
     return folder / "logs.db"
 
 
+class LogDatabase(Database):
+    """sqlite-utils' database, which can remember the names of its tables within a transaction.
+
+    sqlite-utils asks the database for them before each statement, which was a quarter of what a
+    run's row costs. Nobody else can change them while a transaction writes.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._names: tuple[list[str], list[str]] | None = None
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """Remember the names in this block, which is inside a transaction."""
+        self._names = super().table_names(), super().view_names()
+        try:
+            yield
+        finally:
+            self._names = None
+
+    def table_names(self, fts4: bool = False, fts5: bool = False) -> list[str]:  # noqa: FBT001, FBT002
+        """See `Database`."""
+        if self._names is None or fts4 or fts5:
+            return super().table_names(fts4, fts5)
+        return self._names[0]
+
+    def view_names(self) -> list[str]:
+        """See `Database`."""
+        return super().view_names() if self._names is None else self._names[1]
+
+
 def open_store(path: Path) -> LogStore:
     """Open the database, make and migrate it as needed. Blocking; a new one takes 0.3 s.
 
@@ -51,7 +82,7 @@ def open_store(path: Path) -> LogStore:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-            store = LogStore(Database(connection))  # type: ignore[no-untyped-call]
+            store = LogStore(LogDatabase(connection))  # type: ignore[no-untyped-call]
             with transaction(connection):
                 sidetable.create(connection)
                 ledger.create(connection)

@@ -189,7 +189,7 @@ class Writer:
 
     def _write(self, store: LogStore, batch: list[Job]) -> None:
         fit = [job for job in batch if self._spared(job.prepare)]
-        with transaction(store.db.conn):
+        with transaction(store.db.conn), store.db.steady():
             written = [job for job in fit if self._spared(partial(self._apart, store, job))]
         with self._changed:
             for job in batch:
