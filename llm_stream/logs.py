@@ -3,6 +3,7 @@
 Everything that goes through the standard library's logging comes out the same way.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
@@ -29,6 +30,10 @@ _TRACEBACKS = structlog.processors.ExceptionRenderer(
 )
 
 
+# Finds the name of a logger that was asked for without one.
+_LOGGERS: Final = structlog.stdlib.LoggerFactory(ignore_frame_names=[__name__])
+
+
 class Redacting(structlog.stdlib.ProcessorFormatter):
     """The last step of every line, whoever wrote it: what looks like a secret leaves it."""
 
@@ -44,7 +49,7 @@ class Lines:
     the answer from the cache that it tells of.
 
     Args:
-        name: the logger's.
+        logger: the standard library's of the same name, which says what is logged.
 
     Attributes:
         stream: where all of them write to.
@@ -52,11 +57,11 @@ class Lines:
 
     stream: ClassVar[TextIO] = sys.stderr
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, logger: logging.Logger) -> None:
+        self.name = logger.name
         # As `filter_by_level` asks for them.
         self.disabled = False
-        self.getEffectiveLevel = logging.getLogger(name).getEffectiveLevel
+        self.getEffectiveLevel = logger.getEffectiveLevel
 
     def _write(self, line: str) -> None:
         # A log that nobody takes any more must not be the end of what it tells of.
@@ -109,7 +114,7 @@ def configure(
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=Lines,
+        logger_factory=_lines,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
@@ -124,8 +129,24 @@ def configure(
     root.setLevel(level.upper())
 
 
+def _lines(*names: str) -> Lines:
+    return Lines(_LOGGERS(*names))
+
+
 def _as_json(event: dict[str, Any], **_: Any) -> str:
-    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    """An event as JSON of ASCII, which every stream can take; it fails for nothing."""
+    try:
+        line = orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    except (TypeError, ValueError, RecursionError):  # half a character, a huge number
+        line = b"\xff"
+    if line.isascii():
+        return line.decode()
+    try:
+        return json.dumps(event, default=repr, skipkeys=True)
+    except (TypeError, ValueError, RecursionError):
+        return json.dumps(
+            {"event": ascii(event.get("event")), "unreadable": sorted(map(ascii, event))}
+        )
 
 
 def lowest(*levels: str) -> str:

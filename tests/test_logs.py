@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import sys
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -259,6 +260,38 @@ def test_other_libraries_log_the_same_way(lines: Any) -> None:
     assert lines()[-1]["level"] == "warning"
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["caf\u00e9 \x9b", "half a character: \udcff", 1 << 70, float("nan"), {("a", 1): 2}, object()],
+)
+def test_every_value_can_be_told(lines: Any, value: Any) -> None:
+    """In ASCII, so that every stream can take it; no line fails whoever writes it."""
+    structlog.get_logger("ours").info("told", value=value)
+    logging.getLogger("elsewhere").warning("%s", value)
+    ours, theirs = lines()
+
+    assert (ours["event"], theirs["level"]) == ("told", "warning")
+    assert json.dumps(ours).isascii()
+    if isinstance(value, str):
+        assert (ours["value"], theirs["event"]) == (value, value)
+
+
+def test_a_line_that_cannot_be_told_says_so(lines: Any) -> None:
+    """What refers to itself has no JSON; its fields are named."""
+    circle: list[Any] = []
+    circle.append(circle)
+    structlog.get_logger("ours").info("told", circle=circle)
+
+    assert "'circle'" in lines()[0]["unreadable"]
+
+
+def test_a_logger_may_have_no_name(lines: Any) -> None:
+    """It is named after who asks for it."""
+    structlog.get_logger().info("told")
+
+    assert "test_logs" in lines()[0]["logger"]
+
+
 def test_a_log_that_nobody_takes_fails_nothing() -> None:
     """A pipe whose reader has gone is not the end of a request."""
     stream = io.StringIO()
@@ -267,6 +300,7 @@ def test_a_log_that_nobody_takes_fails_nothing() -> None:
     stream.close()
     structlog.get_logger("ours").info("request")
     logging.getLogger().handlers[:] = before
+    logs.Lines.stream = sys.stderr
     structlog.reset_defaults()
 
 

@@ -40,7 +40,7 @@ class Shelf(Protocol):
         """The entry, if there is a valid one, and the generations of these names now."""
 
     def at_hand(self, key: str, names: Sequence[str]) -> Stored | None:
-        """The entry, if it is in this process, valid, and has the marks of exactly these names."""
+        """The entry, if it is in this process, valid, and has marks of all these names."""
 
     async def write(self, key: str, entry: Stored, seconds: float) -> bool:
         """Keep an entry that long, in place of one whose run began earlier; whether it was kept.
@@ -109,10 +109,11 @@ class MemoryShelf:
         if entry is None:
             return None
         generation, floor, marks = self._generations.get, self._floor, entry.marks
-        if len(marks) != len(names):
-            return None
         for name in names:
-            if marks.get(name) != generation(name, floor):
+            if name not in marks:
+                return None
+        for name, mark in marks.items():
+            if mark != generation(name, floor):
                 return None
         return entry
 

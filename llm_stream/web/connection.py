@@ -17,6 +17,7 @@ from aiohttp import StreamReader, hdrs, web
 
 from llm_stream.errors import InternalError, InvalidHttp, RequestTimedOut, StreamError
 from llm_stream.naming import token
+from llm_stream.web.boundary import Boundary
 from llm_stream.web.headers import set_headers
 from llm_stream.web.masking import FrameReader, MaskedFrames
 from llm_stream.web.problems import problem, problem_response
@@ -25,7 +26,8 @@ from llm_stream.web.watch import Fault, Watch
 KEEPALIVE_SECONDS: Final = 75
 """How long a connection on which nothing is asked is kept."""
 
-HEAD_END: Final = b"\r\n\r\n"
+HOLD_SECONDS: Final = 0.05
+"""How long the head of a known request waits for its body, which clients may send by itself."""
 
 Express = Callable[[bytes], bytes | None]
 """Bytes of a request -> a whole answer; empty: it has to see what is missing of the request; None:
@@ -44,12 +46,12 @@ class Connection(web.RequestHandler):
 
     Attributes:
         answering: whether a handler has the request; then nothing is watched here.
-        head: the request under way up to its empty line, where that came in one piece.
+        boundary: where requests end.
     """
 
     __slots__ = (
-        "_begun", "_between", "_came", "_due", "_express", "_held", "_moved", "_rest", "_unsent",
-        "_used", "_watch", "_wire", "answering", "head",
+        "_begun", "_due", "_express", "_held", "_moved", "_rest", "_unsent",
+        "_used", "_watch", "_wire", "answering", "boundary",
     )  # fmt: skip
 
     def __init__(self, server: web.Server, watch: Watch, express: Express) -> None:
@@ -63,15 +65,11 @@ class Connection(web.RequestHandler):
             **options,
         )
         self.answering = False
-        self.head: bytes | None = None
+        self.boundary = Boundary()
         self._begun = False
-        # Whether every byte so far belonged to a request that has been answered: only then do
-        # those that come now begin a request.
-        self._between = True
-        self._came = 0
         self._due = math.inf
         self._express = express
-        self._held = b""
+        self._held: tuple[bytes, asyncio.TimerHandle] | None = None
         self._moved = 0.0
         self._rest: StreamReader | None = None
         self._unsent = 0
@@ -89,63 +87,73 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Wait for nothing more."""
         self._watch.connections.discard(self)
+        self._let_go()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; the first ones after an answer begin a request."""
-        if self._between:
-            if self._held:
-                data, self._held = self._held + data, b""
+        if self.boundary.between and data:  # aiohttp looks for what it has left with no bytes
+            if self._held is not None:
+                data = self._let_go() + data
             if self._answered_at_once(data):
                 return
-            self._between = False
-            end = data.find(HEAD_END)
-            self.head = None if end < 0 else data[:end]
-        self._came += len(data)
-        self._begin()
+            self.boundary.begin(data)
+        self.boundary.take(data)
+        if not self._begun and not self.answering:
+            self._begun = True
+            self._due = asyncio.get_running_loop().time() + self._watch.limits.header_seconds
         super().data_received(data)
 
     def _answered_at_once(self, data: bytes) -> bool:
         wire = self._wire
         if wire is None or wire.get_write_buffer_size():
             return False
-        answer = self._express(data)
+        try:
+            answer = self._express(data)
+        except Exception:
+            log.exception("express.crashed")
+            return False  # the usual way tells the client as well
         if answer is None:
             return False
+        # aiohttp's own timer knows nothing of this request.
+        self.keep_alive(True)  # noqa: FBT003 - aiohttp's signature
+        loop = asyncio.get_running_loop()
         if answer:
             wire.write(answer)
-            self._begun, self._used = False, True
-            # aiohttp's own timer knows nothing of this answer.
-            self.keep_alive(True)  # noqa: FBT003 - aiohttp's signature
-            self._due = asyncio.get_running_loop().time() + KEEPALIVE_SECONDS
+            self._used = True
+            self._due = loop.time() + KEEPALIVE_SECONDS
         else:
-            self._held = data
-            self._begin()
+            timer = loop.call_later(HOLD_SECONDS, self._give_up)
+            self._held = data, timer
         return True
 
-    def _begin(self) -> None:
-        if not self._begun and not self.answering:
-            self._begun = True
-            self._due = asyncio.get_running_loop().time() + self._watch.limits.header_seconds
+    def _let_go(self) -> bytes:
+        """What is held, and held no more."""
+        if self._held is None:
+            return b""
+        (data, timer), self._held = self._held, None
+        timer.cancel()
+        return data
+
+    def _give_up(self) -> None:
+        """The rest of a request takes its time, for which the usual way has limits."""
+        data = self._let_go()
+        self.boundary.begin(data)
+        self.data_received(data)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send the answer, of which all is handed to the transport by then."""
         sent = await super().finish_response(request, resp, start_time)
-        head, self.head = self.head, None
-        if head is not None:
-            headers = request.headers
-            plain = hdrs.TRANSFER_ENCODING not in headers and hdrs.UPGRADE not in headers
-            whole = self._came == len(head) + len(HEAD_END) + (request.content_length or 0)
-            self._between = plain and whole and bool(resp.keep_alive)
-        self._came = 0
+        self.boundary.answered(request, resp)
         return sent
 
     def set_parser(
         self, parser: FrameReader, data_received_cb: Callable[[], None] | None = None
     ) -> None:
         """Read frames of a WebSocket from here on; what came with the handshake is the first."""
+        self.boundary.head = None
         guarded: Any = MaskedFrames(parser)  # aiohttp names its own class, and uses two methods
         super().set_parser(guarded, data_received_cb)
 

@@ -7,6 +7,7 @@ the key, what the cache has. What is told of it - headers, metrics, log, account
 is the same either way.
 """
 
+import hashlib
 import time
 from collections import OrderedDict
 from email.utils import formatdate
@@ -21,7 +22,8 @@ from llm_stream.naming import token
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web import sse
 from llm_stream.web.auth import bearer, check_scope, need_of, principal_of
-from llm_stream.web.connection import HEAD_END, Connection
+from llm_stream.web.boundary import HEAD_END, MAX_HEAD_BYTES
+from llm_stream.web.connection import Connection
 from llm_stream.web.finished import MAX_STREAM_BYTES, FinishedStreams
 from llm_stream.web.headers import set_headers
 from llm_stream.web.intake import Caller, new_claim
@@ -31,10 +33,8 @@ from llm_stream.web.service import Service
 from llm_stream.web.specmemo import MAX_BODY_BYTES
 from llm_stream.web.views import replayed, run_headers
 
-MAX_HEADS: Final = 1024
-"""Heads that are remembered; one has 8 KiB at most, so they all have 8 MiB."""
-
-MAX_HEAD_BYTES: Final = 8192
+MAX_HEADS: Final = 8192
+"""Heads that are remembered, the least recently used forgotten first; each costs 400 bytes."""
 
 STREAM_HEADERS: Final = {
     **sse.HEADERS,
@@ -49,14 +49,15 @@ OWN_WORDS: Final = ("Idempotency-Key", "Prefer", "X-Request-Id", "traceparent", 
 class Head(NamedTuple):
     """What the head of a request means.
 
-    `recipe` is that of its `path`, `length` that of its body in bytes, `key` the client's in it;
+    `recipe` is that of its `path`, `length` that of its body in bytes, `key` where the client's
+    stands in it;
     `streams` says that the answer is an event stream, and not plain JSON.
     """
 
     path: str
     recipe: str
     length: int
-    key: str | None
+    key: slice | None
     streams: bool
 
 
@@ -79,41 +80,47 @@ class Express:
 
     def learn(self, request: web.Request, body: bytes, caller: Caller, replay: Replay) -> None:
         """Remember a request that is answered with a kept answer, as JSON or as a stream."""
-        connection = request.protocol
+        connection, service = request.protocol, self._service
+        principal = principal_of(request)
         # What others may have to find is told them on the usual way.
-        elsewhere = caller.detached or (not caller.waits and self._service.replicas is not None)
+        elsewhere = caller.detached or (not caller.waits and service.replicas is not None)
         long = not caller.waits and replay.recording.size > MAX_STREAM_BYTES
-        if not isinstance(connection, Connection) or elsewhere or long:
+        counted = bool(principal.id) and service.access.limits.counts(principal)
+        if not isinstance(connection, Connection) or elsewhere or long or counted:
             return
-        head, headers = connection.head, request.headers
-        if head is None or len(head) > MAX_HEAD_BYTES or len(body) > MAX_BODY_BYTES:
+        if service.tracing is not None or service.cache.shelf.shared:
+            return  # it would never be answered here
+        head = connection.boundary.head
+        if head is None or len(body) > MAX_BODY_BYTES or not _plain(request, head, len(body)):
             return
-        plain = request.keep_alive and request.content_length == len(body)
-        if (
-            not plain
-            or request.version != HttpVersion11
-            or any(name in headers for name in OWN_WORDS)
-        ):
-            return
+        key = None
+        if principal.id:
+            shown = (bearer(request) or "").encode()
+            key = slice(place := head.find(shown), place + len(shown))
         recipe = request.path.rpartition("/")[2]
-        key = bearer(request) if principal_of(request).id else None
-        self._heads[head] = Head(request.path, recipe, len(body), key, streams=not caller.waits)
+        known = Head(request.path, recipe, len(body), key, streams=not caller.waits)
+        self._heads[_digest(head)] = known
         if len(self._heads) > MAX_HEADS:
             self._heads.popitem(last=False)
 
     def answer(self, data: bytes) -> bytes | None:
         """See `Express` in `web/connection`."""
         end = data.find(HEAD_END)
-        head = self._heads.get(data[:end])
-        service = self._service
-        if head is None or service.tracing is not None or service.draining.is_set():
+        if end < 0 or end > MAX_HEAD_BYTES:
             return None
+        name = _digest(data[:end])
+        head = self._heads.get(name)
+        service = self._service
+        if head is None or service.draining.is_set():
+            return None
+        self._heads.move_to_end(name)
         body = data[end + len(HEAD_END) :]
         if len(body) != head.length:
             return b"" if len(body) < head.length else None
         began = time.perf_counter()
         request = f"req_{token()}"
-        replay = self._replay(head, body, request)
+        key = None if head.key is None else data[head.key].decode("latin-1")
+        replay = self._replay(head, key, body, request)
         if replay is None:
             return None
         self.given += 1
@@ -125,10 +132,10 @@ class Express:
         log_request(request, hdrs.METH_POST, head.path, status=200, began=began, about=about)
         return answer
 
-    def _replay(self, head: Head, body: bytes, request: str) -> Replay | None:
+    def _replay(self, head: Head, key: str | None, body: bytes, request: str) -> Replay | None:
         """The kept answer, if they who ask may have it; None: the usual way finds out."""
         service = self._service
-        principal = self._principal(head)
+        principal = self._principal(head.path, key)
         if principal is None:
             return None
         spec = service.specs.known(head.recipe, body, principal.owner, waits=not head.streams)
@@ -136,16 +143,14 @@ class Express:
             return None
         return service.launcher.at_hand(spec, request)
 
-    def _principal(self, head: Head) -> Principal | None:
+    def _principal(self, path: str, key: str | None) -> Principal | None:
         """Who asks; None: the usual way says why they may not."""
         roster = self._service.access.roster
-        if not roster.asks_for_keys:
-            return EVERYBODY if head.key is None else None
-        if head.key is None:
-            return None
+        if key is None or not roster.asks_for_keys:
+            return EVERYBODY if key is None and not roster.asks_for_keys else None
         try:
-            principal = roster.of_key(head.key)
-            check_scope(principal, need_of(hdrs.METH_POST, head.path) or "")
+            principal = roster.of_key(key)
+            check_scope(principal, need_of(hdrs.METH_POST, path) or "")
         except (Forbidden, Unauthenticated):
             return None
         return principal
@@ -186,6 +191,20 @@ class Express:
         if now != self._date[0]:
             self._date = now, formatdate(now, usegmt=True)
         return self._date[1]
+
+
+def _digest(head: bytes) -> bytes:
+    """What a head is known by: it may have a client's key in it, which is not kept."""
+    return hashlib.blake2b(head, digest_size=16).digest()
+
+
+def _plain(request: web.Request, head: bytes, length: int) -> bool:
+    """Whether this head says all there is to say, and nothing that is only for once."""
+    line = f"POST {request.raw_path} HTTP/1.1\r\n".encode("utf-8", "surrogateescape")
+    if not head.startswith(line) or request.version != HttpVersion11 or not request.keep_alive:
+        return False
+    headers = request.headers
+    return request.content_length == length and not any(name in headers for name in OWN_WORDS)
 
 
 def _head(headers: dict[str, str]) -> bytes:

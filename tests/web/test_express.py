@@ -21,7 +21,7 @@ from llm_stream.engine.replay import Replay
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
-from llm_stream.web import express, finished
+from llm_stream.web import connection, express, finished
 from llm_stream.web.connection import Connection
 from llm_stream.web.express import EXPRESS
 from llm_stream.web.finished import FinishedStreams
@@ -233,9 +233,13 @@ async def test_what_is_told_of_it_is_the_same(
     ids=["head first", "body in two", "head in two"],
 )
 async def test_requests_may_come_in_pieces(
-    service: RunningService, kept: Kept, pieces: tuple[bytes, ...]
+    service: RunningService,
+    kept: Kept,
+    pieces: tuple[bytes, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As clients send them that write head and body one after the other."""
+    monkeypatch.setattr(connection, "HOLD_SECONDS", 60)
     for piece in pieces[:-1]:
         kept.writer.write(piece)
         await arrived(service, kept)
@@ -351,20 +355,94 @@ async def test_only_so_many_heads_are_remembered(
     assert given(service) == 1
 
 
-async def test_a_body_that_does_not_come_is_late(
+async def test_a_body_that_does_not_come_is_late_as_any_other(
     start_service: StartService,
 ) -> None:
-    """As any other: 408, and the connection is closed."""
-    service = await start_service(server={"header_seconds": 0.2})
+    """It has the time that bodies have, and the answer that says so."""
+    service = await start_service(server={"header_seconds": 0.1, "body_seconds": 0.4})
     async with connected(service) as other:
         for _ in range(3):
             await other.ask()
         other.writer.write(HEAD)
-        assert (await other.read()).status == 408
-        assert await other.reader.read() == b""
+        late = await other.read()
 
-    assert given(service) == 1
-    assert service.parts.metrics.registry.get_sample_value("llm_stream_late_requests_total") == 1
+    assert (given(service), late.status) == (1, 408)
+    assert "body of a request" in late.body["detail"]
+    assert late.headers["X-Request-Id"] == late.body["request"]
+
+
+async def test_a_slow_body_is_waited_for(
+    service: RunningService, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who takes long to send it takes the usual way, and is answered the same."""
+    monkeypatch.setattr(connection, "HOLD_SECONDS", 0)
+    kept.writer.write(HEAD)
+    await arrived(service, kept)
+
+    assert (await kept.ask(CONTENT)).body["cached"]
+    assert given(service) == 0
+
+
+async def test_a_bug_here_costs_nobody_an_answer(
+    service: RunningService, kept: Kept, monkeypatch: pytest.MonkeyPatch, lines: Any
+) -> None:
+    """The usual way answers, and the log has a traceback."""
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("the bug")
+
+    monkeypatch.setattr(express, "run_headers", broken)
+
+    assert (await kept.ask()).body["cached"]
+    assert "express.crashed" in {line["event"] for line in lines()}
+
+
+@pytest.mark.parametrize("empty", [b"\r\n\r\n", b"\r\n", b"\n\r\n\r\n"])
+async def test_empty_lines_are_no_head(guarded: "Guarded", empty: bytes) -> None:
+    """What comes before a request names nobody: without a key there is no answer."""
+    asked = ASKED.replace(b"Host", guarded.add())
+    await guarded.look()
+    async with connected(guarded.service) as other:
+        for data in (asked, empty + asked, empty + asked):
+            assert (await other.ask(data)).status == 200
+    async with connected(guarded.service) as stranger:
+        stranger.writer.write(empty + CONTENT)
+        stranger.writer.write_eof()
+        assert b"200 OK" not in await stranger.reader.read()
+    assert given(guarded.service) == 0
+
+
+async def test_a_body_is_not_taken_for_a_request(service: RunningService, kept: Kept) -> None:
+    """Whatever its length says: what is skipped of a refused request is never answered."""
+    for before in (b"", b"\r\n\r\n"):
+        head = before + b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: %b\r\n\r\n"
+        length = len(head % b"999") - len(before)
+        async with connected(service) as other:
+            assert (await other.ask(head % str(length).zfill(3).encode())).status == 404
+            other.writer.write(ASKED.ljust(length)[:length])
+            assert "data" in (await other.ask(MODELS)).body
+
+    assert given(service) == 0
+
+
+async def test_answers_asked_for_under_other_tags_are_the_same(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
+    """And gone with any of their tags."""
+    tagged = [
+        post({"prompt": "x", "cache": {"tags": [tag]}}, "application/json") for tag in ("a", "b")
+    ]
+    async with connected(service) as connection:
+        for asked in tagged * 3:
+            await connection.ask(asked)
+        await service.parts.cache.settled()
+        before = given(service)
+        for asked in tagged:
+            assert (await connection.ask(asked)).body["cached"]
+        assert given(service) == before + 2
+        async with http.post(f"{service.url}/v1/cache/invalidate", json={"tag": "a"}) as response:
+            assert (await response.json())["dropped"] == 1
+        assert not (await connection.ask(tagged[1])).body["cached"]
 
 
 class Guarded(NamedTuple):
