@@ -20,6 +20,7 @@ from llm_stream.models.toolset import Choice
 from llm_stream.web.strictjson import check_strictly
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Scalar = str | int | float | bool
 
@@ -60,7 +61,7 @@ class ToolBody(Body):
     """A tool that the caller can run; `parameters` is the JSON Schema of its arguments."""
 
     type: Literal["function"] = "function"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    name: ToolName
     description: Annotated[str, Field(max_length=100_000)] = ""
     parameters: dict[str, Any] = {}
     strict: bool = False

@@ -6,7 +6,13 @@ from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.web.openaidoor.failures import cancelled, failure_of
-from llm_stream.web.openaidoor.replies import arguments_of, counts, finish_reason, text_of
+from llm_stream.web.openaidoor.replies import (
+    arguments_of,
+    counts,
+    finish_reason,
+    kept_of,
+    text_of,
+)
 from llm_stream.web.views import answering_model
 
 INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -71,6 +77,7 @@ def call_item(run: str, call: dict[str, Any], number: int) -> dict[str, Any]:
         "call_id": call["tool_call_id"],
         "name": call["name"],
         "arguments": arguments_of(call),
+        **kept_of(call),
     }
 
 

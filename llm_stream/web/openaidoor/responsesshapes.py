@@ -14,6 +14,13 @@ from llm_stream.web.openaidoor.shapes import (
     ObjectFormat,
     TextFormat,
 )
+from llm_stream.web.openaidoor.toolshapes import (
+    Choice,
+    FunctionChoice,
+    FunctionTools,
+    InputCall,
+    InputResult,
+)
 
 
 class InputText(Body):
@@ -23,6 +30,7 @@ class InputText(Body):
     text: str
     annotations: Nothing | None = None
     logprobs: Nothing | None = None
+    parsed: Any = None
 
 
 class InputImage(Body):
@@ -101,7 +109,14 @@ class ResponsesStreamOptions(Body):
 class ResponsesBody(Common):
     """POST /v1/responses."""
 
-    input: str | Annotated[list[InputMessage | InputReasoning], Field(min_length=1)]
+    input: (
+        str
+        | Annotated[
+            list[InputMessage | InputReasoning | InputCall | InputResult], Field(min_length=1)
+        ]
+    )
+    tools: FunctionTools | None = None
+    tool_choice: Choice | FunctionChoice | None = None
     instructions: str | None = None
     max_output_tokens: int | None = None
     text: TextSettings | None = None

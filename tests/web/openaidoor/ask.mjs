@@ -61,6 +61,36 @@ const cases = {
     const last = events[events.length - 1];
     return { numbers: events.map((event) => event.sequence_number), last: last.type };
   },
+  async tools() {
+    const parameters = { type: "object", properties: { city: { type: "string" } } };
+    const chat = { ...asked, tools: [{ type: "function", function: { name: "weather", parameters } }] };
+    const respond = { ...question, tools: [{ type: "function", name: "weather", parameters, strict: false }] };
+    const chats = [
+      (body) => client.chat.completions.create(body),
+      (body) => client.chat.completions.stream(body).finalChatCompletion(),
+    ];
+    const responses = [
+      (body) => client.responses.create(body),
+      (body) => client.responses.stream(body).finalResponse(),
+    ];
+    const told = [];
+    for (const ask of chats) {
+      const { message, finish_reason } = (await ask(chat)).choices[0];
+      const results = message.tool_calls.map(({ id }) => ({ role: "tool", tool_call_id: id, content: "No." }));
+      const answer = await ask({ ...chat, messages: [...chat.messages, message, ...results] });
+      const called = message.tool_calls.map((call) => JSON.parse(call.function.arguments).city);
+      told.push({ finish_reason, called, text: answer.choices[0].message.content });
+    }
+    for (const ask of responses) {
+      const { output } = await ask(respond);
+      const calls = output.filter((item) => item.type === "function_call");
+      const results = calls.map(({ call_id }) => ({ type: "function_call_output", call_id, output: "No." }));
+      const input = [{ role: "user", content: question.input }, ...output, ...results];
+      const answer = await ask({ ...respond, input });
+      told.push({ called: calls.map((call) => JSON.parse(call.arguments).city), text: answer.output_text });
+    }
+    return told;
+  },
   async cutresponse() {
     const stream = await client.responses.create({ ...question, stream: true });
     return raised(read(stream, () => {}));
