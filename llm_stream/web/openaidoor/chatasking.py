@@ -24,8 +24,11 @@ from llm_stream.web.service import Service
 AUDIO_TYPES: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
-def spec_of_chat(service: Service, body: ChatBody, caller: Caller) -> RunSpec:
-    """The spec of a chat completion: cancelled when its last reader leaves, for none can return.
+def spec_of_chat(service: Service, body: ChatBody, caller: Caller, *, once: bool) -> RunSpec:
+    """The spec of a chat completion.
+
+    Where it is asked for only `once`, without a key, its reader cannot return, and it is cancelled
+    when the last one leaves.
 
     Raises:
         CallerError: naming the parameter at fault; nothing was sent to a model.
@@ -60,7 +63,7 @@ def spec_of_chat(service: Service, body: ChatBody, caller: Caller) -> RunSpec:
     )
     question.messages(_turns(question, body.messages))
     spec = question.spec(caller, "messages")
-    return spec if spec.abandon_seconds is None else replace(spec, abandon_seconds=0.0)
+    return spec if spec.abandon_seconds is None or not once else replace(spec, abandon_seconds=0.0)
 
 
 def _turns(question: Question, messages: Sequence[ChatMessage]) -> Iterator[Turn]:

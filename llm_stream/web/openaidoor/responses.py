@@ -9,10 +9,12 @@ from aiohttp import web
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.errors import InvalidField, UnknownRun
+from llm_stream.recipes.spec import RunSpec
 from llm_stream.web import sse
 from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import read_object
-from llm_stream.web.intake import Caller, new_claim
+from llm_stream.web.intake import Caller
+from llm_stream.web.keyed import claim_for, key_of, launch_once
 from llm_stream.web.negotiation import json_response, read_body
 from llm_stream.web.openaidoor.answering import headers_of, streamed, whole
 from llm_stream.web.openaidoor.reading import checked
@@ -21,7 +23,6 @@ from llm_stream.web.openaidoor.responsesreplies import run_id, snapshot
 from llm_stream.web.openaidoor.responsesshapes import ResponsesBody
 from llm_stream.web.openaidoor.responsesstream import ResponseStream
 from llm_stream.web.service import REQUEST_ID, SERVICE
-from llm_stream.web.starting import launch
 
 routes = web.RouteTableDef()
 
@@ -32,14 +33,18 @@ async def respond(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
     raw = await read_body(request)
     body = checked(ResponsesBody, read_object(raw))
-    waits = not body.stream and not body.background
-    principal = principal_of(request)
     detached = bool(body.background)
-    caller = Caller(request[REQUEST_ID], new_claim(), principal, waits=waits, detached=detached)
-    spec = service.specs.spec(
-        request.path, raw, caller, lambda: spec_of_response(service, body, caller)
+    waits = not body.stream and not detached and key_of(request) is None
+    principal = principal_of(request)
+    claim = claim_for(request, principal.owner)
+    caller = Caller(request[REQUEST_ID], claim, principal, waits=waits, detached=detached)
+
+    def make() -> RunSpec:
+        return spec_of_response(service, body, caller)
+
+    launched = await launch_once(
+        request, raw, caller, lambda: service.specs.spec(request.path, raw, caller, make)
     )
-    launched = await launch(service, spec, caller)
     run, headers = launched.run, headers_of(launched, caller)
     with run.subscribe() as subscription:
         if body.stream:
