@@ -193,6 +193,7 @@ def about(finished: Finished, fold: Fold) -> dict[str, Any]:
         "template": run.info.template,
         "finish_reason": terminal.get("finish_reason"),
         "error": error_code(fold),
+        "instructions": finished.spec.instructions or None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 

@@ -71,7 +71,8 @@ class RunSpec:
     `request` finds the request that started it in the log, and is the launcher's to say, so that
     equal requests can share a spec and what is computed of it once. `tier` is the tier by which the
     model was asked for, "" where it was named itself; `origin` is the recipe of the outermost run
-    that asks for this one, "" where a caller does.
+    that asks for this one, "" where a caller does. So many characters at the beginning of the
+    system prompt are `instructions` for this answer, and not for what goes on from it.
     """
 
     recipe: str
@@ -96,6 +97,7 @@ class RunSpec:
     request: str = ""
     tier: str = ""
     origin: str = ""
+    instructions: int = 0
 
     @cached_property
     def title(self) -> str:

@@ -1,8 +1,9 @@
 """A request for a response as a spec."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.intake import Caller
 from llm_stream.web.openaidoor.asking import EFFORT, MAX_TOKENS, Question
@@ -15,12 +16,20 @@ from llm_stream.web.openaidoor.responsesshapes import (
     ResponsesBody,
 )
 from llm_stream.web.openaidoor.toolshapes import InputCall, InputResult
-from llm_stream.web.openaidoor.turns import Inline, Turn, inline, input_call
+from llm_stream.web.openaidoor.turns import Inline, Turn, inline, input_call, said_before
 from llm_stream.web.service import Service
 
 
-def spec_of_response(service: Service, body: ResponsesBody, caller: Caller) -> RunSpec:
+def spec_of_response(
+    service: Service, body: ResponsesBody, caller: Caller, earlier: Sequence[Message] = ()
+) -> RunSpec:
     """The spec of a response; one in the background goes on without readers.
+
+    Args:
+        service: knows what names mean.
+        body: what is asked.
+        caller: who asks.
+        earlier: the conversation it goes on from.
 
     Raises:
         CallerError: naming the parameter at fault; nothing was sent to a model.
@@ -38,14 +47,17 @@ def spec_of_response(service: Service, body: ResponsesBody, caller: Caller) -> R
             question.option("reasoning.summary", summary, "reasoning_summary")
     functions = [tool.function for tool in body.tools or ()]
     question.tools(functions, "", body.tool_choice, body.parallel_tool_calls)
-    question.messages(_turns(question, body))
+    question.messages(_turns(question, body, earlier))
     spec = question.spec(caller, "input")
+    spec = replace(spec, instructions=len(body.instructions or ""))
     return replace(spec, abandon_seconds=None) if body.background else spec
 
 
-def _turns(question: Question, body: ResponsesBody) -> Iterator[Turn]:
+def _turns(question: Question, body: ResponsesBody, earlier: Sequence[Message]) -> Iterator[Turn]:
     if body.instructions:
         yield Turn("system", body.instructions, (), "instructions")
+    for message in earlier:
+        yield said_before(message, "previous_response_id")
     if isinstance(body.input, str):
         yield Turn("user", body.input, (), "input")
         return

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llm_stream.web.bodies import Body
+from llm_stream.web.bodies import Body, Name
 from llm_stream.web.openaidoor.shapes import (
     Common,
     Effort,
@@ -127,6 +127,6 @@ class ResponsesBody(Common):
     truncation: Literal["disabled"] | None = None
     include: Nothing | None = None
     max_tool_calls: int | None = None
-    previous_response_id: None = None
+    previous_response_id: Name | None = None
     conversation: None = None
     prompt: None = None

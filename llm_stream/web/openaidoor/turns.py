@@ -1,9 +1,11 @@
 """One message of a request, whichever call it came by, and the parameters its parts stood in."""
 
 import re
+from base64 import b64encode
 from typing import Any, Final, NamedTuple
 
 from llm_stream.errors import InvalidField, MalformedRequest
+from llm_stream.models.chunks import Message
 from llm_stream.web.bodies import read_object
 from llm_stream.web.openaidoor.toolshapes import Called, ChatCall, InputCall
 
@@ -64,6 +66,27 @@ def _value(call_id: str, asked: Called, kept: dict[str, Any] | None, param: str)
         ) from error
     value = {"tool_call_id": call_id, "name": asked.name, "arguments": arguments}
     return value if kept is None else value | {"provider_metadata": kept}
+
+
+def said_before(message: Message, param: str) -> Turn:
+    """A turn of a conversation that goes on; whatever may be wrong with it is `param`'s fault."""
+    calls = (
+        {"tool_call_id": call.tool_call_id, "name": call.name, "arguments": call.arguments}
+        | ({"provider_metadata": call.provider_metadata} if call.provider_metadata else {})
+        for call in message.tool_calls
+    )
+    return Turn(
+        message.role,
+        message.content,
+        tuple(
+            Inline(each.type, b64encode(each.content).decode(), param)
+            for each in message.attachments
+        ),
+        param,
+        tuple(Call(call, param, "") for call in calls),
+        message.tool_call_id or None,
+        param,
+    )
 
 
 def inline(url: str, param: str) -> Inline:

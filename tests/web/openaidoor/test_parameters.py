@@ -107,7 +107,7 @@ async def test_options_reach_the_model(gpt: Any, model: ScriptedModel) -> None:
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
-        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"previous_response_id": ""}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"tools": [{"type": "web_search"}]}, "tools.0.type"),
         ({"truncation": "auto"}, "truncation"),
