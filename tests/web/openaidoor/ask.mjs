@@ -91,6 +91,39 @@ const cases = {
     }
     return told;
   },
+  async rich() {
+    const schema = { type: "object", properties: { x: { type: "integer" } }, required: ["x"] };
+    const url = "data:image/png;base64,iVBORw0KGgo=";
+    const content = [{ type: "text", text: "Count." }, { type: "image_url", image_url: { url } }];
+    const body = {
+      model: "scripted",
+      messages: [{ role: "user", content }],
+      n: 1,
+      response_format: { type: "json_schema", json_schema: { name: "point", schema, strict: true } },
+    };
+    const told = [];
+    const whole = await client.chat.completions.parse(body);
+    const stream = client.chat.completions.stream(body);
+    let reasoning = "";
+    stream.on("chunk", (chunk) => (reasoning += chunk.choices[0]?.delta.reasoning_content ?? ""));
+    const { message } = whole.choices[0];
+    told.push({ parsed: message.parsed, reasoning: message.reasoning_content });
+    told.push({ parsed: JSON.parse(await stream.finalContent()), reasoning });
+
+    const parts = [{ type: "input_text", text: "Count." }, { type: "input_image", image_url: url, detail: "auto" }];
+    const ask = {
+      model: "scripted",
+      input: [{ role: "user", content: parts }],
+      text: { format: { type: "json_schema", name: "point", schema, strict: true } },
+    };
+    const thought = (answer) => answer.output.find((item) => item.type === "reasoning").summary[0].text;
+    const responded = await client.responses.parse(ask);
+    told.push({ parsed: responded.output_parsed, reasoning: thought(responded) });
+    const last = await client.responses.stream({ ...ask, previous_response_id: responded.id }).finalResponse();
+    told.push({ parsed: JSON.parse(last.output_text), reasoning: thought(last) });
+    const unknown = client.responses.create({ ...ask, previous_response_id: "resp_x" });
+    return { told, previous: last.previous_response_id === responded.id, unknown: await raised(unknown) };
+  },
   async cutresponse() {
     const stream = await client.responses.create({ ...question, stream: true });
     return raised(read(stream, () => {}));
