@@ -66,12 +66,13 @@ class ReasoningDelta(TypedDict):
 
 
 class ToolCalled(TypedDict):
-    """The model asks for a tool; `arguments` is the decoded JSON object."""
+    """The model asks for a tool; `arguments` is the decoded JSON object (`ToolCall`)."""
 
     type: Literal["tool.called"]
     tool_call_id: str
     name: str
     arguments: Any
+    provider_metadata: NotRequired[dict[str, Any]]
 
 
 class ToolReturned(TypedDict):

@@ -17,9 +17,10 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, DescribeError
 from llm_stream.errors import Draining, NotCached, Overloaded, TooManyRuns
 from llm_stream.production import Production
+from llm_stream.recipes.description import described
 from llm_stream.recipes.recipe import Recipe
 from llm_stream.recipes.recorder import Recorder
-from llm_stream.recipes.spec import RunSpec, described
+from llm_stream.recipes.spec import RunSpec
 from llm_stream.replays import Replays
 
 

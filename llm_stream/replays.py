@@ -8,7 +8,8 @@ from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, DescribeError, RunInfo
-from llm_stream.recipes.spec import RunSpec, described
+from llm_stream.recipes.description import described
+from llm_stream.recipes.spec import RunSpec
 
 PACED: Final = 256
 """Replays at a pace at a time; they cost no model call, but live for long."""

@@ -40,6 +40,7 @@
  * @property {string[]} aliases
  * @property {boolean} is_default
  * @property {boolean} supports_schema
+ * @property {boolean} supports_tools
  * @property {{properties?: Record<string, object>}} options JSON Schema of its options.
  *
  * @typedef {object} Template one entry of GET /v1/templates.

@@ -13,12 +13,13 @@ from llm.logs import LogStore
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.run import Run
 from llm_stream.errors import HistoryUnavailable
-from llm_stream.history import ledger, retention, sidetable, usage
+from llm_stream.history import conversations, ledger, retention, sidetable, usage
+from llm_stream.history.conversations import Conversation
 from llm_stream.history.database import transaction
 from llm_stream.history.facts import Facts
 from llm_stream.history.jobs import Forgetting, Writing
 from llm_stream.history.marks import Marks
-from llm_stream.history.reader import Reader
+from llm_stream.history.reader import FIND_SECONDS, Reader, T
 from llm_stream.history.reuses import Reuses
 from llm_stream.history.turns import Finished
 from llm_stream.history.writer import RETRY_SECONDS, Writer
@@ -130,17 +131,21 @@ class History:
         """
         self._reuses.flush()
         await self._marks.passed(SETTLE_SECONDS)
+        account = partial(usage.account, dimensions=dimensions, asked=asked)
+        found = await self._told(self._accountant, account, USAGE_SECONDS)
+        return found or usage.Account({}, usage.Sums(), None)
+
+    async def _told(
+        self, reader: Reader, question: Callable[[sqlite3.Connection], T], seconds: float
+    ) -> T | None:
         try:
-            found = await self._accountant.ask(
-                partial(usage.account, dimensions=dimensions, asked=asked), USAGE_SECONDS
-            )
+            return await reader.ask(question, seconds)
         except (sqlite3.Error, OSError) as error:  # TimeoutError is an OSError
             self._writer.count_failure(error)
             raise HistoryUnavailable(
                 "The database of the history does not answer. Try again in a moment.",
                 retry_after_ms=5000,
             ) from error
-        return found or usage.Account({}, usage.Sums(), None)
 
     def _is_void(self, run: Run, names: Mapping[str, int]) -> bool:
         """Whether a name of its was forgotten after it had begun."""
@@ -156,6 +161,15 @@ class History:
         forgets = self._forgets
         entry = await self._reader.find(key)
         return entry if forgets == self._forgets else None
+
+    async def conversation(self, run: str, owner: str) -> Conversation | None:
+        """What a completed run of theirs was asked and has answered; None: it is not recorded.
+
+        Raises:
+            HistoryUnavailable: the database does not answer.
+        """
+        question = partial(conversations.find, run=run, owner=owner)
+        return await self._told(self._reader, question, FIND_SECONDS)
 
     async def forget(
         self,

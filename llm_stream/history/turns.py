@@ -6,7 +6,6 @@ when it happened and how long it took, which `from_dict` does not take. The syst
 among the messages, because llm logs it only there.
 """
 
-import base64
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,11 +19,13 @@ from pydantic import ConfigDict
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.recording import DECODED
 from llm_stream.engine.run import Run
-from llm_stream.models.chunks import Message
+from llm_stream.models.prompting import declared, turns_for_llm
 from llm_stream.recipes.spec import RunSpec
 
 UNLOGGED: Final = frozenset({"batch"})
 """Recipes whose calls are all logged on their own, by the runs they consist of."""
+
+PROVIDERS: Final = "provider_metadata"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +50,17 @@ class Finished:
 def _asked(spec: RunSpec) -> int:
     """Bytes of what was asked, decoded, about; of a batch all its requests."""
     texts = sum(
-        len(message.content) + sum(len(each.content) for each in message.attachments)
+        message.chars + sum(len(each.content) for each in message.attachments)
         for message in spec.messages
     )
     given = 0 if spec.input is None else DECODED * len(orjson.dumps(dict(spec.input)))
+    given += 0 if spec.tools is None else DECODED * len(orjson.dumps(spec.tools))
     return texts + given + sum(_asked(child) for child in spec.children)
 
 
 def texts(finished: Finished, fold: Fold) -> int:
     """Characters of what was asked and answered."""
-    asked = sum(len(message.content) for message in finished.spec.messages)
+    asked = sum(message.chars for message in finished.spec.messages)
     return asked + sum(map(len, fold.text)) + sum(map(len, fold.reasoning))
 
 
@@ -134,6 +136,7 @@ def response_of(finished: Finished, fold: Fold) -> LoggedResponse:
     assert isinstance(response, LoggedResponse)  # noqa: S101 - `from_dict` is annotated with its base
     response.began_at = run.info.created_at
     response.total_ms = figures.total_ms
+    response.prompt.tools = list(declared(spec.tools))
     response.prompt.schema = None if spec.schema is None else dict(spec.schema)
     response.response_json = {"llm_stream": about(finished, fold)}
     response.set_usage(input=figures.input_tokens, output=figures.output_tokens)
@@ -144,23 +147,11 @@ def response_of(finished: Finished, fold: Fold) -> LoggedResponse:
 
 def asked(spec: RunSpec) -> list[MessageDict]:
     """The prompt: the messages, or for a recipe with input of its own that as JSON."""
-    messages: list[MessageDict] = [_message(message) for message in spec.messages]
+    messages = [message.to_dict() for message in turns_for_llm(spec.messages)]
     if spec.input is not None:
         material = orjson.dumps(dict(spec.input), option=orjson.OPT_INDENT_2).decode()
         messages.append({"role": "user", "parts": [{"type": "text", "text": material}]})
     return messages
-
-
-def _message(message: Message) -> MessageDict:
-    made: MessageDict = {"role": message.role, "parts": []}
-    if message.content:
-        made["parts"].append({"type": "text", "text": message.content})
-    for each in message.attachments:
-        content = base64.b64encode(each.content).decode()
-        made["parts"].append(
-            {"type": "attachment", "attachment": {"type": each.type, "content": content}}
-        )
-    return made
 
 
 def answered(fold: Fold) -> list[Any]:
@@ -184,6 +175,7 @@ def answered(fold: Fold) -> list[Any]:
                 "name": call["name"],
                 "arguments": arguments if isinstance(arguments, dict) else {"": arguments},
                 "tool_call_id": call["tool_call_id"],
+                **({PROVIDERS: call[PROVIDERS]} if PROVIDERS in call else {}),
             }
         )
     return parts
@@ -201,6 +193,7 @@ def about(finished: Finished, fold: Fold) -> dict[str, Any]:
         "template": run.info.template,
         "finish_reason": terminal.get("finish_reason"),
         "error": error_code(fold),
+        "instructions": finished.spec.instructions or None,
     }
     return {name: value for name, value in facts.items() if value is not None}
 

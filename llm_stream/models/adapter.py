@@ -7,20 +7,20 @@ nothing of runs, retries or timers; `recipes/generate` is its caller.
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, cast
+from dataclasses import replace
+from typing import Any, cast
 
 import llm
-import orjson
 
-from llm_stream.errors import InvalidOutput, MissingKey, StreamError, UpstreamFailed
-from llm_stream.models.chunks import Chunk, ModelCall, Reasoning, ToolCall
+from llm_stream.errors import MissingKey, StreamError, UnsupportedByModel, UpstreamFailed
+from llm_stream.models.chunks import Chunk, ModelCall
 from llm_stream.models.faults import from_model, from_refused_call
 from llm_stream.models.finish import AnyResponse, finish_of
+from llm_stream.models.leaving import events_of
 from llm_stream.models.optionschema import schema_of
+from llm_stream.models.pieces import Pieces
+from llm_stream.models.prompting import attachments_of, prompt_of
 from llm_stream.models.syncbridge import SyncThreads, Turn, pump
-
-MAX_DROPPED_CHUNKS: Final = 1000
-"""How many chunks leaving reads on the way to the plugin's own wait; bounds endless bursts."""
 
 AnyModel = llm.Model | llm.KeyModel | llm.AsyncModel | llm.AsyncKeyModel
 
@@ -46,11 +46,17 @@ class ModelAdapter:
         self.is_async = isinstance(model, (llm.AsyncModel, llm.AsyncKeyModel))
         # What else tells its answers from those of another of this id; models of ours say it.
         self.version = str(getattr(model, "version", ""))
+        self._takes_toolset = bool(getattr(model, "takes_toolset", False))
 
     @property
     def supports_schema(self) -> bool:
         """Whether the model itself keeps to a JSON Schema."""
         return bool(self._model.supports_schema)
+
+    @property
+    def supports_tools(self) -> bool:
+        """Whether the model takes tools that it may ask its caller to use."""
+        return bool(self._model.supports_tools)
 
     @property
     def attachment_types(self) -> list[str]:
@@ -80,36 +86,57 @@ class ModelAdapter:
 
         Raises:
             InvalidOption: an option the model does not have, or a bad value (caller's doing).
-            UnsupportedByModel: attachment or conversation it cannot do (caller's doing).
+            UnsupportedByModel: attachment, tool or conversation it cannot do (caller's doing).
         """
-        self._open(call)
+        call = self._with_tools(call)
+        response = self._open(call)
+        request = getattr(self._model, "request", None) if self._takes_toolset else None
+        if call.tools is not None and request is not None:
+            # What a wire has no words for it finds out when it writes them down.
+            request(response.prompt, stream=bool(self._model.can_stream))
 
     def _open(self, call: ModelCall) -> AnyResponse:
         """An unstarted response: validates, does no I/O."""
-        turns = [message for message in call.messages if message.role != "system"]
-        kwargs: dict[str, Any] = {
-            "system": call.system,
-            "options": call.options,
-            "schema": call.schema,
-            # can_stream is only looked at by llm's own command line (llm 0.36).
-            "stream": bool(self._model.can_stream),
-        }
-        attachments = [a for message in turns for a in _attachments(message.attachments)]
-        if len(turns) == 1 and turns[0].role == "user":
-            kwargs["prompt"] = turns[0].content
-            kwargs["attachments"] = attachments
-        else:
-            # Some providers read the system prompt from messages=, some from system=.
-            kwargs["messages"] = [_message(message) for message in call.messages]
+        # can_stream is only looked at by llm's own command line (llm 0.36).
+        kwargs = prompt_of(call, stream=bool(self._model.can_stream))
         try:
             # llm itself checks attachments= only, not those in messages=.
-            self._model._validate_attachments(attachments)  # noqa: SLF001
+            self._model._validate_attachments(attachments_of(call))  # noqa: SLF001
             response: AnyResponse = self._model.prompt(**kwargs)
         except StreamError:
             raise
         except Exception as error:  # plugins share no base class; see models/faults
             raise from_refused_call(error, self.id) from error
         return response
+
+    def _with_tools(self, call: ModelCall) -> ModelCall:
+        """The call as the model can take it.
+
+        Raises:
+            UnsupportedByModel: it knows no tools, or no way to say how they may be called.
+        """
+        tools = call.tools
+        if not self.supports_tools:
+            if tools is not None:
+                raise UnsupportedByModel(f"{self.id} takes no tools.", field="tools")
+            if any(message.role == "tool" or message.tool_calls for message in call.messages):
+                raise UnsupportedByModel(
+                    f"{self.id} takes no calls of tools and no results.", field="messages"
+                )
+        if tools is None or self._takes_toolset:
+            return call
+        if tools.named or tools.choice == "required":
+            raise UnsupportedByModel(
+                f"{self.id} cannot be told which tool to call, or that it has to.",
+                field="tool_choice",
+            )
+        if not tools.parallel:
+            raise UnsupportedByModel(
+                f"{self.id} cannot be told to call one tool at a time.",
+                field="parallel_tool_calls",
+            )
+        # Plugins have no word for it but to say nothing of the tools.
+        return replace(call, tools=None) if tools.choice == "none" else call
 
     @property
     def ahead(self) -> int:
@@ -143,17 +170,18 @@ class ModelAdapter:
             UpstreamError: the model failed; what came before is partial. One of ours whatever
                 the plugin raised.
         """
+        call = self._with_tools(call)
         response = self._open(call)
-        tools: dict[str, list[str]] = {}
+        pieces = Pieces(calls_are_text=call.schema is not None and call.tools is None)
         events = (
-            _events(response)
+            events_of(response)
             if isinstance(response, llm.AsyncResponse)
             else pump(response.stream_events, cast("Turn", turn))
         )
         try:
             async with aclosing(events):
                 async for event in events:
-                    chunk = _chunk(event, tools, structured=call.schema is not None)
+                    chunk = pieces.take(event)
                     if chunk is not None:
                         yield chunk
         except asyncio.CancelledError as error:
@@ -166,85 +194,6 @@ class ModelAdapter:
             raise
         except Exception as error:  # plugins share no base class; see models/faults
             raise from_model(error, self.id) from error
-        for call_id, (name, *arguments) in tools.items():
-            yield _tool_call(call_id, name, "".join(arguments))
+        for tool_call in pieces.calls():
+            yield tool_call
         yield finish_of(response, self.id)
-
-
-async def _events(response: llm.AsyncResponse) -> AsyncGenerator[llm.parts.StreamEvent]:
-    """The events of an async response; leaving closes the provider's stream.
-
-    Some plugins close their connection only when a cancellation lands inside their own
-    `__anext__`, not on `aclose()`. So whoever leaves from elsewhere gets one more pull, which
-    is cancelled at once.
-    """
-    events = cast("AsyncGenerator[llm.parts.StreamEvent]", cast("Any", response).astream_events())
-    finished = False
-    try:
-        async for event in events:
-            yield event
-        finished = True
-    except GeneratorExit:
-        finished = True
-        await _cancel_inside(events)
-        raise
-    finally:
-        if not finished:
-            # An exception or a cancellation came out of the plugin's generator: it is closed.
-            await events.aclose()
-
-
-async def _cancel_inside(events: AsyncGenerator[Any]) -> None:
-    async def pull() -> None:
-        # Chunks that lie ready are read and dropped until the plugin waits for its provider.
-        for _ in range(MAX_DROPPED_CHUNKS):
-            await anext(events)
-
-    puller = asyncio.create_task(pull())
-    await asyncio.sleep(0)
-    puller.cancel()
-    # gather: the answer is not wanted any more, nor is the error that ends it.
-    await asyncio.gather(puller, return_exceptions=True)
-    await events.aclose()
-
-
-def _attachments(attachments: tuple[Any, ...]) -> list[llm.Attachment]:
-    return [llm.Attachment(type=a.type, content=a.content) for a in attachments]
-
-
-def _message(message: Any) -> llm.parts.Message:
-    make = {"system": llm.system, "user": llm.user, "assistant": llm.assistant}[message.role]
-    return make(message.content, *_attachments(message.attachments))
-
-
-def _chunk(
-    event: llm.parts.StreamEvent, tools: dict[str, list[str]], *, structured: bool
-) -> Chunk | None:
-    """What an event says at once; pieces of tool calls are collected instead."""
-    if event.type == "text":
-        return event.chunk or None
-    if event.type == "reasoning":
-        return Reasoning(event.chunk) if event.chunk else None
-    if event.type in {"tool_call_name", "tool_call_args"}:
-        if structured:
-            # Some models answer a schema by a forced tool: its arguments are the text then.
-            return event.chunk or None if event.type == "tool_call_args" else None
-        _collect(tools, event)
-    return None
-
-
-def _collect(tools: dict[str, list[str]], event: llm.parts.StreamEvent) -> None:
-    key = event.tool_call_id or str(event.part_index)
-    if event.type == "tool_call_name":
-        tools.setdefault(key, [event.tool_name or event.chunk])
-    else:
-        tools.setdefault(key, [event.tool_name or ""]).append(event.chunk)
-
-
-def _tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
-    try:
-        return ToolCall(call_id, name, orjson.loads(arguments or "{}"))
-    except orjson.JSONDecodeError as error:
-        raise InvalidOutput(
-            f"The model called {name!r} with arguments that are not JSON."
-        ) from error

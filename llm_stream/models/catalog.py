@@ -157,6 +157,7 @@ class ModelCatalog:
             "is_default": adapter.id == self.aliases.get("default"),
             "is_async": adapter.is_async,
             "supports_schema": adapter.supports_schema,
+            "supports_tools": adapter.supports_tools,
             "attachment_types": adapter.attachment_types,
             "options": adapter.options_schema,
         }

@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+import orjson
 from pydantic import ConfigDict
+
+from llm_stream.models.toolset import ToolCall, Toolset
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,15 +14,6 @@ class Reasoning:
     """A piece of the model's reasoning."""
 
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A whole request for a tool; `arguments` is the decoded JSON value."""
-
-    tool_call_id: str
-    name: str
-    arguments: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +30,8 @@ class Finish:
     output_tokens: int | None
     details: dict[str, Any] = field(default_factory=dict)
 
+
+Role = Literal["system", "user", "assistant", "tool"]
 
 Chunk = str | Reasoning | ToolCall | Finish
 """A piece of an answer; a plain `str` is answer text. A chunk is not a token."""
@@ -55,11 +51,22 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn: who speaks, the text, and attachments (user turns only)."""
+    """One turn: who speaks and the text.
 
-    role: Literal["system", "user", "assistant"]
+    Users attach files, assistants call tools, and a tool's turn is its answer to the call
+    `tool_call_id`.
+    """
+
+    role: Role
     content: str
     attachments: tuple[Attachment, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+    @property
+    def chars(self) -> int:
+        """Length of what is said, calls as JSON; of attachments nothing is known."""
+        return len(self.content) + (len(orjson.dumps(self.tool_calls)) if self.tool_calls else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ class ModelCall:
     messages: tuple[Message, ...]
     options: dict[str, Any] = field(default_factory=dict)
     schema: dict[str, Any] | None = None
+    tools: Toolset | None = None
 
     @property
     def system(self) -> str | None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from llm_stream.errors import InvalidOutput
 from llm_stream.models.chunks import Finish
+from llm_stream.models.toolset import ToolCall, Toolset
 from llm_stream.recipes.incremental import whole_json
 from llm_stream.recipes.schemas import hold_against
 from llm_stream.recipes.splice import Splice
@@ -14,6 +15,7 @@ class Answer:
 
     Args:
         keep_text: whether anybody will need the text: a check, or another call to continue it.
+        tools: what the model may call.
 
     Attributes:
         text: pieces of the text that readers have, if it is kept.
@@ -23,9 +25,10 @@ class Answer:
         splice: what the call being made has to repeat first; None for the first call.
     """
 
-    __slots__ = ("called_tools", "finish", "keep_text", "splice", "text", "visible")
+    __slots__ = ("_strict", "called_tools", "finish", "keep_text", "splice", "text", "visible")
 
-    def __init__(self, *, keep_text: bool) -> None:
+    def __init__(self, *, keep_text: bool, tools: Toolset | None = None) -> None:
+        self._strict = {t.name: t.parameters for t in (tools.tools if tools else ()) if t.strict}
         self.keep_text = keep_text
         self.text: list[str] = []
         self.finish: Finish | None = None
@@ -43,6 +46,20 @@ class Answer:
         """Another call is to repeat what readers have, and to go on from there."""
         self.text[:] = ["".join(self.text)]
         self.splice = Splice(self.text[0])
+
+    def called(self, call: ToolCall) -> None:
+        """The model calls a tool.
+
+        Raises:
+            InvalidOutput: the arguments do not meet the schema of a strict tool (the model's
+                doing).
+        """
+        if (schema := self._strict.get(call.name)) is not None:
+            try:
+                hold_against(schema, call.arguments)
+            except InvalidOutput as error:
+                raise InvalidOutput(f"Call of {call.name!r}: {error.detail}") from error
+        self.called_tools = True
 
     @property
     def ending(self) -> Finish:

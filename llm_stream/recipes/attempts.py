@@ -8,12 +8,13 @@ from contextlib import aclosing
 from llm_stream.engine.endings import forget_frames
 from llm_stream.engine.runinfo import DescribeError
 from llm_stream.errors import ContentRefused, StreamError
-from llm_stream.events import NextAttempt, Payload, Usage
+from llm_stream.events import NextAttempt, Payload, ToolCalled, Usage
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
-from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning, ToolCall
+from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning
 from llm_stream.models.resilience.upstreams import Route, Upstreams
 from llm_stream.models.timers import Watch
+from llm_stream.models.toolset import ToolCall
 from llm_stream.recipes.answer import Answer
 from llm_stream.recipes.spec import RunSpec
 
@@ -138,6 +139,8 @@ class Attempts:
                         watch.touch()
                         if speed is not None:
                             speed.count(chunk)
+                        if isinstance(chunk, ToolCall):
+                            answer.called(chunk)
                         if not begun:
                             begun = True
                             attempt.has_begun()
@@ -157,7 +160,6 @@ class Attempts:
                         elif isinstance(chunk, Finish):
                             answer.finish = chunk
                         else:
-                            answer.called_tools |= isinstance(chunk, ToolCall)
                             yield _payload(chunk)
         yield _usage(adapter.id, answer.ending)
 
@@ -174,12 +176,15 @@ def _payload(chunk: Chunk) -> Payload:
     if isinstance(chunk, Reasoning):
         return {"type": "reasoning.delta", "text": chunk.text}
     assert not isinstance(chunk, (str, Finish))  # noqa: S101 - narrows the type, see the caller
-    return {
+    payload: ToolCalled = {
         "type": "tool.called",
         "tool_call_id": chunk.tool_call_id,
         "name": chunk.name,
         "arguments": chunk.arguments,
     }
+    if chunk.provider_metadata is not None:
+        payload["provider_metadata"] = dict(chunk.provider_metadata)
+    return payload
 
 
 def _usage(model_id: str, finish: Finish) -> Usage:

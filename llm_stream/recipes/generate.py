@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 import orjson
@@ -53,12 +54,14 @@ class Generate:
         """
         route = self._attempts.route(spec)
         question = partial(self._question, spec.call)
-        answer = Answer(keep_text=spec.schema is not None or spec.midstream == "splice")
+        keep = spec.schema is not None or spec.midstream == "splice"
+        answer = Answer(keep_text=keep, tools=spec.tools)
         async with aclosing(self._attempts.ask(spec, route, question, answer)) as payloads:
             async for payload in payloads:
                 yield payload
         result, repair = None, None
-        if spec.schema is not None:
+        # A call of a tool is no answer yet: what it leads to is held against the schema.
+        if spec.schema is not None and not answer.called_tools:
             try:
                 result = answer.checked(spec.schema)
             except InvalidOutput as fault:
@@ -80,11 +83,14 @@ class Generate:
         if call.schema is None or adapter.supports_schema:
             return call
         *before, last = call.messages
+        if last.role == "tool":
+            # Behind results of tools it is a turn of its own.
+            before, last = [*before, last], Message("user", "")
         template = self._prompts.find("as-json")
         schema = orjson.dumps(call.schema).decode()
         rendered = template.render({"schema": schema}, last.content)
-        asked = Message("user", rendered.prompt, last.attachments)
-        return ModelCall((*before, asked), call.options)
+        asked = replace(last, content=rendered.prompt)
+        return replace(call, messages=(*before, asked), schema=None)
 
     def _repair(self, call: ModelCall, answer: Answer, fault: InvalidOutput) -> ModelCall:
         """The question for a better answer: the system prompt, the faulty answer, the faults."""
@@ -99,4 +105,4 @@ class Generate:
 
 
 def _without_schema_if_need_be(call: ModelCall, adapter: ModelAdapter) -> ModelCall:
-    return call if adapter.supports_schema else ModelCall(call.messages, call.options)
+    return call if adapter.supports_schema else replace(call, schema=None)

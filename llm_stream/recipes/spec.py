@@ -1,7 +1,6 @@
 """`RunSpec`: one validated request, frozen, and the fingerprint that is its identity."""
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -11,10 +10,9 @@ import orjson
 from pydantic import TypeAdapter
 
 from llm_stream.engine.replay import Pace
-from llm_stream.engine.runinfo import CacheState, RunInfo
 from llm_stream.models.chunks import Message, ModelCall
 from llm_stream.models.timers import Timeouts
-from llm_stream.naming import ulid
+from llm_stream.models.toolset import Toolset
 
 MidstreamPolicy = Literal["error", "splice", "restart"]
 """What follows when an answer breaks off that readers have a part of: the run fails; another call
@@ -73,7 +71,8 @@ class RunSpec:
     `request` finds the request that started it in the log, and is the launcher's to say, so that
     equal requests can share a spec and what is computed of it once. `tier` is the tier by which the
     model was asked for, "" where it was named itself; `origin` is the recipe of the outermost run
-    that asks for this one, "" where a caller does.
+    that asks for this one, "" where a caller does. So many characters at the beginning of the
+    system prompt are `instructions` for this answer, and not for what goes on from it.
     """
 
     recipe: str
@@ -83,6 +82,7 @@ class RunSpec:
     input: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
+    tools: Toolset | None = None
     template: TemplateRef | None = None
     cache: CacheControl = field(default_factory=CacheControl)
     timeouts: Timeouts = field(default_factory=Timeouts)
@@ -97,6 +97,7 @@ class RunSpec:
     request: str = ""
     tier: str = ""
     origin: str = ""
+    instructions: int = 0
 
     @cached_property
     def title(self) -> str:
@@ -113,13 +114,15 @@ class RunSpec:
             self.messages,
             dict(self.options),
             None if self.schema is None else dict(self.schema),
+            self.tools,
         )
 
     @cached_property
     def asked_chars(self) -> int:
         """Characters of what a model is asked; of attachments nothing is known."""
         schema = 0 if self.schema is None else len(orjson.dumps(dict(self.schema)))
-        return schema + sum(len(message.content) for message in self.messages)
+        tools = 0 if self.tools is None else len(orjson.dumps(self.tools.tools))
+        return schema + tools + sum(message.chars for message in self.messages)
 
     @cached_property
     def repeatable(self) -> bool:
@@ -134,8 +137,8 @@ class RunSpec:
     def fingerprint(self, also: str = "") -> str:
         """64 hexadecimal digits: equal for requests with the same answer, across processes.
 
-        Covers recipe, model, messages with attachments, options, schema, template hash and
-        owner; not cache control, timeouts, fallbacks, tags or policy.
+        Covers recipe, model, messages with attachments and calls of tools, options, schema, tools,
+        template hash and owner; not cache control, timeouts, fallbacks, tags or policy.
 
         Args:
             also: hash of what else makes the answer: templates the recipe uses by itself.
@@ -162,7 +165,7 @@ def _fingerprint(spec: RunSpec, also: str) -> str:
         "recipe": spec.recipe,
         "model": spec.model,
         "messages": [
-            [m.role, m.content, [[a.type, _digest(a.content)] for a in m.attachments]]
+            [m.role, m.content, [[a.type, _digest(a.content)] for a in m.attachments], *_tooled(m)]
             for m in spec.messages
         ],
         "options": dict(spec.options),
@@ -172,6 +175,8 @@ def _fingerprint(spec: RunSpec, also: str) -> str:
         "owner": spec.owner,
     }
     # Added only where used, so that a generate request keeps its fingerprint.
+    if spec.tools is not None:
+        identity["tools"] = orjson.dumps(spec.tools).decode()
     if spec.input is not None:
         identity["input"] = orjson.dumps(dict(spec.input)).decode()
     if spec.model_version:
@@ -185,43 +190,11 @@ def _fingerprint(spec: RunSpec, also: str) -> str:
     return _digest(orjson.dumps(identity, option=orjson.OPT_SORT_KEYS))
 
 
-def described(
-    spec: RunSpec,
-    key: str,
-    cache: CacheState,
-    request: str = "",
-    ages: tuple[int | None, int | None] = (None, None),
-) -> RunInfo:
-    """What a new run of this spec is about.
-
-    `request` is who asks, if not the spec's; `ages` are `RunInfo.age_seconds` and `ttl_seconds`.
-    """
-    return RunInfo(
-        f"run_{ulid()}",
-        spec.recipe,
-        spec.model,
-        key,
-        cache,
-        request or spec.request,
-        time.time(),
-        *ages,
-        *spec.derived("about", _about),
-    )
-
-
-def _about(spec: RunSpec) -> tuple[Any, ...]:
-    """The last fields of `RunInfo`, which are the same for all runs of a spec."""
-    return (
-        None if spec.template is None else str(spec.template),
-        spec.title,
-        spec.owner,
-        spec.parent,
-        spec.tags,
-        spec.schema is not None,
-        not spec.repeatable,
-        spec.cache.mode == "refresh",
-        spec.asked_chars,
-    )
+def _tooled(message: Message) -> list[str]:
+    """What a message has to do with tools; nothing as a rule."""
+    if not (message.tool_calls or message.tool_call_id):
+        return []
+    return [orjson.dumps(message.tool_calls).decode(), message.tool_call_id]
 
 
 def dump_spec(spec: RunSpec) -> bytes:

@@ -100,6 +100,7 @@ class Call:
     options: dict[str, Any]
     messages: list[Any]
     schema: Any
+    tools: list[Any]
     said: int = 0
     closed: threading.Event = field(default_factory=threading.Event)
     closed_at: float | None = None
@@ -143,6 +144,7 @@ class _Scripted:
             prompt.options.model_dump(exclude_none=True),
             list(prompt.messages),
             prompt.schema,
+            list(prompt.tools),
         )
         script = (
             self.respond(call)
@@ -168,7 +170,7 @@ class ScriptedModel(_Scripted, llm.AsyncModel):
     """
 
     can_stream = True
-    supports_schema = True
+    supports_schema = supports_tools = takes_toolset = True
     attachment_types = ATTACHMENT_TYPES
     Options: ClassVar[type[ScriptOptions]] = ScriptOptions  # type: ignore[assignment]
 
@@ -214,7 +216,7 @@ class ScriptedSyncModel(_Scripted, llm.Model):
     """
 
     can_stream = True
-    supports_schema = True
+    supports_schema = supports_tools = takes_toolset = True
     attachment_types = ATTACHMENT_TYPES
     Options: ClassVar[type[ScriptOptions]] = ScriptOptions  # type: ignore[assignment]
 

@@ -31,6 +31,7 @@ from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
 from llm_stream.web.middleware import add_headers, identify_and_log
 from llm_stream.web.openaidoor import chat, responses
+from llm_stream.web.openaidoor.earlier import Earlier
 from llm_stream.web.pages import Pages
 from llm_stream.web.parts import (
     make_access,
@@ -153,6 +154,12 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     )
     app[SERVICE] = service
     app[EXPRESS] = Express(service)
+    app[responses.EARLIER] = Earlier(
+        service.runs,
+        settings.runs.retention_seconds,
+        history,
+        None if replicas is None else replicas.notes,
+    )
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)

@@ -15,9 +15,12 @@ from llm_stream.errors import (
     StreamError,
     UnknownField,
 )
+from llm_stream.models.chunks import Role
+from llm_stream.models.toolset import Choice
 from llm_stream.web.strictjson import check_strictly
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Scalar = str | int | float | bool
 
@@ -35,12 +38,39 @@ class AttachmentBody(Body):
     data: Annotated[str, Field(min_length=1, description="base64")]
 
 
-class MessageBody(Body):
-    """One turn of a conversation."""
+class ToolCallBody(Body):
+    """A call that a model has made, as it was told; `provider_metadata` is its provider's own."""
 
-    role: Literal["system", "user", "assistant"]
+    tool_call_id: Name
+    name: Name
+    arguments: dict[str, Any]
+    provider_metadata: dict[str, Any] | None = None
+
+
+class MessageBody(Body):
+    """One turn of a conversation; a tool's is the result of the call `tool_call_id`."""
+
+    role: Role
     content: str
     attachments: list[AttachmentBody] = []
+    tool_calls: Annotated[list[ToolCallBody], Field(max_length=128)] = []
+    tool_call_id: Name | None = None
+
+
+class ToolBody(Body):
+    """A tool that the caller can run; `parameters` is the JSON Schema of its arguments."""
+
+    type: Literal["function"] = "function"
+    name: ToolName
+    description: Annotated[str, Field(max_length=100_000)] = ""
+    parameters: dict[str, Any] = {}
+    strict: bool = False
+
+
+class NamedToolBody(Body):
+    """The one tool that has to be called."""
+
+    name: Name
 
 
 class CacheBody(Body):
@@ -86,6 +116,9 @@ class GenerateBody(CommonBody):
     attachments: list[AttachmentBody] = []
     system: str | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    tools: Annotated[list[ToolBody], Field(max_length=128)] = []
+    tool_choice: Choice | NamedToolBody = "auto"
+    parallel_tool_calls: bool = True
 
 
 class RenderBody(Body):

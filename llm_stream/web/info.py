@@ -8,7 +8,7 @@ from aiohttp import web
 
 from llm_stream import __version__
 from llm_stream.web.bodies import RenderBody, read_object, validate
-from llm_stream.web.intake import as_text
+from llm_stream.web.conversation import as_text
 from llm_stream.web.negotiation import json_response, read_body
 from llm_stream.web.readiness import readiness
 from llm_stream.web.service import SERVICE

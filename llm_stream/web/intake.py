@@ -1,7 +1,5 @@
 """A validated body becomes a `RunSpec`: names resolved, templates rendered, options checked."""
 
-import base64
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -9,20 +7,17 @@ import orjson
 
 from llm_stream.access.principal import EVERYBODY, Principal
 from llm_stream.config import LimitsSection, ModelsSection, RunsSection
-from llm_stream.errors import (
-    EmptyPrompt,
-    InvalidField,
-    MissingField,
-    PayloadTooLarge,
-)
+from llm_stream.errors import InvalidField, PayloadTooLarge
 from llm_stream.models.catalog import ModelCatalog
-from llm_stream.models.chunks import Attachment, Message, ModelCall
+from llm_stream.models.chunks import Message, ModelCall
 from llm_stream.models.timers import Timeouts
 from llm_stream.naming import token
 from llm_stream.recipes.prompts import PromptLibrary, PromptTemplate
 from llm_stream.recipes.schemas import check_schema
 from llm_stream.recipes.spec import TIERS, CacheControl, RunSpec
-from llm_stream.web.bodies import AttachmentBody, CommonBody, GenerateBody, MessageBody
+from llm_stream.web.bodies import CommonBody, GenerateBody
+from llm_stream.web.conversation import messages_of
+from llm_stream.web.tools import tools_of
 
 
 class Caller(NamedTuple):
@@ -80,8 +75,9 @@ class Intake:
             raise InvalidField("'params' go with a 'template'; name one.", field="params")
         spec = replace(
             self.common(body, caller, template),
-            messages=self._messages(body, template),
+            messages=messages_of(body, template, self._limits),
             schema=self._schema(body, template),
+            tools=tools_of(body, self._limits),
         )
         for model_id in (spec.model, *spec.fallback_models):
             self._catalog.find(model_id).check(spec.call)
@@ -142,81 +138,6 @@ class Intake:
         for model_id in (spec.model, *spec.fallback_models):
             self._catalog.find(model_id).check(probe)
 
-    def _messages(self, body: GenerateBody, template: PromptTemplate | None) -> tuple[Message, ...]:
-        given = [name for name in ("prompt", "messages") if getattr(body, name) is not None]
-        if len(given) > 1 or (template and "messages" in given):
-            other = "template" if template else "prompt"
-            raise InvalidField(f"Give either '{other}' or 'messages', not both.", field="messages")
-        if not given and template is None:
-            raise MissingField("Give 'prompt', 'messages' or 'template'.", field="prompt")
-        if body.messages is not None:
-            turns = self._conversation(body)
-        else:
-            system = body.system
-            text = body.prompt or ""
-            if template is not None:
-                params = {name: as_text(value) for name, value in body.params.items()}
-                rendered = template.render(params, body.prompt)
-                text, system = rendered.prompt, body.system or rendered.system
-            turns = [Message("user", text, self._attachments(body.attachments, "attachments"))]
-            if system:
-                turns.insert(0, Message("system", system))
-        field = given[0] if given else "params"
-        if not any(turn.content.strip() for turn in turns if turn.role == "user"):
-            raise EmptyPrompt("The prompt is empty. Say what you want.", field=field)
-        chars = sum(len(turn.content) for turn in turns)
-        if chars > self._limits.prompt_chars:
-            raise PayloadTooLarge(
-                f"The prompt has {chars} characters; {self._limits.prompt_chars} are allowed.",
-                field=field,
-            )
-        if sum(len(turn.attachments) for turn in turns) > self._limits.attachments:
-            raise PayloadTooLarge(
-                f"At most {self._limits.attachments} attachments are allowed.", field="attachments"
-            )
-        return tuple(turns)
-
-    def _conversation(self, body: GenerateBody) -> list[Message]:
-        messages: Sequence[MessageBody] = body.messages or ()
-        if body.attachments:
-            raise InvalidField(
-                "With 'messages', attachments belong to the message they go with.",
-                field="attachments",
-            )
-        if messages[-1].role != "user":
-            raise InvalidField(
-                "The last message has to be the user's.", field=f"messages.{len(messages) - 1}.role"
-            )
-        turns = []
-        for place, message in enumerate(messages):
-            if message.attachments and message.role != "user":
-                raise InvalidField(
-                    "Only user messages have attachments.", field=f"messages.{place}.attachments"
-                )
-            if message.role == "system" and (place or body.system):
-                raise InvalidField(
-                    "One system prompt, at the beginning: 'system' or the first message.",
-                    field=f"messages.{place}.role",
-                )
-            where = f"messages.{place}.attachments"
-            attachments = self._attachments(message.attachments, where)
-            turns.append(Message(message.role, message.content, attachments))
-        if body.system:
-            turns.insert(0, Message("system", body.system))
-        return turns
-
-    def _attachments(self, bodies: Sequence[AttachmentBody], path: str) -> tuple[Attachment, ...]:
-        found = []
-        for place, body in enumerate(bodies):
-            try:
-                content = base64.b64decode(body.data, validate=True)
-            except ValueError as error:  # binascii.Error is one; so is text beyond ASCII
-                raise InvalidField(
-                    "The attachment is not base64.", field=f"{path}.{place}.data"
-                ) from error
-            found.append(Attachment(body.type, content))
-        return tuple(found)
-
     def _schema(self, body: GenerateBody, template: PromptTemplate | None) -> dict[str, Any] | None:
         schema = body.schema_
         if schema is None and template is not None:
@@ -240,8 +161,3 @@ class Intake:
         if policy == "continue":
             return None
         return 0.0 if caller.waits else self._runs.abandon_grace_seconds
-
-
-def as_text(value: Any) -> str:
-    """A template value as text: a string as it is, anything else as JSON."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -10,22 +10,16 @@ from aiohttp import web
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
-from llm_stream.engine.runinfo import Client
 from llm_stream.engine.subscription import Subscription
-from llm_stream.errors import (
-    InvalidField,
-    RunCancelled,
-    RunExpired,
-    UnknownRun,
-)
+from llm_stream.errors import InvalidField, RunCancelled
 from llm_stream.launcher import Launch
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web import ndjson, sse
 from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import read_object
 from llm_stream.web.express import EXPRESS
-from llm_stream.web.idempotency import claim_of
-from llm_stream.web.intake import Caller, new_claim
+from llm_stream.web.intake import Caller
+from llm_stream.web.keyed import claim_for, key_of, launch_once
 from llm_stream.web.negotiation import (
     JSON_TYPE,
     NDJSON_TYPE,
@@ -37,7 +31,7 @@ from llm_stream.web.negotiation import (
 from llm_stream.web.problems import problem_response
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import REQUEST_ID, SERVICE, Service
-from llm_stream.web.starting import admit, failed_unsent, launch
+from llm_stream.web.starting import failed_unsent
 from llm_stream.web.views import answer, replayed, run_headers, snapshot, summary, summary_line
 
 PAGE_EVENTS: Final = 1000
@@ -61,7 +55,9 @@ async def start(request: web.Request) -> web.StreamResponse:
     offers = (JSON_TYPE, SSE_TYPE) if recipe != "batch" else (JSON_TYPE, SSE_TYPE, NDJSON_TYPE)
     kind = chosen_type(request, *offers)
     caller = caller_of(request, kind)
-    launched = await _launch(request, service, body, caller)
+    launched = await launch_once(
+        request, body, caller, lambda: _spec(request, service, body, caller)
+    )
     if kind != NDJSON_TYPE and isinstance(launched.run, Replay):
         request.app[EXPRESS].learn(request, body, caller, launched.run)
     return await respond(request, launched, caller, kind)
@@ -70,12 +66,9 @@ async def start(request: web.Request) -> web.StreamResponse:
 def caller_of(request: web.Request, kind: str) -> Caller:
     """Who asks, and how it will read an answer of this media type."""
     detached = "respond-async" in request.headers.get("Prefer", "")
-    # With an idempotency key a lost JSON call can be asked again, so its run gets the grace.
-    key = request.headers.get("Idempotency-Key")
-    waits = kind == JSON_TYPE and not detached and key is None
+    waits = kind == JSON_TYPE and not detached and key_of(request) is None
     principal = principal_of(request)
-    # Who asks again by its key is the same client, and its one cancel is to count.
-    claim = new_claim() if key is None else claim_of(principal.owner, request.path, key)
+    claim = claim_for(request, principal.owner)
     return Caller(request[REQUEST_ID], claim, principal, waits=waits, detached=detached)
 
 
@@ -108,42 +101,11 @@ async def respond(
         return await _fold(launch, subscription, headers)
 
 
-async def _launch(request: web.Request, service: Service, body: bytes, caller: Caller) -> Launch:
-    """Start, join, replay, or find again by `Idempotency-Key`; equal keys wait for each other."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return await launch(service, _spec(request, service, body, caller), caller)
-    async with service.idempotency.turn(caller.owner, request.path, key, body) as turn:
-        known = await turn.find()
-        spec = _spec(request, service, body, caller)
-        while known:
-            if (run := await _standing(service, known, caller)) is not None:
-                await admit(service, spec, caller.principal)
-                run.join(Client(caller.claim, spec.abandon_seconds))
-                return Launch(run, joined=run.info.cache != "hit")
-            known = await turn.renew(known)
-        launched = await launch(service, spec, caller)
-        if service.replicas is not None and isinstance(launched.run, Replay):
-            # The key leads to it from other replicas as well.
-            launched.run.subscribe().close()
-        turn.began(launched.run.id)
-        return launched
-
-
 def _spec(request: web.Request, service: Service, body: bytes, caller: Caller) -> RunSpec:
     recipe = request.path.rpartition("/")[2]
     return service.specs.spec(
         recipe, body, caller, lambda: spec_of(service.intake, recipe, read_object(body), caller)
     )
-
-
-async def _standing(service: Service, run_id: str, caller: Caller) -> Run | None:
-    """The run that a key has started; None if its answer is gone or was never to be."""
-    try:
-        run = await service.runs.find(run_id, caller.owner)
-    except (RunExpired, UnknownRun):
-        return None
-    return run if not run.ending or run.state in {"completed", "failed"} else None
 
 
 async def _fold(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -16,6 +16,10 @@ from llm_stream.engine.runinfo import RunInfo
 def answer(info: RunInfo, fold: Fold, *, joined: bool) -> dict[str, Any]:
     """The plain JSON answer of a completed run: text, or the recipe's own result."""
     return {"id": info.id, **_said(info, fold), "cache": cache_facts(info, joined=joined)}
+
+
+TOOL_CALL: Final = ("tool_call_id", "name", "arguments", "provider_metadata")
+"""What a call of a tool is told by, and can be sent back as."""
 
 
 def replayed(info: RunInfo, recording: Recording) -> bytes:
@@ -37,7 +41,7 @@ def _said(info: RunInfo, fold: Fold) -> dict[str, Any]:
     }
     if info.recipe == "generate":
         body["text"] = "".join(fold.text)
-        if info.structured:
+        if info.structured and not fold.tool_calls:
             body["data"] = terminal.get("result")
     else:
         body |= terminal["result"]
@@ -48,8 +52,7 @@ def _said(info: RunInfo, fold: Fold) -> dict[str, Any]:
         body["reasoning"] = "".join(fold.reasoning)
     if fold.tool_calls:
         body["tool_calls"] = [
-            {name: call[name] for name in ("tool_call_id", "name", "arguments")}
-            for call in fold.tool_calls
+            {name: call[name] for name in TOOL_CALL if name in call} for call in fold.tool_calls
         ]
     return body | {
         "finish_reason": terminal.get("finish_reason"),

@@ -72,6 +72,27 @@ async def test_llm_logs_shows_a_run(
     assert (about["status"], about["finish_reason"]) == ("completed", "stop")
 
 
+async def test_llm_logs_shows_tools(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel, path: Path
+) -> None:
+    """What was declared, what was called, and what came back."""
+    model.scripts = [Script(chunks=(), tool_calls=(("c2", "now", "{}"),))]
+    call = {"tool_call_id": "c1", "name": "now", "arguments": {"zone": "UTC"}}
+    turns = [
+        {"role": "user", "content": "Time?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "Noon.", "tool_call_id": "c1"},
+    ]
+    tools = [{"name": "now", "description": "Tells the time."}]
+    await post(http, service, messages=turns, tools=tools)
+    await recorded(service)
+    (row,) = await llm_rows(path.parent)
+
+    assert [tool["name"] for tool in row["tools"]] == ["now"]
+    assert [(call["name"], call["tool_call_id"]) for call in row["tool_calls"]] == [("now", "c2")]
+    assert [result["output"] for result in row["tool_results"]] == ["Noon."]
+
+
 async def test_llm_logs_searches_and_filters(
     service: RunningService, http: aiohttp.ClientSession, path: Path
 ) -> None:

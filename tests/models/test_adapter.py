@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import llm
@@ -18,8 +19,9 @@ from llm_stream.errors import (
     UpstreamFailed,
 )
 from llm_stream.models.adapter import ModelAdapter
-from llm_stream.models.chunks import Attachment, Finish, Message, ModelCall, Reasoning, ToolCall
+from llm_stream.models.chunks import Attachment, Finish, Message, ModelCall, Reasoning
 from llm_stream.models.syncbridge import SyncThreads
+from llm_stream.models.toolset import Tool, ToolCall, Toolset
 from llm_stream.testing import Fault, Script, ScriptedModel, ScriptedSyncModel, words
 
 BOTH = pytest.mark.parametrize("kind", [ScriptedModel, ScriptedSyncModel])
@@ -327,3 +329,72 @@ async def test_conversation_system_and_attachments_reach_the_model(threads: Sync
     assert seen.messages[1].parts[1].attachment.content == b"png"
     assert seen.system == "Be brief."
     assert seen.options == {"temperature": 0.5}
+
+
+TOOLS = Toolset((Tool("search", "", {"type": "object"}),))
+TALK = (
+    Message("user", "Find it."),
+    Message("assistant", "", (), (ToolCall("t1", "search", {}),)),
+    Message("tool", "Found.", tool_call_id="t1"),
+)
+
+
+@BOTH
+async def test_tools_reach_the_model_and_nobody_runs_them(kind: Any, threads: SyncThreads) -> None:
+    """It gets declarations, and what it calls is a chunk like any other."""
+    model = kind("m", Script(chunks=(), tool_calls=(("t1", "search", "{}"),)))
+
+    called, _ = await collect(ModelAdapter(model, threads), ask(tools=TOOLS))
+
+    assert called == ToolCall("t1", "search", {})
+    assert [(tool.name, tool.implementation) for tool in model.calls[0].tools] == [("search", None)]
+
+
+class WithoutTools(ScriptedModel):
+    """A model that knows none."""
+
+    supports_tools = False
+
+
+class Plugins(ScriptedModel):
+    """A model of a plugin: llm has no word for how tools may be called."""
+
+    takes_toolset = False
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "field"),
+    [
+        (WithoutTools, ask(tools=TOOLS), "tools"),
+        (WithoutTools, ModelCall(TALK), "messages"),
+        (Plugins, ask(tools=replace(TOOLS, choice="required")), "tool_choice"),
+        (Plugins, ask(tools=replace(TOOLS, choice="required", named="search")), "tool_choice"),
+        (Plugins, ask(tools=replace(TOOLS, parallel=False)), "parallel_tool_calls"),
+    ],
+)
+async def test_what_a_model_cannot_do_with_tools_is_named(
+    kind: Any, call: ModelCall, field: str, threads: SyncThreads
+) -> None:
+    """Before a run exists."""
+    with pytest.raises(UnsupportedByModel) as caught:
+        ModelAdapter(kind("m"), threads).check(call)
+
+    assert caught.value.field == field
+
+
+async def test_a_plugin_that_may_call_nothing_is_told_of_nothing(threads: SyncThreads) -> None:
+    """That is the only way to say it there."""
+    model = Plugins("m")
+
+    await collect(ModelAdapter(model, threads), ask(tools=replace(TOOLS, choice="none")))
+
+    assert model.calls[0].tools == []
+
+
+async def test_a_call_stays_a_call_where_a_schema_is_asked_for(threads: SyncThreads) -> None:
+    """Only without tools of the caller's it is how the model keeps to the schema."""
+    model = ScriptedModel("m", Script(chunks=(), tool_calls=(("t1", "search", "{}"),)))
+
+    called, _ = await collect(ModelAdapter(model, threads), ask(tools=TOOLS, schema={}))
+
+    assert isinstance(called, ToolCall)

@@ -3,7 +3,9 @@
 import asyncio
 import re
 from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -16,6 +18,7 @@ from llm_stream.models.plugins import Loaded
 from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.timers import Timeouts
+from llm_stream.models.toolset import Tool, ToolCall, Toolset
 from llm_stream.recipes.ask import Inner
 from llm_stream.recipes.attempts import Attempts
 from llm_stream.recipes.generate import Generate
@@ -225,3 +228,67 @@ async def test_an_answer_cut_by_its_length_says_so() -> None:
 
     with pytest.raises(InvalidOutput, match="max_tokens"):
         await run(spec(schema=SCHEMA), ScriptedModel("a", script))
+
+
+CALLED = Script(chunks=(), tool_calls=(("t", "f", '{"a": 1}'),), finish_reason="tool_calls")
+NUMBER = {"type": "object", "properties": {"a": {"type": "integer"}}}
+TEXT = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+async def test_a_call_of_a_tool_is_not_held_against_the_schema() -> None:
+    """It is no answer yet; there is no result and nothing is repaired."""
+    model = ScriptedModel("a", CALLED)
+    tools = Toolset((Tool("f", "", NUMBER),))
+
+    called, _, outcome = await run(spec(schema=TEXT, tools=tools), model)
+
+    assert (called["type"], outcome) == ("tool.called", Outcome("tool_calls", None, ANY))
+    assert len(model.calls) == 1
+
+
+async def test_arguments_of_a_strict_tool_are_held_against_its_schema() -> None:
+    """What does not meet it is never told, and the next model is asked."""
+    tools = Toolset((Tool("f", "", TEXT, strict=True),))
+    other = ScriptedModel("b", replace(CALLED, tool_calls=(("t", "f", '{"a": "x"}'),)))
+
+    with pytest.raises(InvalidOutput, match="'f'"):
+        await run(spec(tools=tools), ScriptedModel("a", CALLED))
+    payloads = await run(
+        spec(tools=tools, fallback_models=("b",)), ScriptedModel("a", CALLED), other
+    )
+
+    told = [payload for payload in payloads[:-1] if payload["type"] == "tool.called"]
+    assert [call["arguments"] for call in told] == [{"a": "x"}]
+
+
+async def test_other_arguments_are_told_as_they_are() -> None:
+    """The caller has to look at them anyway."""
+    called, *_ = await run(spec(tools=Toolset((Tool("f", "", TEXT),))), ScriptedModel("a", CALLED))
+
+    assert called["arguments"] == {"a": 1}
+
+
+class Plain(ScriptedModel):
+    """A model that cannot keep to a schema."""
+
+    supports_schema = False
+
+
+async def test_a_schema_in_the_prompt_stands_behind_results_of_tools() -> None:
+    """As a turn of its own, and the tools stay."""
+    model = Plain("a", Script(chunks=('{"a": 1}',)))
+    turns = (
+        Message("user", "hi"),
+        Message("assistant", "", (), (ToolCall("t", "f", {}),)),
+        Message("tool", "1", tool_call_id="t"),
+    )
+    asked = replace(spec(schema=NUMBER, tools=Toolset((Tool("f"),))), messages=turns)
+
+    *_, outcome = await run(asked, model)
+
+    assert outcome.result == {"a": 1}
+    assert [message.role for message in model.calls[0].messages] == [
+        "user", "assistant", "tool", "user",
+    ]  # fmt: skip
+    assert "JSON Schema" in model.calls[0].messages[-1].parts[0].text
+    assert [tool.name for tool in model.calls[0].tools] == ["f"]

@@ -7,7 +7,8 @@ import pytest
 
 from llm_stream.models.chunks import Attachment, Message
 from llm_stream.models.timers import Timeouts
-from llm_stream.recipes.spec import CacheControl, RunSpec, TemplateRef
+from llm_stream.models.toolset import Tool, ToolCall, Toolset
+from llm_stream.recipes.spec import CacheControl, RunSpec, TemplateRef, dump_spec, load_spec
 
 SPEC = RunSpec(
     recipe="generate",
@@ -41,13 +42,32 @@ def test_the_order_of_options_does_not_matter() -> None:
         {"messages": (*SPEC.messages[:1], Message("user", "Plan", (Attachment("a/b", b"1"),)))},
         {"options": {"temperature": 0.3, "max_tokens": 100}},
         {"schema": {"type": "object"}},
+        {"tools": Toolset((Tool("f"),))},
+        {"tools": Toolset((Tool("f", strict=True),))},
+        {"tools": Toolset((Tool("f"),), "none")},
+        {"messages": (*SPEC.messages[:1], Message("user", "Plan", (), (ToolCall("c", "f", {}),)))},
+        {"messages": (*SPEC.messages[:1], Message("tool", "Plan", tool_call_id="c"))},
+        {"messages": (*SPEC.messages[:1], Message("tool", "Plan", tool_call_id="d"))},
         {"template": TemplateRef("t", "abc")},
         {"owner": "ann"},
     ],
 )
 def test_what_changes_the_answer_changes_the_fingerprint(change: Any) -> None:
-    """Recipe, model, messages, attachments, options, schema, template and owner count."""
+    """Recipe, model, messages, attachments, options, schema, tools, template and owner count."""
     assert replace(SPEC, **change).fingerprint() != SPEC.fingerprint()
+
+
+def test_a_spec_with_tools_is_written_and_read() -> None:
+    """Another replica that takes it over asks the same."""
+    call = ToolCall("c", "f", {"a": 1}, {"gemini": {"thoughtSignature": "x"}})
+    turns = (Message("assistant", "", (), (call,)), Message("tool", "2", tool_call_id="c"))
+    tools = Toolset((Tool("f", "Adds.", {"type": "object"}, strict=True),), "required", "f")
+    spec = replace(SPEC, messages=(*SPEC.messages, *turns), tools=tools)
+
+    read = load_spec(dump_spec(spec))
+
+    assert read == spec
+    assert read.fingerprint() == spec.fingerprint()
 
 
 @pytest.mark.parametrize(

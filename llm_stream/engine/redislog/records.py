@@ -68,6 +68,10 @@ class Keys:
         """Which run an idempotency key has started, by a hash of whose and where it is."""
         return f"{self._prefix}:idempotency:{name}"
 
+    def note(self, run: str) -> str:
+        """What is noted of a run beside its log."""
+        return f"{self._prefix}:{{{run}}}:note"
+
     def inbox(self, replica: str) -> str:
         """The channel on which a replica listens."""
         return f"{self._prefix}:inbox:{replica}"

@@ -18,6 +18,7 @@ from llm_stream.engine.redislog.idempotency import RedisIdempotency
 from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.mirror import LogMirror
 from llm_stream.engine.redislog.mirrored import is_ours
+from llm_stream.engine.redislog.notes import RedisNotes
 from llm_stream.engine.redislog.post import Post
 from llm_stream.engine.redislog.records import Keys, Record
 from llm_stream.engine.redislog.remote import HandedOver
@@ -48,6 +49,7 @@ class Replicas:
     Attributes:
         id: of this replica, new with every start.
         idempotency: keys that any replica knows.
+        notes: what is noted of runs beside their logs.
         succession: hands over to its heir what is taken over.
     """
 
@@ -94,6 +96,7 @@ class Replicas:
         self.idempotency = RedisIdempotency(
             link, self._keys, self._post, int(retention_seconds * 1000)
         )
+        self.notes = RedisNotes(link, self._keys, self._post, int(retention_seconds * 2000))
         self.watch = Watch(
             link,
             self._keys,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import llm
 
 from llm_stream.errors import InvalidOption, UnsupportedByModel
+from llm_stream.models.toolset import Toolset
 from llm_stream.models.wires.answer import Answer
 from llm_stream.models.wires.claudeanswer import ClaudeAnswer
 from llm_stream.models.wires.credentials import anthropic
@@ -23,6 +24,7 @@ from llm_stream.models.wires.turns import (
     split,
     turns_of,
     type_of,
+    use_of,
 )
 
 SCHEMA_TOOL: Final = "output_structured_data"
@@ -87,7 +89,7 @@ class ClaudeModel(WireModel):
         options = given(prompt.options)
         if options.get("count_tokens"):
             raise InvalidOption(f"{self.model_id} only answers.", field="options.count_tokens")
-        if prompt.schema and prompt.tools:
+        if prompt.schema and prompt.tools and not self.traits.structured:
             raise UnsupportedByModel(f"{self.model_id}: schema or tools, not both.", field="schema")
         system, turns = split(turns_of(prompt))
         body: dict[str, Any] = {
@@ -112,15 +114,20 @@ class ClaudeModel(WireModel):
         if prompt.schema:
             self._shape(body, prompt.schema)
         if prompt.tools:
-            body["tools"] = [
-                {
-                    "name": tool.name,
-                    "description": tool.description or "",
-                    "input_schema": tool.input_schema,
-                }
-                for tool in function_tools(prompt, self.model_id)
-            ]
+            body |= self._tools(prompt)
         return body
+
+    def _tools(self, prompt: llm.Prompt) -> dict[str, Any]:
+        tools = [
+            {
+                "name": tool.name,
+                "description": tool.description or "",
+                "input_schema": tool.input_schema,
+            }
+            for tool in function_tools(prompt, self.model_id)
+        ]
+        choice = _choice(use_of(prompt))
+        return {"tools": tools, **({"tool_choice": choice} if choice else {})}
 
     def _betas(self, body: dict[str, Any]) -> list[str]:
         betas = []
@@ -179,7 +186,7 @@ class ClaudeModel(WireModel):
             if "signature" in kept
             else {"type": "redacted_thinking", "data": kept["data"]}
             for thought in turn.thoughts
-            if (kept := kept_for(thought, "anthropic"))
+            if (kept := kept_for(thought, "anthropic")).keys() & {"signature", "data"}
         ]
         blocks += [self._attachment(each) for each in turn.attachments]
         blocks += [{"type": "text", "text": text} for text in turn.texts]
@@ -199,3 +206,15 @@ class ClaudeModel(WireModel):
         data = base64_of(attachment, self.model_id)
         source = {"type": "base64", "media_type": kind, "data": data}
         return {"type": "image" if kind.startswith("image/") else "document", "source": source}
+
+
+def _choice(use: Toolset) -> dict[str, Any]:
+    """How tools may be called, in Anthropic's words; nothing where it is as the model likes."""
+    if use.choice == "none":
+        return {"type": "none"}
+    kind = {"type": "any" if use.choice == "required" else "auto"}
+    if use.named:
+        kind = {"type": "tool", "name": use.named}
+    if not use.parallel:
+        return kind | {"disable_parallel_tool_use": True}
+    return kind if kind["type"] != "auto" else {}

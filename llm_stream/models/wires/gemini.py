@@ -9,9 +9,10 @@ from urllib.parse import quote
 
 import llm
 import orjson
-from llm.parts import StreamEvent
+from llm.parts import StreamEvent, ToolCallPart
 
-from llm_stream.errors import UpstreamFailed
+from llm_stream.errors import UnsupportedByModel, UpstreamFailed
+from llm_stream.models.toolset import Toolset
 from llm_stream.models.wires.answer import NOTHING, Answer, nonzero, text_of
 from llm_stream.models.wires.credentials import google
 from llm_stream.models.wires.model import WireModel
@@ -26,6 +27,7 @@ from llm_stream.models.wires.turns import (
     split,
     turns_of,
     type_of,
+    use_of,
 )
 
 REFUSALS: Final = frozenset(
@@ -151,16 +153,37 @@ class GeminiModel(WireModel):
         if config := self._config(prompt, given(prompt.options)):
             body["generationConfig"] = config
         if prompt.tools:
-            tools = [
-                {
-                    "name": tool.name,
-                    "description": tool.description or "",
-                    "parameters": for_gemini(tool.input_schema, self.model_id),
-                }
-                for tool in function_tools(prompt, self.model_id)
-            ]
-            body["tools"] = [{"functionDeclarations": tools}]
+            body |= self._tools(prompt)
         return body
+
+    def _tools(self, prompt: llm.Prompt) -> dict[str, Any]:
+        tools = [
+            {"name": tool.name, "description": tool.description or ""}
+            | self._parameters(tool, place)
+            for place, tool in enumerate(function_tools(prompt, self.model_id))
+        ]
+        calling = self._calling(use_of(prompt))
+        found = {"tools": [{"functionDeclarations": tools}]}
+        return found | ({"toolConfig": {"functionCallingConfig": calling}} if calling else {})
+
+    def _parameters(self, tool: llm.Tool, place: int) -> dict[str, Any]:
+        try:
+            schema = for_gemini(tool.input_schema, self.model_id)
+        except UnsupportedByModel as error:
+            error.field = f"tools.{place}.parameters"
+            raise
+        # An object without properties is refused; a function without parameters is not.
+        return {"parameters": schema} if schema.get("properties") else {}
+
+    def _calling(self, use: Toolset) -> dict[str, Any]:
+        if not use.parallel:
+            raise UnsupportedByModel(
+                f"{self.model_id} cannot be told to call one tool at a time.",
+                field="parallel_tool_calls",
+            )
+        if use.named:
+            return {"mode": "ANY", "allowedFunctionNames": [use.named]}
+        return {"none": {"mode": "NONE"}, "required": {"mode": "ANY"}}.get(use.choice, {})
 
     def _config(self, prompt: llm.Prompt, options: dict[str, Any]) -> dict[str, Any]:
         found = {theirs: options[ours] for ours, theirs in CONFIG.items() if ours in options}
@@ -188,7 +211,7 @@ class GeminiModel(WireModel):
         parts += [
             {
                 "functionCall": {"name": call.name, "args": call.arguments},
-                **kept_for(call, "gemini"),
+                **_signature(call),
             }
             for call in turn.calls
         ]
@@ -197,3 +220,9 @@ class GeminiModel(WireModel):
             for result in turn.results
         ]
         return parts
+
+
+def _signature(call: ToolCallPart) -> dict[str, Any]:
+    """What proves that the thoughts before a call were its own; nothing else of what was kept."""
+    signature = kept_for(call, "gemini").get("thoughtSignature")
+    return {"thoughtSignature": signature} if isinstance(signature, str) else {}

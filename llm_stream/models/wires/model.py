@@ -54,6 +54,8 @@ class WireModel(llm.AsyncKeyModel):
     """
 
     can_stream = True
+    takes_toolset = True
+    """Whether it can say how tools may be called, see `turns.use_of`; read by the adapter."""
     max_line_bytes: ClassVar[int] = MAX_LINE_BYTES
 
     def __init__(

@@ -17,7 +17,15 @@ from llm_stream.models.wires.answer import NOTHING, Answer, nonzero, text_of
 from llm_stream.models.wires.credentials import bearer
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.refusals import error_event
-from llm_stream.models.wires.turns import Turn, base64_of, function_tools, turns_of, type_of
+from llm_stream.models.wires.turns import (
+    Turn,
+    base64_of,
+    function_tools,
+    is_strict,
+    turns_of,
+    type_of,
+    use_of,
+)
 
 OURS: Final = ("json_object", "image_detail", "chat_completions", "reasoning_summary")
 """Options that are no fields of the request."""
@@ -142,18 +150,30 @@ class ChatModel(WireModel):
                 "json_schema": {"name": "output", "schema": prompt.schema},
             }
         if prompt.tools:
-            body["tools"] = [
+            body |= self._tools(prompt)
+        return body
+
+    def _tools(self, prompt: llm.Prompt) -> dict[str, Any]:
+        use = use_of(prompt)
+        found: dict[str, Any] = {
+            "tools": [
                 {
                     "type": "function",
                     "function": {
                         "name": tool.name,
                         "description": tool.description or "",
                         "parameters": tool.input_schema,
+                        **({"strict": True} if is_strict(tool) else {}),
                     },
                 }
                 for tool in function_tools(prompt, self.model_id)
             ]
-        return body
+        }
+        if use.named:
+            found["tool_choice"] = {"type": "function", "function": {"name": use.named}}
+        elif use.choice != "auto":
+            found["tool_choice"] = use.choice
+        return found if use.parallel else found | {"parallel_tool_calls": False}
 
     def _messages(self, turn: Turn, detail: str | None) -> list[dict[str, Any]]:
         if turn.role == "tool":

@@ -21,9 +21,11 @@ from llm_stream.models.wires.turns import (
     Turn,
     base64_of,
     function_tools,
+    is_strict,
     split,
     turns_of,
     type_of,
+    use_of,
 )
 
 NOT_THERE: Final = ("seed", "stop", "frequency_penalty", "presence_penalty", "logit_bias")
@@ -113,16 +115,29 @@ class ResponsesModel(WireModel):
         if text := _text(prompt, options):
             body["text"] = text
         if prompt.tools:
-            body["tools"] = [
+            body |= self._tools(prompt)
+        return body
+
+    def _tools(self, prompt: llm.Prompt) -> dict[str, Any]:
+        use = use_of(prompt)
+        found: dict[str, Any] = {
+            "tools": [
                 {
                     "type": "function",
                     "name": tool.name,
                     "description": tool.description or "",
                     "parameters": tool.input_schema,
+                    # Said in any case: here tools are strict unless it is denied.
+                    "strict": is_strict(tool),
                 }
                 for tool in function_tools(prompt, self.model_id)
             ]
-        return body
+        }
+        if use.named:
+            found["tool_choice"] = {"type": "function", "name": use.named}
+        elif use.choice != "auto":
+            found["tool_choice"] = use.choice
+        return found if use.parallel else found | {"parallel_tool_calls": False}
 
     def _reasoning(self, options: dict[str, Any]) -> dict[str, Any]:
         if not self._reasons:

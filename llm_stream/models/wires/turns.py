@@ -21,6 +21,8 @@ from llm.parts import (
 )
 
 from llm_stream.errors import UnsupportedByModel
+from llm_stream.models.prompting import DeclaredTool
+from llm_stream.models.toolset import Toolset
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -95,6 +97,19 @@ def function_tools(prompt: llm.Prompt, model_id: str) -> Iterator[llm.Tool]:
                 field="model",
             )
         yield tool
+
+
+def is_strict(tool: llm.Tool) -> bool:
+    """Whether the provider is to keep to the schema of the arguments."""
+    return isinstance(tool, DeclaredTool) and tool.strict
+
+
+def use_of(prompt: llm.Prompt) -> Toolset:
+    """How the tools of a prompt may be called; as the model likes, unless a caller of ours says."""
+    for tool in prompt.tools:
+        if isinstance(tool, DeclaredTool) and tool.use is not None:
+            return tool.use
+    return Toolset(())
 
 
 def base64_of(attachment: llm.Attachment, model_id: str) -> str:

@@ -3,14 +3,15 @@
 The same question makes the same spec whichever way it came, so answers are shared between both.
 """
 
-import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from llm_stream.errors import InvalidField, StreamError
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.intake import Caller
 from llm_stream.web.openaidoor.shapes import Common, JsonSchema, ObjectFormat, TextFormat
+from llm_stream.web.openaidoor.toolshapes import Function, Named
+from llm_stream.web.openaidoor.turns import Turn
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import Service
 
@@ -20,25 +21,6 @@ MAX_TOKENS: Final = ("max_tokens", "max_output_tokens", "max_completion_tokens")
 STOP: Final = ("stop", "stop_sequences")
 EFFORT: Final = ("reasoning_effort", "thinking_effort", "thinking_level")
 """What models call the same option; the first one that a model has is meant."""
-
-_INLINE: Final = re.compile(r"data:([a-z]+/[a-z0-9.+-]+);base64,", re.ASCII)
-
-
-class Inline(NamedTuple):
-    """An attachment, and the parameter that has it."""
-
-    type: str
-    data: str
-    param: str
-
-
-class Turn(NamedTuple):
-    """One message, and the parameter it stands in."""
-
-    role: str
-    text: str
-    inlines: tuple[Inline, ...]
-    param: str
 
 
 class Question:
@@ -128,20 +110,63 @@ class Question:
     def messages(self, turns: Iterable[Turn]) -> None:
         """The conversation; system prompts at its beginning are one."""
         messages: list[dict[str, Any]] = []
+        params = self._params
         for turn in turns:
             if turn.role in SYSTEM and messages and all(m["role"] == "system" for m in messages):
                 messages[0]["content"] += f"\n\n{turn.text}"
                 continue
             place = f"messages.{len(messages)}"
-            self._params[place] = turn.param
-            attachments: list[dict[str, str]] = []
-            for inline in turn.inlines:
-                self._params[f"{place}.attachments.{len(attachments)}"] = inline.param
-                self._params[f"{place}.attachments.{len(attachments)}.data"] = inline.param
-                attachments.append({"type": inline.type, "data": inline.data})
-            role = "system" if turn.role in SYSTEM else turn.role
-            messages.append({"role": role, "content": turn.text, "attachments": attachments})
+            params[place] = turn.param
+            params[f"{place}.tool_call_id"] = turn.call_param or turn.param
+            for number, inline in enumerate(turn.inlines):
+                params[f"{place}.attachments.{number}"] = inline.param
+                params[f"{place}.attachments.{number}.data"] = inline.param
+            for number, call in enumerate(turn.calls):
+                where = f"{place}.tool_calls.{number}"
+                params[where] = call.param
+                params[f"{where}.tool_call_id"] = f"{call.param}.{call.id_name}"
+                params[f"{where}.provider_metadata"] = f"{call.param}.extra_content"
+            messages.append(
+                {
+                    "role": "system" if turn.role in SYSTEM else turn.role,
+                    "content": turn.text,
+                    "attachments": [{"type": i.type, "data": i.data} for i in turn.inlines],
+                    "tool_calls": [call.value for call in turn.calls],
+                    "tool_call_id": turn.call_id,
+                }
+            )
         self._value["messages"] = messages
+
+    def tools(
+        self,
+        functions: Sequence[Function],
+        within: str,
+        choice: str | Named | None,
+        parallel: bool | None,  # noqa: FBT001 - as it was said
+    ) -> None:
+        """The tools that are declared, and how they may be called.
+
+        Args:
+            functions: the declarations.
+            within: where in one of `tools` its declaration is.
+            choice: whether one has to be called, or which.
+            parallel: whether several may be.
+        """
+        self._params |= {f"tools.{n}": f"tools.{n}{within}" for n in range(len(functions))}
+        self._value["tools"] = [
+            {
+                "name": function.name,
+                "description": function.description or "",
+                "parameters": function.parameters or {},
+                "strict": bool(function.strict),
+            }
+            for function in functions
+        ]
+        if choice is not None:
+            named = {"name": choice.name} if isinstance(choice, Named) else None
+            self._value["tool_choice"] = named or choice
+        if parallel is not None:
+            self._value["parallel_tool_calls"] = parallel
 
     def spec(self, caller: Caller, messages: str) -> RunSpec:
         """The spec of this question.
@@ -168,19 +193,3 @@ class Question:
             known, _, last = known.rpartition(".")
             rest = f".{last}{rest}"
         return self._params[known] + rest if known else field
-
-
-def inline(url: str, param: str) -> Inline:
-    """The attachment of a `data:` URL.
-
-    Raises:
-        InvalidField: it is another URL: nothing is fetched (the caller's doing).
-    """
-    found = _INLINE.match(url)
-    if found is None:
-        raise InvalidField(
-            f"Parameter {param!r} has to be inline, 'data:image/png;base64,...': this service "
-            "fetches nothing.",
-            field=param,
-        )
-    return Inline(found[1], url[found.end() :], param)

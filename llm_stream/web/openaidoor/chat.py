@@ -4,9 +4,11 @@ from functools import partial
 
 from aiohttp import web
 
+from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import read_object
-from llm_stream.web.intake import Caller, new_claim
+from llm_stream.web.intake import Caller
+from llm_stream.web.keyed import claim_for, key_of, launch_once
 from llm_stream.web.negotiation import read_body
 from llm_stream.web.openaidoor.answering import headers_of, streamed, whole
 from llm_stream.web.openaidoor.chatasking import spec_of_chat
@@ -14,7 +16,6 @@ from llm_stream.web.openaidoor.chatreplies import ChatStream, completion
 from llm_stream.web.openaidoor.reading import checked
 from llm_stream.web.openaidoor.shapes import ChatBody
 from llm_stream.web.service import REQUEST_ID, SERVICE
-from llm_stream.web.starting import launch
 
 routes = web.RouteTableDef()
 
@@ -25,11 +26,17 @@ async def complete(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
     raw = await read_body(request)
     body = checked(ChatBody, read_object(raw))
-    caller = Caller(request[REQUEST_ID], new_claim(), principal_of(request), waits=not body.stream)
-    spec = service.specs.spec(
-        request.path, raw, caller, lambda: spec_of_chat(service, body, caller)
+    principal, once = principal_of(request), key_of(request) is None
+    claim = claim_for(request, principal.owner)
+    caller = Caller(request[REQUEST_ID], claim, principal, waits=once and not body.stream)
+
+    def make() -> RunSpec:
+        return spec_of_chat(service, body, caller, once=once)
+
+    name = f"{request.path} {once}"
+    launched = await launch_once(
+        request, raw, caller, lambda: service.specs.spec(name, raw, caller, make)
     )
-    launched = await launch(service, spec, caller)
     run, headers = launched.run, headers_of(launched, caller)
     with run.subscribe() as subscription:
         if body.stream:

@@ -7,15 +7,7 @@ from typing import Final
 from llm_stream.errors import InvalidField, MissingField
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.intake import Caller
-from llm_stream.web.openaidoor.asking import (
-    EFFORT,
-    MAX_TOKENS,
-    STOP,
-    Inline,
-    Question,
-    Turn,
-    inline,
-)
+from llm_stream.web.openaidoor.asking import EFFORT, MAX_TOKENS, STOP, Question
 from llm_stream.web.openaidoor.shapes import (
     AudioPart,
     ChatBody,
@@ -25,13 +17,18 @@ from llm_stream.web.openaidoor.shapes import (
     SchemaFormat,
     TextPart,
 )
+from llm_stream.web.openaidoor.toolshapes import ChatChoice
+from llm_stream.web.openaidoor.turns import Inline, Turn, chat_call, inline
 from llm_stream.web.service import Service
 
 AUDIO_TYPES: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
-def spec_of_chat(service: Service, body: ChatBody, caller: Caller) -> RunSpec:
-    """The spec of a chat completion: cancelled when its last reader leaves, for none can return.
+def spec_of_chat(service: Service, body: ChatBody, caller: Caller, *, once: bool) -> RunSpec:
+    """The spec of a chat completion.
+
+    Where it is asked for only `once`, without a key, its reader cannot return, and it is cancelled
+    when the last one leaves.
 
     Raises:
         CallerError: naming the parameter at fault; nothing was sent to a model.
@@ -57,24 +54,37 @@ def spec_of_chat(service: Service, body: ChatBody, caller: Caller) -> RunSpec:
         asked.json_schema if isinstance(asked, SchemaFormat) else asked,
         "response_format.json_schema.schema",
     )
+    choice = body.tool_choice
+    question.tools(
+        [tool.function for tool in body.tools or ()],
+        ".function",
+        choice.function if isinstance(choice, ChatChoice) else choice,
+        body.parallel_tool_calls,
+    )
     question.messages(_turns(question, body.messages))
     spec = question.spec(caller, "messages")
-    return spec if spec.abandon_seconds is None else replace(spec, abandon_seconds=0.0)
+    return spec if spec.abandon_seconds is None or not once else replace(spec, abandon_seconds=0.0)
 
 
 def _turns(question: Question, messages: Sequence[ChatMessage]) -> Iterator[Turn]:
     details: dict[str, str] = {}
     for place, message in enumerate(messages):
         param = f"messages.{place}"
-        if message.content is None:
+        calls = tuple(
+            chat_call(call, f"{param}.tool_calls.{number}")
+            for number, call in enumerate(message.tool_calls or ())
+        )
+        tools = (calls, message.tool_call_id, f"{param}.tool_call_id")
+        content = "" if message.content is None and calls else message.content
+        if content is None:
             missing = f"{param}.content"
             raise MissingField(f"Parameter {missing!r} is required.", field=missing)
-        if isinstance(message.content, str):
-            yield Turn(message.role, message.content, (), param)
+        if isinstance(content, str):
+            yield Turn(message.role, content, (), param, *tools)
             continue
         texts: list[str] = []
         inlines: list[Inline] = []
-        for number, part in enumerate(message.content):
+        for number, part in enumerate(content):
             where = f"{param}.content.{number}"
             match part:
                 case TextPart():
@@ -89,5 +99,5 @@ def _turns(question: Question, messages: Sequence[ChatMessage]) -> Iterator[Turn
                     inlines.append(Inline(kind, data, f"{where}.input_audio.data"))
                 case FilePart():
                     inlines.append(inline(part.file.file_data, f"{where}.file.file_data"))
-        yield Turn(message.role, "\n".join(texts), tuple(inlines), param)
+        yield Turn(message.role, "\n".join(texts), tuple(inlines), param, *tools)
     question.detail(details)

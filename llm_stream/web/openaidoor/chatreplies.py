@@ -10,7 +10,13 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.events import Event
 from llm_stream.web.openaidoor.failures import LOST, begun_anew, cancelled, failure_of
-from llm_stream.web.openaidoor.replies import arguments_of, counts, finish_reason, text_of
+from llm_stream.web.openaidoor.replies import (
+    arguments_of,
+    counts,
+    finish_reason,
+    kept_of,
+    text_of,
+)
 from llm_stream.web.streaming import Framing
 from llm_stream.web.views import answering_model
 
@@ -156,4 +162,5 @@ def _tool_call(call: dict[str, Any]) -> dict[str, Any]:
         "id": call["tool_call_id"],
         "type": "function",
         "function": {"name": call["name"], "arguments": arguments_of(call)},
+        **kept_of(call),
     }

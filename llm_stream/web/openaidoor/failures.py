@@ -37,10 +37,13 @@ def failure_of(problem: dict[str, Any]) -> dict[str, Any]:
     """The error object of a problem object."""
     status, code = problem["status"], problem["code"]
     kind = "server_error" if status >= 500 else "invalid_request_error"
+    field = problem.get("field")
+    if (code, field) == ("unknown_run", "previous_response_id"):
+        code = "previous_response_not_found"
     return {
         "message": problem["detail"],
         "type": TYPES.get(status, kind),
-        "param": problem.get("field"),
+        "param": field,
         "code": THEIR_CODES.get(code, code),
     }
 

@@ -34,9 +34,12 @@ def counts(terminal: dict[str, Any] | None) -> tuple[int, int] | None:
 
 
 def text_of(fold: Fold, *, structured: bool) -> str:
-    """The text of an answer; where a schema was asked for, JSON and nothing around it."""
+    """The text of an answer; where a schema was asked for, JSON and nothing around it.
+
+    What is said beside calls of tools is not held against the schema.
+    """
     text = "".join(fold.text)
-    if structured:
+    if structured and not fold.tool_calls:
         try:
             orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -47,3 +50,9 @@ def text_of(fold: Fold, *, structured: bool) -> str:
 def arguments_of(call: dict[str, Any]) -> str:
     """The arguments of a `tool.called` event, as the text that OpenAI sends."""
     return orjson.dumps(call["arguments"]).decode()
+
+
+def kept_of(call: dict[str, Any]) -> dict[str, Any]:
+    """What is to be sent back with a call, in the field that Google's own door has for it."""
+    kept = call.get("provider_metadata")
+    return {} if kept is None else {"extra_content": kept}

@@ -2,26 +2,30 @@
 
 import re
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.errors import InvalidField, UnknownRun
+from llm_stream.recipes.spec import RunSpec
 from llm_stream.web import sse
 from llm_stream.web.auth import principal_of
 from llm_stream.web.bodies import read_object
-from llm_stream.web.intake import Caller, new_claim
+from llm_stream.web.intake import Caller
+from llm_stream.web.keyed import claim_for, key_of, launch_once
 from llm_stream.web.negotiation import json_response, read_body
 from llm_stream.web.openaidoor.answering import headers_of, streamed, whole
+from llm_stream.web.openaidoor.earlier import Earlier
 from llm_stream.web.openaidoor.reading import checked
 from llm_stream.web.openaidoor.responsesasking import spec_of_response
-from llm_stream.web.openaidoor.responsesreplies import run_id, snapshot
+from llm_stream.web.openaidoor.responsesreplies import run_id, snapshot, told_of
 from llm_stream.web.openaidoor.responsesshapes import ResponsesBody
 from llm_stream.web.openaidoor.responsesstream import ResponseStream
 from llm_stream.web.service import REQUEST_ID, SERVICE
-from llm_stream.web.starting import launch
+
+EARLIER: Final = web.AppKey("earlier", Earlier)
 
 routes = web.RouteTableDef()
 
@@ -32,38 +36,52 @@ async def respond(request: web.Request) -> web.StreamResponse:
     service = request.app[SERVICE]
     raw = await read_body(request)
     body = checked(ResponsesBody, read_object(raw))
-    waits = not body.stream and not body.background
-    principal = principal_of(request)
     detached = bool(body.background)
-    caller = Caller(request[REQUEST_ID], new_claim(), principal, waits=waits, detached=detached)
-    spec = service.specs.spec(
-        request.path, raw, caller, lambda: spec_of_response(service, body, caller)
-    )
-    launched = await launch(service, spec, caller)
+    waits = not body.stream and not detached and key_of(request) is None
+    principal = principal_of(request)
+    claim = claim_for(request, principal.owner)
+    caller = Caller(request[REQUEST_ID], claim, principal, waits=waits, detached=detached)
+
+    previous, earlier = body.previous_response_id, request.app[EARLIER]
+    before = await earlier.conversation(previous, caller.owner) if previous else ()
+
+    def make() -> RunSpec:
+        return spec_of_response(service, body, caller, before)
+
+    asked: list[RunSpec] = []
+
+    def spec() -> RunSpec:
+        asked.append(service.specs.spec(request.path, raw, caller, make))
+        return asked[0]
+
+    launched = await launch_once(request, raw, caller, spec)
+    told = told_of(body)
+    earlier.note(launched.run, asked[0], told)
     run, headers = launched.run, headers_of(launched, caller)
     with run.subscribe() as subscription:
         if body.stream:
-            framing = ResponseStream(run).framing
+            framing = ResponseStream(run, told).framing
             return await streamed(request, run, subscription, headers, framing)
         if body.background:
-            return json_response(_so_far(run), headers=headers)
-        return await whole(run, subscription, headers, partial(snapshot, run))
+            return json_response(_so_far(run, told), headers=headers)
+        return await whole(run, subscription, headers, partial(snapshot, run, told=told))
 
 
 @routes.get("/v1/responses/{run}", allow_head=False)
 async def retrieve(request: web.Request) -> web.StreamResponse:
     """A response as far as it has come; `?stream=true&starting_after=` goes on with its events."""
     run = await _owned(request)
+    told = await request.app[EARLIER].told(run)
     headers = {"X-Run-Id": run.id}
     if request.query.get("stream") != "true":
-        return json_response(_so_far(run), headers=headers)
+        return json_response(_so_far(run, told), headers=headers)
     given = request.query.get("starting_after", "-1")
     if not re.fullmatch("-1|[0-9]{1,9}", given):
         raise InvalidField("?starting_after= has to be a sequence_number.", field="starting_after")
     if given != "-1":
         request.app[SERVICE].metrics.resumes.inc()
-    told = ResponseStream(run, int(given))
-    return await sse.stream(request, run.subscribe(), headers, told.framing)
+    framing = ResponseStream(run, told, int(given)).framing
+    return await sse.stream(request, run.subscribe(), headers, framing)
 
 
 @routes.post("/v1/responses/{run}/cancel")
@@ -71,7 +89,8 @@ async def cancel(request: web.Request) -> web.Response:
     """Want a response no more; ends it unless others share it. `?claim=` as for any run."""
     run = await _owned(request)
     await request.app[SERVICE].runs.release(run, request.query.get("claim"))
-    return json_response(_so_far(run), headers={"X-Run-Id": run.id})
+    told = await request.app[EARLIER].told(run)
+    return json_response(_so_far(run, told), headers={"X-Run-Id": run.id})
 
 
 async def _owned(request: web.Request) -> Run:
@@ -83,5 +102,5 @@ async def _owned(request: web.Request) -> Run:
     return run
 
 
-def _so_far(run: Run) -> dict[str, Any]:
-    return snapshot(run, Fold(run.events()))
+def _so_far(run: Run, told: dict[str, Any]) -> dict[str, Any]:
+    return snapshot(run, Fold(run.events()), told)

@@ -6,7 +6,14 @@ from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.web.openaidoor.failures import cancelled, failure_of
-from llm_stream.web.openaidoor.replies import arguments_of, counts, finish_reason, text_of
+from llm_stream.web.openaidoor.replies import (
+    arguments_of,
+    counts,
+    finish_reason,
+    kept_of,
+    text_of,
+)
+from llm_stream.web.openaidoor.responsesshapes import ResponsesBody
 from llm_stream.web.views import answering_model
 
 INCOMPLETE: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -71,6 +78,7 @@ def call_item(run: str, call: dict[str, Any], number: int) -> dict[str, Any]:
         "call_id": call["tool_call_id"],
         "name": call["name"],
         "arguments": arguments_of(call),
+        **kept_of(call),
     }
 
 
@@ -97,20 +105,41 @@ def response(
         "status": status,
         "error": error,
         "incomplete_details": incomplete,
-        "instructions": None,
-        "metadata": {},
         "model": model,
         "output": output,
-        "parallel_tool_calls": True,
-        "temperature": None,
-        "tool_choice": "auto",
-        "tools": [],
-        "top_p": None,
         "usage": usage_of(terminal),
+        **UNTOLD,
     }
 
 
-def snapshot(run: Run, fold: Fold) -> dict[str, Any]:
+UNTOLD: Final[dict[str, Any]] = {
+    "background": False,
+    "instructions": None,
+    "max_output_tokens": None,
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "reasoning": None,
+    "store": True,
+    "temperature": None,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_p": None,
+    "truncation": "disabled",
+}
+"""What a response tells of a request that said nothing. Every run is kept: `store` is true."""
+
+
+def told_of(body: ResponsesBody) -> dict[str, Any]:
+    """What a response tells of its request."""
+    told: dict[str, Any] = body.model_dump(
+        mode="json", by_alias=True, exclude_none=True, include=UNTOLD.keys() - {"store"}
+    )
+    return told
+
+
+def snapshot(run: Run, fold: Fold, told: dict[str, Any]) -> dict[str, Any]:
     """The response object of a run, of everything it has said.
 
     Thoughts come before the text here, and calls of tools behind it, in whatever order they came.
@@ -125,7 +154,7 @@ def snapshot(run: Run, fold: Fold) -> dict[str, Any]:
         output.append(message_item(info.id, text, status, len(output)))
     for call in fold.tool_calls:
         output.append(call_item(info.id, call, len(output)))
-    return response(info, answering_model(info, fold), fold.terminal, output)
+    return response(info, answering_model(info, fold), fold.terminal, output) | told
 
 
 def _rest(run: str) -> str:

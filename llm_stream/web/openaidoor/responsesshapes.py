@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llm_stream.web.bodies import Body
+from llm_stream.web.bodies import Body, Name
 from llm_stream.web.openaidoor.shapes import (
     Common,
     Effort,
@@ -13,6 +13,13 @@ from llm_stream.web.openaidoor.shapes import (
     Nothing,
     ObjectFormat,
     TextFormat,
+)
+from llm_stream.web.openaidoor.toolshapes import (
+    Choice,
+    FunctionChoice,
+    FunctionTools,
+    InputCall,
+    InputResult,
 )
 
 
@@ -23,6 +30,7 @@ class InputText(Body):
     text: str
     annotations: Nothing | None = None
     logprobs: Nothing | None = None
+    parsed: Any = None
 
 
 class InputImage(Body):
@@ -101,7 +109,14 @@ class ResponsesStreamOptions(Body):
 class ResponsesBody(Common):
     """POST /v1/responses."""
 
-    input: str | Annotated[list[InputMessage | InputReasoning], Field(min_length=1)]
+    input: (
+        str
+        | Annotated[
+            list[InputMessage | InputReasoning | InputCall | InputResult], Field(min_length=1)
+        ]
+    )
+    tools: FunctionTools | None = None
+    tool_choice: Choice | FunctionChoice | None = None
     instructions: str | None = None
     max_output_tokens: int | None = None
     text: TextSettings | None = None
@@ -112,6 +127,6 @@ class ResponsesBody(Common):
     truncation: Literal["disabled"] | None = None
     include: Nothing | None = None
     max_tool_calls: int | None = None
-    previous_response_id: None = None
+    previous_response_id: Name | None = None
     conversation: None = None
     prompt: None = None

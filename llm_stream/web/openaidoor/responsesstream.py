@@ -32,11 +32,13 @@ class ResponseStream:
 
     Args:
         run: what is read.
+        told: what it tells of its request (`told_of`).
         after: the number of the last event that the reader has; -1: none.
     """
 
-    def __init__(self, run: Run, after: int = -1) -> None:
+    def __init__(self, run: Run, told: dict[str, Any], after: int = -1) -> None:
         self._info = run.info
+        self._told = told
         self._model = run.info.model
         self._after = after
         self._number = -1
@@ -68,7 +70,7 @@ class ResponseStream:
             return
         match event.type:
             case "run.started":
-                begun = response(self._info, self._model, None, [])
+                begun = self._response(None, [])
                 yield {"type": "response.created", "response": begun}
                 yield {"type": "response.in_progress", "response": begun}
             case "text.delta":
@@ -159,19 +161,24 @@ class ResponseStream:
         place = len(self._output)
         return {"type": f"response.output_item.{word}", "output_index": place, "item": item}
 
+    def _response(
+        self, terminal: dict[str, Any] | None, output: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        return response(self._info, self._model, terminal, output) | self._told
+
     def _end(self, terminal: dict[str, Any]) -> Said:
         if not self._kind and not self._output:
             yield from self._open("message")
         yield from self._close()
         self._over = True
-        whole = response(self._info, self._model, terminal, self._output)
+        whole = self._response(terminal, self._output)
         yield {"type": ENDINGS[whole["status"]], "response": whole}
 
     def _fail(self, error: dict[str, Any], terminal: dict[str, Any] | None = None) -> Said:
         if self._over:
             return
         self._over = True
-        failed = response(self._info, self._model, terminal, self._output) | {
+        failed = self._response(terminal, self._output) | {
             "status": "failed",
             "error": {"code": error["code"], "message": error["message"]},
         }

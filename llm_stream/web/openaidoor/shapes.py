@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from llm_stream.web.bodies import Body, CacheBody, Name, TimeoutsBody
+from llm_stream.web.openaidoor.toolshapes import ChatCall, ChatChoice, ChatTools, Choice
 
 # An integer stays one: 0 and 0.0 would be two questions to the cache.
 Number = int | float
@@ -73,18 +74,21 @@ Part = Annotated[TextPart | ImagePart | AudioPart | FilePart, Field(discriminato
 class ChatMessage(Body):
     """One turn; what an SDK's own message has beside it is taken where it is empty.
 
-    `reasoning_content` is what this service has answered, and is not sent back to a model.
+    `reasoning_content` is what this service has answered, and is not sent back to a model; nor is
+    what an SDK has `parsed`.
     """
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
     reasoning_content: str | None = None
+    parsed: Any = None
     name: None = None
     refusal: None = None
     audio: None = None
     function_call: None = None
     annotations: Nothing | None = None
-    tool_calls: Nothing | None = None
+    tool_calls: Annotated[list[ChatCall], Field(max_length=128)] | None = None
+    tool_call_id: Name | None = None
 
 
 class JsonSchema(Body):
@@ -140,8 +144,6 @@ class Common(Body):
     metadata: dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     service_tier: Literal["auto", "default"] | None = None
-    tools: Nothing | None = None
-    tool_choice: Literal["none", "auto"] | None = None
     top_logprobs: Literal[0] | None = None
     cache: CacheBody | None = None
     timeouts: TimeoutsBody | None = None
@@ -153,6 +155,8 @@ class ChatBody(Common):
     """POST /v1/chat/completions."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)]
+    tools: ChatTools | None = None
+    tool_choice: Choice | ChatChoice | None = None
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None

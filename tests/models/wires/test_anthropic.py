@@ -6,8 +6,9 @@ from llm.parts import Message as LlmMessage
 from llm.parts import ReasoningPart, ToolCallPart, ToolResultPart
 
 from llm_stream.errors import ContentRefused, InvalidOption, UnsupportedByModel, UpstreamFailed
-from llm_stream.models.chunks import Finish, Reasoning, ToolCall
+from llm_stream.models.chunks import Finish, Reasoning
 from llm_stream.models.keys import Keyring
+from llm_stream.models.toolset import ToolCall
 from llm_stream.models.wires.anthropic import ClaudeModel, ClaudeTraits
 from llm_stream.models.wires.endpoint import Address, Endpoint, ProviderKey
 from llm_stream.models.wires.model import Abilities
@@ -129,7 +130,11 @@ async def test_thoughts_and_tool_calls(wire: MakeAdapter, provider: FakeProvider
 
     *chunks, finish = await ask(wire("anthropic"))
 
-    assert chunks == [Reasoning("Hm."), ToolCall("t", "f", {"a": 1})]
+    thoughts = [
+        {"text": "Hm.", "provider_metadata": {"anthropic": {"signature": "x"}}},
+        {"text": "", "provider_metadata": {"anthropic": {"data": ""}}},
+    ]
+    assert chunks == [Reasoning("Hm."), ToolCall("t", "f", {"a": 1}, {"thoughts": thoughts})]
     assert isinstance(finish, Finish)
     assert finish.finish_reason == "tool_use"
 
@@ -288,12 +293,16 @@ async def test_signed_thoughts_go_back_with_the_calls(claude: Any, provider: Fak
     ]
 
 
-async def test_schema_and_tools_at_once_are_refused(claude: Any) -> None:
-    """Older models answer a schema by a tool, so both cannot be had."""
+async def test_schema_and_tools_at_once(claude: Any, provider: FakeProvider) -> None:
+    """Older models answer a schema by a tool, so both cannot be had; newer ones take both."""
     tools = [llm.Tool("f", None, {"type": "object"})]
 
     with pytest.raises(UnsupportedByModel):
-        await claude().prompt("Hi", schema=SCHEMA, tools=tools).text()
+        await claude(structured=False).prompt("Hi", schema=SCHEMA, tools=tools).text()
+    await claude().prompt("Hi", schema=SCHEMA, tools=tools).text()
+
+    assert provider.last.body["output_config"]["format"]["type"] == "json_schema"
+    assert provider.last.body["tools"][0]["name"] == "f"
 
 
 async def test_an_answer_in_one_piece(claude: Any, provider: FakeProvider) -> None:

@@ -6,7 +6,8 @@ from llm.parts import Message as LlmMessage
 from llm.parts import ToolCallPart, ToolResultPart
 
 from llm_stream.errors import ContentRefused, UnsupportedByModel, UpstreamFailed
-from llm_stream.models.chunks import Attachment, Finish, Message, Reasoning, ToolCall
+from llm_stream.models.chunks import Attachment, Finish, Message, Reasoning
+from llm_stream.models.toolset import ToolCall
 
 from .conftest import MakeAdapter, ask, call
 from .fakeserver import FakeProvider, Reply

@@ -15,6 +15,7 @@ from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.chunks import Finish, Message, ModelCall
 from llm_stream.models.keys import Keyring
 from llm_stream.models.syncbridge import SyncThreads
+from llm_stream.models.toolset import Tool, ToolCall, Toolset
 from llm_stream.models.wires.providers import Providers
 from llm_stream.testing.mockproviders import (
     MockFault,
@@ -351,3 +352,21 @@ async def test_nothing_is_left_of_a_thousand_faulty_calls(
 
     assert tasks_after <= tasks + 1
     assert files_after <= files + 1
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+async def test_a_call_of_a_tool_and_its_result(kind: str, providers: Providers) -> None:
+    """The model calls what is declared, and answers when it has the result."""
+    adapter, question = model(providers, kind), Message("user", "Will it rain?")
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    tools = Toolset((Tool("weather", "Tells the weather.", schema),))
+
+    *_, called, finish = await ask(adapter, call(question, tools=tools))
+    assert isinstance(called, ToolCall)
+    assert (called.name, [*called.arguments]) == ("weather", ["city"])
+
+    said = Message("assistant", "", (), (called,))
+    result = Message("tool", "It will not.", tool_call_id=called.tool_call_id)
+    *_, text, finish = await ask(adapter, call(question, said, result, tools=tools))
+    assert isinstance(text, str)
+    assert isinstance(finish, Finish)

@@ -8,8 +8,9 @@ from llm.parts import Message as LlmMessage
 from llm.parts import ToolCallPart, ToolResultPart
 
 from llm_stream.errors import ContentRefused, InvalidOutput, UpstreamFailed
-from llm_stream.models.chunks import Attachment, Finish, Message, Reasoning, ToolCall
+from llm_stream.models.chunks import Attachment, Finish, Message, Reasoning
 from llm_stream.models.keys import Keyring
+from llm_stream.models.toolset import ToolCall
 from llm_stream.models.wires.endpoint import Address, Endpoint, ProviderKey
 from llm_stream.models.wires.model import Abilities
 from llm_stream.models.wires.openaichat import ChatModel

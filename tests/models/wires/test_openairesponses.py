@@ -4,7 +4,8 @@ import pytest
 from llm.default_plugins.openai_models import build_options_class
 
 from llm_stream.errors import ContentRefused, InvalidOption, RateLimited, UpstreamFailed
-from llm_stream.models.chunks import Attachment, Finish, Message, Reasoning, ToolCall
+from llm_stream.models.chunks import Attachment, Finish, Message, Reasoning
+from llm_stream.models.toolset import ToolCall
 
 from .conftest import MakeAdapter, ask, call
 from .fakeserver import FakeProvider, Reply

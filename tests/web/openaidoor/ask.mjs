@@ -61,6 +61,69 @@ const cases = {
     const last = events[events.length - 1];
     return { numbers: events.map((event) => event.sequence_number), last: last.type };
   },
+  async tools() {
+    const parameters = { type: "object", properties: { city: { type: "string" } } };
+    const chat = { ...asked, tools: [{ type: "function", function: { name: "weather", parameters } }] };
+    const respond = { ...question, tools: [{ type: "function", name: "weather", parameters, strict: false }] };
+    const chats = [
+      (body) => client.chat.completions.create(body),
+      (body) => client.chat.completions.stream(body).finalChatCompletion(),
+    ];
+    const responses = [
+      (body) => client.responses.create(body),
+      (body) => client.responses.stream(body).finalResponse(),
+    ];
+    const told = [];
+    for (const ask of chats) {
+      const { message, finish_reason } = (await ask(chat)).choices[0];
+      const results = message.tool_calls.map(({ id }) => ({ role: "tool", tool_call_id: id, content: "No." }));
+      const answer = await ask({ ...chat, messages: [...chat.messages, message, ...results] });
+      const called = message.tool_calls.map((call) => JSON.parse(call.function.arguments).city);
+      told.push({ finish_reason, called, text: answer.choices[0].message.content });
+    }
+    for (const ask of responses) {
+      const { output } = await ask(respond);
+      const calls = output.filter((item) => item.type === "function_call");
+      const results = calls.map(({ call_id }) => ({ type: "function_call_output", call_id, output: "No." }));
+      const input = [{ role: "user", content: question.input }, ...output, ...results];
+      const answer = await ask({ ...respond, input });
+      told.push({ called: calls.map((call) => JSON.parse(call.arguments).city), text: answer.output_text });
+    }
+    return told;
+  },
+  async rich() {
+    const schema = { type: "object", properties: { x: { type: "integer" } }, required: ["x"] };
+    const url = "data:image/png;base64,iVBORw0KGgo=";
+    const content = [{ type: "text", text: "Count." }, { type: "image_url", image_url: { url } }];
+    const body = {
+      model: "scripted",
+      messages: [{ role: "user", content }],
+      n: 1,
+      response_format: { type: "json_schema", json_schema: { name: "point", schema, strict: true } },
+    };
+    const told = [];
+    const whole = await client.chat.completions.parse(body);
+    const stream = client.chat.completions.stream(body);
+    let reasoning = "";
+    stream.on("chunk", (chunk) => (reasoning += chunk.choices[0]?.delta.reasoning_content ?? ""));
+    const { message } = whole.choices[0];
+    told.push({ parsed: message.parsed, reasoning: message.reasoning_content });
+    told.push({ parsed: JSON.parse(await stream.finalContent()), reasoning });
+
+    const parts = [{ type: "input_text", text: "Count." }, { type: "input_image", image_url: url, detail: "auto" }];
+    const ask = {
+      model: "scripted",
+      input: [{ role: "user", content: parts }],
+      text: { format: { type: "json_schema", name: "point", schema, strict: true } },
+    };
+    const thought = (answer) => answer.output.find((item) => item.type === "reasoning").summary[0].text;
+    const responded = await client.responses.parse(ask);
+    told.push({ parsed: responded.output_parsed, reasoning: thought(responded) });
+    const last = await client.responses.stream({ ...ask, previous_response_id: responded.id }).finalResponse();
+    told.push({ parsed: JSON.parse(last.output_text), reasoning: thought(last) });
+    const unknown = client.responses.create({ ...ask, previous_response_id: "resp_x" });
+    return { told, previous: last.previous_response_id === responded.id, unknown: await raised(unknown) };
+  },
   async cutresponse() {
     const stream = await client.responses.create({ ...question, stream: true });
     return raised(read(stream, () => {}));

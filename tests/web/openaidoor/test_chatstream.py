@@ -230,7 +230,7 @@ async def test_a_silent_model_does_not_keep_the_headers(
 
 @pytest.mark.parametrize(
     "make",
-    [lambda run: ChatStream(run, include_usage=True), ResponseStream],
+    [lambda run: ChatStream(run, include_usage=True), lambda run: ResponseStream(run, {})],
     ids=["chat", "response"],
 )
 async def test_a_hole_is_an_error(gpt: Any, service: RunningService, make: Any) -> None:

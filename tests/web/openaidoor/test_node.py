@@ -88,6 +88,32 @@ async def test_a_response_is_resumed(service: RunningService) -> None:
     assert told["last"] == "response.completed"
 
 
+async def test_tools_are_called_and_answered(service: RunningService, model: ScriptedModel) -> None:
+    """By both calls, streamed and not; the SDK's own objects go back as they are."""
+    called = Script(chunks=(), tool_calls=(("c1", "weather", '{"city":"Oslo"}'),))
+    model.respond = lambda call: Script() if call.messages[-1].role == "tool" else called
+    told = await ask(service, "tools")
+
+    said = {"called": ["Oslo"], "text": "Hello, world."}
+    assert told == [said | {"finish_reason": "tool_calls"}] * 2 + [said] * 2
+
+
+async def test_schemas_images_and_thoughts(service: RunningService, model: ScriptedModel) -> None:
+    """By both calls, streamed and not; a response goes on from an earlier one."""
+    model.scripts = [Script(chunks=('{"x":', "1}"), reasoning=("Hm.",))]
+    told = await ask(service, "rich")
+
+    assert told["told"] == [{"parsed": {"x": 1}, "reasoning": "Hm."}] * 4
+    assert told["previous"]
+    assert (told["unknown"]["raised"], told["unknown"]["code"]) == (
+        "NotFoundError", "previous_response_not_found",
+    )  # fmt: skip
+    # The first answer was for all four but the one that went on.
+    assert [len(call.messages) for call in model.calls] == [1, 3]
+    (_, image) = model.calls[0].messages[0].parts
+    assert image.attachment.type == "image/png"
+
+
 async def test_a_failed_response_raises(service: RunningService, model: ScriptedModel) -> None:
     """In mid-stream as well."""
     model.scripts = [CUT]

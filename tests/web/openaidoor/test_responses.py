@@ -59,6 +59,20 @@ async def test_an_answer_is_parsed(gpt: Any, model: ScriptedModel) -> None:
     assert model.calls[0].schema["required"] == ["x", "y"]
 
 
+async def test_a_streamed_answer_is_parsed(gpt: Any, model: ScriptedModel) -> None:
+    """By the SDK's helper; it goes back as it is, with what the SDK has parsed."""
+    model.scripts = [Script(chunks=('{"x": 1,', ' "y": 2}'))]
+    async with gpt.responses.stream(**ASKED, text_format=Point) as stream:
+        answer = await stream.get_final_response()
+    assert answer.output_parsed == Point(x=1, y=2)
+
+    items = [item.model_dump() for item in answer.output]
+    await gpt.responses.create(
+        model="scripted", input=[*items, {"role": "user", "content": "And?"}]
+    )
+    assert model.calls[1].messages[0].parts[0].text == '{"x": 1, "y": 2}'
+
+
 async def test_an_answer_can_be_sent_back(gpt: Any, model: ScriptedModel) -> None:
     """Items of an answer are items of the next question; thoughts go to no model."""
     model.scripts = [Script(reasoning=("Hm.",)), Script()]

@@ -1,0 +1,71 @@
+"""What a run was asked and has answered, read back from llm's tables, so that it can go on."""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import llm
+from llm.logs import LogStore
+from llm.parts import AttachmentPart, TextPart, ToolCallPart, ToolResultPart
+from sqlite_utils import Database
+
+from llm_stream.models.chunks import Attachment, Message
+from llm_stream.models.toolset import ToolCall
+
+
+class Conversation(NamedTuple):
+    """The turns of a run, its answer the last of them.
+
+    `instructions` is how much of the system prompt held for that answer alone (`RunSpec`).
+    """
+
+    messages: tuple[Message, ...]
+    instructions: int
+
+
+def find(connection: sqlite3.Connection, run: str, owner: str) -> Conversation | None:
+    """The conversation of a run that has completed; None if it is not there, or another owner's."""
+    row = connection.execute(
+        "SELECT turns.tip_message_hash, turns.id FROM llm_stream_runs"
+        " JOIN turns ON turns.id = response_id"
+        " WHERE run = ? AND owner = ? AND status = 'completed' AND recipe = 'generate'",
+        [run, owner],
+    ).fetchone()
+    if row is None:
+        return None
+    # Its constructor would migrate, and this connection only reads; tables are made before it is.
+    store = LogStore.__new__(LogStore)
+    store.db = Database(connection)
+    about = store.turn_response_json(row[1])
+    facts = about.get("llm_stream", {}) if isinstance(about, dict) else {}
+    try:
+        chain = store.load_chain(row[0])
+    except KeyError:  # somebody has deleted messages by hand
+        return None
+    turns = tuple(turn for message in chain for turn in _turns(message))
+    return Conversation(turns, int(facts.get("instructions", 0)))
+
+
+def _turns(message: llm.parts.Message) -> Iterator[Message]:
+    """A message as turns: each result of a tool is one of its own."""
+    if message.role == "tool":
+        for part in message.parts:
+            if isinstance(part, ToolResultPart):
+                yield Message("tool", part.output, tool_call_id=part.tool_call_id or "")
+        return
+    parts = message.parts
+    role: Any = message.role
+    yield Message(
+        role,
+        "".join(part.text for part in parts if isinstance(part, TextPart)),
+        tuple(
+            Attachment(part.attachment.type or "", part.attachment.content or b"")
+            for part in parts
+            if isinstance(part, AttachmentPart) and part.attachment is not None
+        ),
+        tuple(
+            ToolCall(part.tool_call_id or "", part.name, part.arguments, part.provider_metadata)
+            for part in parts
+            if isinstance(part, ToolCallPart)
+        ),
+    )

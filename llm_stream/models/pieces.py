@@ -1,0 +1,101 @@
+"""Events of `llm` as chunks: text and thoughts at once, calls of tools when they are whole."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import llm
+import orjson
+
+from llm_stream.errors import InvalidOutput
+from llm_stream.models.chunks import Chunk, Reasoning
+from llm_stream.models.toolset import ToolCall
+
+THOUGHTS: Final = "thoughts"
+"""Where a call keeps the signed thoughts that led to it, beside what each provider keeps there."""
+
+
+class Pieces:
+    """What one answer's events say.
+
+    Args:
+        calls_are_text: whether the model answers a schema by a forced tool: its arguments are the
+            text then.
+    """
+
+    def __init__(self, *, calls_are_text: bool) -> None:
+        self._calls_are_text = calls_are_text
+        self._calls: dict[str, _Call] = {}
+        self._thoughts: dict[int | None, _Thought] = {}
+
+    def take(self, event: llm.parts.StreamEvent) -> Chunk | None:
+        """What an event says at once; pieces of calls are collected instead."""
+        if event.type == "text":
+            return event.chunk or None
+        if event.type == "reasoning":
+            self._keep(event)
+            return Reasoning(event.chunk) if event.chunk else None
+        if event.type in {"tool_call_name", "tool_call_args"}:
+            if self._calls_are_text:
+                return event.chunk or None if event.type == "tool_call_args" else None
+            self._collect(event)
+        return None
+
+    def calls(self) -> Iterator[ToolCall]:
+        """The calls of tools, once all events were taken; the first has the signed thoughts.
+
+        Raises:
+            InvalidOutput: arguments are not JSON (the model's doing).
+        """
+        thoughts = [each.told() for each in self._thoughts.values() if each.kept]
+        for call_id, call in self._calls.items():
+            try:
+                arguments = orjson.loads("".join(call.arguments) or "{}")
+            except orjson.JSONDecodeError as error:
+                raise InvalidOutput(
+                    f"The model called {call.name!r} with arguments that are not JSON."
+                ) from error
+            kept = call.kept | ({THOUGHTS: thoughts} if thoughts else {})
+            thoughts = []
+            yield ToolCall(call_id, call.name, arguments, kept or None)
+
+    def _keep(self, event: llm.parts.StreamEvent) -> None:
+        # A signature comes behind its thought, so words are kept before it is known to have one;
+        # only where blocks are told apart, which those that sign do.
+        if event.part_index is not None:
+            thought = self._thoughts.setdefault(event.part_index, _Thought())
+            thought.words.append(event.chunk)
+            thought.kept |= event.provider_metadata or {}
+
+    def _collect(self, event: llm.parts.StreamEvent) -> None:
+        key = event.tool_call_id or str(event.part_index)
+        call = self._calls.setdefault(key, _Call(event.tool_name or ""))
+        if event.type == "tool_call_name":
+            call.name = call.name or event.chunk
+        else:
+            call.arguments.append(event.chunk)
+        call.kept |= event.provider_metadata or {}
+
+
+class _Call:
+    """A call while it comes."""
+
+    __slots__ = ("arguments", "kept", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.arguments: list[str] = []
+        self.kept: dict[str, Any] = {}
+
+
+class _Thought:
+    """A block of thoughts while it comes."""
+
+    __slots__ = ("kept", "words")
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.kept: dict[str, Any] = {}
+
+    def told(self) -> dict[str, Any]:
+        """Its text, and what its provider wants back with it."""
+        return {"text": "".join(self.words), "provider_metadata": self.kept}

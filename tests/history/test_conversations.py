@@ -1,0 +1,76 @@
+"""Conversations out of llm's tables, as they were recorded."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_stream.errors import HistoryUnavailable
+from llm_stream.history.history import History
+from llm_stream.models.chunks import Attachment, Message
+from llm_stream.models.toolset import ToolCall
+
+from .conftest import MakeHistory, ended, settled
+
+pytestmark = pytest.mark.slow
+
+CALL = ToolCall("c1", "now", {"zone": "UTC"}, {"gemini": {"thoughtSignature": "x"}})
+TURNS = (
+    Message("system", "Be short.\n\nSpeak Latin."),
+    Message("user", "Look.", (Attachment("image/png", b"\x89PNG"),)),
+    Message("assistant", "", (), (CALL, ToolCall("c2", "now", {}))),
+    Message("tool", "Noon.", tool_call_id="c1"),
+    Message("tool", "One.", tool_call_id="c2"),
+)
+
+
+async def recorded(history: History, *texts: str, end: str = "completed", **spec: Any) -> str:
+    """The id of a run that was recorded."""
+    asked, run = await ended("", *texts, end=end)
+    for name, value in spec.items():
+        object.__setattr__(asked, name, value)
+    history.record(asked, run, None)
+    await settled(history)
+    return run.id
+
+
+def ruin(path: Path) -> None:
+    """Make the file no database."""
+    path.write_bytes(b"no database" * 1000)
+    for name in ("-wal", "-shm"):
+        path.with_name(f"{path.name}{name}").unlink(missing_ok=True)
+
+
+async def test_a_conversation_is_read_as_it_was(history: History) -> None:
+    """Every turn, what providers keep with calls, and the answer as its last."""
+    run = await recorded(history, "Salve", "!", messages=TURNS, instructions=9)
+    found = await history.conversation(run, "")
+
+    assert found is not None
+    assert found.messages == (*TURNS, Message("assistant", "Salve!"))
+    assert found.instructions == 9
+
+
+async def test_only_completed_runs_of_the_owner_are_found(history: History) -> None:
+    """Others have no answer to go on from, or are none of the asker's business."""
+    ours = await recorded(history)
+    failed = await recorded(history, end="failed")
+
+    assert await history.conversation(ours, "") is not None
+    assert await history.conversation(ours, "ann") is None
+    assert await history.conversation(failed, "") is None
+    assert await history.conversation("run_x", "") is None
+
+
+async def test_where_nothing_was_written_nothing_is_found(make_history: MakeHistory) -> None:
+    """A database that is not there yet is no fault."""
+    assert await make_history().conversation("run_x", "") is None
+
+
+async def test_a_database_that_cannot_be_read_is_told(history: History, path: Path) -> None:
+    """Nobody takes that for a run that is not there."""
+    run = await recorded(history)
+    ruin(path)
+
+    with pytest.raises(HistoryUnavailable):
+        await history.conversation(run, "")
