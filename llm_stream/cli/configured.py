@@ -3,12 +3,16 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
 if TYPE_CHECKING:
     from llm_stream.config import Settings
+
+URL_VARIABLE: Final = "LLM_STREAM_URL"
+KEY_VARIABLE: Final = "LLM_STREAM_KEY"
+"""Where a service is, and the client key to show it; the Python client reads the same."""
 
 with_config = click.option(
     "--config",
