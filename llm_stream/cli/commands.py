@@ -10,8 +10,10 @@ import click
 from llm_stream.cli.cachecommands import cache
 from llm_stream.cli.clientcommands import clients
 from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
+from llm_stream.cli.judgecommands import breakdown, evaluate
 from llm_stream.cli.keycommands import keys
 from llm_stream.cli.mocks import mock_providers
+from llm_stream.cli.runcommands import batch, reason, run
 from llm_stream.cli.usagecommand import usage
 
 if TYPE_CHECKING:
@@ -34,11 +36,10 @@ def main() -> None:
     """  # noqa: D301 - click looks for the control character
 
 
-main.add_command(cache)
-main.add_command(clients)
-main.add_command(keys)
-main.add_command(mock_providers)
-main.add_command(usage)
+for command in (
+    batch, breakdown, cache, clients, evaluate, keys, mock_providers, reason, run, usage,
+):  # fmt: skip
+    main.add_command(command)
 
 
 @main.command()
