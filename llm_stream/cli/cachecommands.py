@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import click
 
+from llm_stream.cli.completing import models, recipes, templates
 from llm_stream.cli.configured import Refused, print_table
 from llm_stream.cli.place import Place, with_place
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("tag", "model", "recipe", "template")
 """What entries can have in common."""
+
+COMPLETED: Final = {"model": models, "recipe": recipes, "template": templates}
+"""Kinds whose names a shell can complete."""
 
 KEY_DIGITS: Final = 12
 """Digits of a key that `ls` shows; its key has 64."""
@@ -32,7 +36,9 @@ def with_kinds(command: Command) -> Command:
     """Options that say which entries are meant."""
     for kind in reversed(KINDS):
         named = f"Entries {'with' if kind == 'tag' else 'of'} this {kind}."
-        command = click.option(f"--{kind}", metavar="NAME", help=named)(command)
+        completed = COMPLETED.get(kind)
+        option = click.option(f"--{kind}", metavar="NAME", help=named, shell_complete=completed)
+        command = option(command)
     return command
 
 

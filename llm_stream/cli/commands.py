@@ -9,6 +9,7 @@ import click
 
 from llm_stream.cli.cachecommands import cache
 from llm_stream.cli.clientcommands import clients
+from llm_stream.cli.completioncommand import completion
 from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
 from llm_stream.cli.judgecommands import breakdown, evaluate
 from llm_stream.cli.keycommands import keys
@@ -29,6 +30,7 @@ def main() -> None:
     First steps:
       llm-stream pull     fetch the embedded model's weights (98 MB)
       llm-stream serve    serve on http://127.0.0.1:8080
+      llm-stream run 'Say hello.'
 
     Every setting may stand in a TOML file (--config) or in the environment, as
     LLM_STREAM__SECTION__KEY: LLM_STREAM__SERVER__PORT=9000. Keys of providers are not
@@ -37,7 +39,8 @@ def main() -> None:
 
 
 for command in (
-    batch, breakdown, cache, clients, evaluate, keys, mock_providers, reason, run, usage,
+    batch, breakdown, cache, clients, completion, evaluate, keys, mock_providers, reason, run,
+    usage,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -43,9 +43,10 @@ def evaluate(
     documents: tuple[str, ...],
     **said: Any,
 ) -> None:
-    """Judge whether STAGE is sufficient by FILEs and data; exit code 3 if it is not.
+    """Judge whether STAGE is sufficient, by FILEs and data.
 
-    A FILE may be - for standard input. Without criteria they are derived from the stage first.
+    Prints each criterion when it is judged, then the verdict, which is the exit code as well. A
+    FILE may be - for standard input. Without criteria they are derived from the stage first.
     """
     material = Material()
     body = said_of(
@@ -101,9 +102,10 @@ def breakdown(
     documents: tuple[str, ...],
     **said: Any,
 ) -> None:
-    """Break TASK down, and draw the plan: waves, what waits for what, the critical path (*).
+    """Break TASK down into a plan, and draw it.
 
-    TASK may be - for standard input; what stands in FILEs is what is known.
+    In waves of tasks that can be worked on at once, with what each waits for; * marks the critical
+    path. TASK may be - for standard input; what stands in FILEs is what is known.
     """
     material = Material()
     body = said_of(

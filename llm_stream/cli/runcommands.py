@@ -68,7 +68,7 @@ def run(
     documents: tuple[str, ...],
     **said: Any,
 ) -> None:
-    """Have an answer written, and print it as it is.
+    """Have an answer written, and print it as it comes.
 
     PROMPT may be - for standard input; what stands in FILEs (or - there) follows it. With a
     template the prompt is its $input.
@@ -126,9 +126,10 @@ def reason(
     documents: tuple[str, ...],
     **said: Any,
 ) -> None:
-    """Have a question thought about in several steps, and print the answer.
+    """Have a question thought about in steps.
 
-    QUESTION may be - for standard input; what stands in FILEs is what is known. -v shows the steps.
+    Prints the answer as it is written; -v shows the steps. QUESTION may be - for standard input;
+    what stands in FILEs is what is known.
     """
     material = Material()
     body = said_of(
@@ -164,10 +165,11 @@ def batch(
     requests: str | None,
     concurrency: int | None,
 ) -> None:
-    """Have many requests answered at once, and print each result, a line of JSON, as it ends.
+    """Have many requests answered at once.
 
-    FILE (- is standard input) has a JSON array of requests, or one a line: {"id": "a", "recipe":
-    "generate", "input": {"prompt": "Hi"}}, or "Hi" for that. Exit code 5 if one of them failed.
+    Prints each result as it ends, a line of JSON. FILE (- is standard input) has a JSON array of
+    requests, or one a line: {"id": "a", "recipe": "generate", "input": {"prompt": "Hi"}}, or "Hi"
+    for that. Exit code 5 if one of them failed.
     """
     body: dict[str, Any] = {}
     if requests is None:

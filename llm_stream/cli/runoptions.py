@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from llm_stream.cli.completing import models, templates
+from llm_stream.cli.completing import models, runs, templates
 from llm_stream.cli.material import value_of
 from llm_stream.cli.place import with_place
 
@@ -205,7 +205,11 @@ _READING: Final = (
         "--detach", is_flag=True, help="Start the run, print its id, and leave it to itself."
     ),
     click.option(
-        "--resume", default="", metavar="RUN", help="Read this run instead of starting one."
+        "--resume",
+        default="",
+        metavar="RUN",
+        shell_complete=runs,
+        help="Read this run instead of starting one.",
     ),
     click.option(
         "--after", default="0", metavar="CURSOR", help="With --resume: only what is behind it."
