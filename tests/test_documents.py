@@ -9,10 +9,12 @@ import pytest
 
 from llm_stream.config import LimitsSection, LocalSection, ModelsSection, Settings
 from llm_stream.resources import resource
+from llm_stream.testing import ScriptedModel
 from llm_stream.testing.mockproviders import load_script
 from llm_stream.testing.mockproviders.modelnames import KNOWN
-from llm_stream.testing.service import running_service
+from llm_stream.testing.service import RunningService, running_service
 
+from .cliexamples import answer
 from .documents import examples, outline, run, shape
 
 
@@ -46,6 +48,21 @@ async def test_the_examples_run(
             assert form(output), example.code
             assert form(output) == form(example.output), example.code
     assert len(recorded) == count
+
+
+@pytest.mark.slow
+async def test_the_command_lines_examples_run(
+    tmp_path: Path, service: RunningService, model: ScriptedModel
+) -> None:
+    """docs/cli.md's commands print what it says, line for line; criteria in any order."""
+    recorded = examples(resource("docs").joinpath("cli.md").read_text())
+    model.respond = answer
+
+    for example in recorded:
+        output = await asyncio.to_thread(run, example, service.url, tmp_path)
+
+        assert sorted(output.splitlines()) == sorted(example.output.splitlines())
+    assert len(recorded) == 6
 
 
 @pytest.mark.slow

@@ -182,6 +182,19 @@ def test_detach_and_resume(shell: Shell) -> None:
     assert "the run has ended" in late.stderr
 
 
+def test_what_was_detached_can_be_cancelled(shell: Shell) -> None:
+    """By its id, from any shell; what has ended stays as it is, what is not there is refused."""
+    shell.model.respond = lambda _call: Script(fault=Fault(at=1, stall=True))
+    run = shell.run("run", "Hi", "--detach", "--cache", "bypass").stdout.strip()
+
+    done, again = shell.run("cancel", run), shell.run("cancel", run)
+
+    assert (done.exit_code, done.stdout, again.stdout) == (0, "cancelled\n", "cancelled\n")
+    assert shell.model.calls[-1].closed.wait(5)
+    assert shell.run("run", "--resume", run).exit_code == 5
+    assert shell.run("cancel", "run_nowhere").exit_code == 1
+
+
 def test_what_is_resumed_says_what_it_is(shell: Shell) -> None:
     """A verdict is drawn as one and has its exit code, whichever command follows it."""
     shell.answers(lambda _call: judged("unmet"))

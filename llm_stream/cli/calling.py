@@ -8,25 +8,10 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-from llm_stream.cli.configured import KEY_VARIABLE, Refused
-from llm_stream.cli.exitcodes import UNREACHABLE
+from llm_stream.cli.configured import KEY_VARIABLE, Refused, Unanswered, unanswered
 from llm_stream.config.settings import is_loopback
 
 TIMEOUT_SECONDS: Final = 30.0
-
-
-class Unanswered(Refused):
-    """No service is there."""
-
-    exit_code = UNREACHABLE
-
-
-def unanswered(url: str, reason: object) -> Unanswered:
-    """Nobody answers at this address."""
-    return Unanswered(
-        f"nobody answers at {url}: {reason}",
-        "Start it with `llm-stream serve`, or say with --url where it is.",
-    )
 
 
 class RunningService:

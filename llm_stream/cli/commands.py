@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llm_stream.cli.cachecommands import cache
+from llm_stream.cli.cancelcommand import cancel
 from llm_stream.cli.clientcommands import clients
 from llm_stream.cli.completioncommand import completion
 from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
@@ -39,8 +40,8 @@ def main() -> None:
 
 
 for command in (
-    batch, breakdown, cache, clients, completion, evaluate, keys, mock_providers, reason, run,
-    usage,
+    batch, breakdown, cache, cancel, clients, completion, evaluate, keys, mock_providers, reason,
+    run, usage,
 ):  # fmt: skip
     main.add_command(command)
 

@@ -10,8 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from llm_stream.cli.calling import unanswered
-from llm_stream.cli.configured import KEY_VARIABLE
+from llm_stream.cli.configured import KEY_VARIABLE, unanswered
 from llm_stream.cli.exitcodes import FAILED, INTERRUPTED, PIPE_CLOSED, REFUSED, UNREACHABLE
 from llm_stream.cli.place import Place
 from llm_stream.cli.planview import Plan

@@ -74,18 +74,20 @@ class _Page:
         self._tasks = tasks
         self._path = path
         self._name = name
-        self._effort = max((len(_effort(task)) for task in tasks.values()), default=0)
+        self._likely = max((len(_likely(task)) for task in tasks.values()), default=0)
+        self._spread = max((len(_spread(task)) for task in tasks.values()), default=0)
         widest = max((cells(_title(task)) for task in tasks.values()), default=0)
-        self._title = min(widest, columns - 3 - name - 2 - 2 - self._effort)
+        self._title = min(widest, columns - 3 - name - 2 - 2 - self._likely - self._spread)
         self._columns = columns
 
     def task(self, task: Task) -> Iterator[str]:
         """A task, what it waits for, and the tasks it was broken down into."""
         mark = CRITICAL if task["id"] in self._path else " "
         name = fitted("." * _depth(task, self._tasks) + one_line(_own(task)), self._name)
-        head, effort = f" {mark} {padded(name, self._name)}  ", _effort(task)
+        head = f" {mark} {padded(name, self._name)}  "
+        effort = f"{_likely(task):>{self._likely}}{_spread(task)}"
         for line in wrapped(_title(task), self._title):
-            yield f"{head}{padded(line, self._title)}  {effort:>{self._effort}}".rstrip()
+            yield f"{head}{padded(line, self._title)}  {effort}".rstrip()
             head, effort = " " * len(head), ""
         if task["depends_on"]:
             before = ", ".join(map(one_line, task["depends_on"]))
@@ -116,10 +118,13 @@ def _hung(head: str, text: str, columns: int) -> Iterator[str]:
         head = " " * cells(head)
 
 
-def _effort(task: Task) -> str:
+def _likely(task: Task) -> str:
+    return f"{task['effort']['likely']} {task['effort']['unit'][:1]}"
+
+
+def _spread(task: Task) -> str:
     effort = task["effort"]
-    spread = "" if effort["low"] == effort["high"] else f" ({effort['low']}-{effort['high']})"
-    return f"{effort['likely']} {effort['unit'][:1]}{spread}"
+    return "" if effort["low"] == effort["high"] else f" ({effort['low']}-{effort['high']})"
 
 
 def _title(task: Task) -> str:
