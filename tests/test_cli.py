@@ -54,7 +54,8 @@ def test_help_explains_every_command() -> None:
     result = invoke("--help")
 
     assert result.exit_code == 0
-    for name in ("serve", "pull", "models", "check", "cache", "mock-providers"):
+    for name in ("serve", "pull", "models", "check", "cache", "mock-providers", "run", "evaluate",
+                 "breakdown", "reason", "batch", "cancel", "completion"):  # fmt: skip
         assert re.search(rf"^  {name} +[A-Z].*[^.]\.$", result.output, re.MULTILINE)
 
 

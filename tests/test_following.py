@@ -117,6 +117,7 @@ def test_somebody_else_answers(shell: Shell) -> None:
         (["run", "--resume", "run_nowhere"], "run_nowhere"),
         (["breakdown", "Build.", "-m", "nobody", "--detach"], "(field: model)"),
         (["run", "Hi", "--url", "ftp://x"], "no address"),
+        (["run", "not UTF-8: \udcff"], "cannot be sent as JSON"),
     ],
 )
 def test_a_refusal_is_told_with_its_field(shell: Shell, arguments: list[str], said: str) -> None:

@@ -250,6 +250,7 @@ def test_a_batch_tells_that_some_failed(shell: Shell) -> None:
         (["run", "--resume", "run_1", "--after", "1-3", "--json"], ""),
         (["run", "--resume", "run_1", "--detach"], ""),
         (["run", "Hi", "--detach", "--events"], ""),
+        (["run", "Hi", "--detach", "--wait", "3"], ""),
         (["run", "Hi", "--timeout", "0"], ""),
         (["reason"], ""),
         (["evaluate"], ""),

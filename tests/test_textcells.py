@@ -10,6 +10,7 @@ from llm_stream.cli.textcells import cells, fitted, harmless, one_line, padded, 
     [
         ("plain\n\ttext", "plain\n\ttext"),
         ("\x1b[2Jred\x07", "\ufffd[2Jred\ufffd"),
+        ("two\r\nlines", "two\nlines"),
         ("right\u202eleft", "right\ufffdleft"),
         ("\U0001f469\u200d\U0001f680", "\U0001f469\u200d\U0001f680"),
         ("non\u00e9", "non\u00e9"),

@@ -1,4 +1,8 @@
-"""One JSON call of a running service, for commands; whatever goes wrong is told in a sentence."""
+"""One JSON call of a running service, for commands; whatever goes wrong is told in a sentence.
+
+Not by the client, whose import takes longer than such a call; a shell that completes a name waits
+for it.
+"""
 
 import json
 from http import HTTPStatus

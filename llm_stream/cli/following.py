@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from llm_stream.cli.configured import KEY_VARIABLE, unanswered
+from llm_stream.cli.configured import KEY_VARIABLE, Refused, unanswered
 from llm_stream.cli.exitcodes import FAILED, INTERRUPTED, PIPE_CLOSED, REFUSED, UNREACHABLE
 from llm_stream.cli.place import Place
 from llm_stream.cli.planview import Plan
@@ -40,8 +40,12 @@ def follow(place: Place, reading: Reading, recipe: str, body: Mapping[str, Any])
     """Ask, print, and end the process with the code that says what came of it.
 
     Raises:
-        Refused: there is no address to ask.
+        Refused: there is no address to ask, or the request cannot be sent.
     """
+    try:
+        orjson.dumps(body)
+    except TypeError as error:
+        raise Refused(f"this cannot be sent as JSON: {error}") from error
     screen = Screen(quiet=reading.quiet, verbose=reading.verbose)
     following = Following(place.address(), place.key, reading, screen)
     try:
@@ -81,6 +85,8 @@ class Following:
         """
         reading, task, loop = self._reading, asyncio.current_task(), asyncio.get_running_loop()
         for number in ENDING:
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue  # as nohup has it
             with suppress(ValueError, RuntimeError):  # only the main thread gets signals
                 loop.add_signal_handler(number, self._end_by, number, task)
         ticking = asyncio.ensure_future(self._tick())
@@ -135,8 +141,8 @@ class Following:
         except StreamError as error:
             return self._failed(error, stream) if stream.run else self._refused(error)
         except asyncio.CancelledError:
-            goes_on = f"{stream.run} goes on" if reading.resume else f"{stream.run} is cancelled"
-            self._screen.note(goes_on if stream.run else "nothing was started")
+            ends = "goes on" if reading.resume else "is cancelled, unless others want it"
+            self._screen.note(f"{stream.run} {ends}" if stream.run else "left before it began")
             raise
 
     async def _print(self, stream: Stream, recipe: str, *, held: bool) -> int:

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,7 +107,7 @@ def _decoded(name: str, data: bytes) -> str:
 def _new_id(path: str, taken: Iterable[str]) -> str:
     name = "stdin" if path == STDIN else Path(path).name
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).lstrip("_.-")[: ID_CHARS - 4] or "document"
-    names = (stem, *(f"{stem}-{n}" for n in range(2, 200)))
+    names = chain([stem], (f"{stem}-{n}" for n in count(2)))
     return next(name for name in names if name not in taken)
 
 

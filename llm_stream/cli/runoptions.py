@@ -54,8 +54,8 @@ def with_reading(command: Command) -> Command:
             raise click.UsageError("--json needs the whole run: leave out --after")
         if reading.resume and (reading.detach or reading.key_of_run):
             raise click.UsageError("--resume starts no run: leave out --detach, --idempotency-key")
-        if reading.detach and as_events:
-            raise click.UsageError("--detach reads no events: leave out --events")
+        if reading.detach and (as_events or reading.wait):
+            raise click.UsageError("--detach starts a run once: leave out --events, --wait")
         return command(reading=reading, **said)
 
     return _all(with_place(reads), _READING)

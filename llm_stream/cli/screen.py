@@ -41,7 +41,7 @@ class Screen:
         self.columns = max(_columns(), 40) if self.is_terminal else 80
         self._status = ""
         self._since = time.monotonic()
-        self._drawn = False
+        self._drawn = ""  # the progress that stands on standard error
         self._open = False  # whether standard output stands in the middle of a line
         self._thinks = False  # whether standard error does
 
@@ -114,15 +114,16 @@ class Screen:
             return
         passed = time.monotonic() - self._since
         words = fitted(f"{harmless(self._status)}, {passed:.0f} s", max(_columns(), 40) - 1)
-        click.echo(f"{ERASE}{words}", err=True, nl=False, color=True)
-        self._drawn = True
+        if words != self._drawn:
+            click.echo(f"{ERASE}{words}", err=True, nl=False, color=True)
+            self._drawn = words
 
     def _erase(self) -> None:
         if self._thinks:
             click.echo(err=True)
         if self._drawn:
             click.echo(ERASE, err=True, nl=False, color=True)
-        self._drawn = self._thinks = False
+        self._drawn, self._thinks = "", False
 
     def close(self) -> None:
         """Leave the terminal as a shell expects it."""

@@ -7,12 +7,15 @@ from typing import Final
 KEPT: Final = "\n\t\u200c\u200d"
 """Control characters that do no harm; the last two join letters and emoji."""
 
+LOST: Final = {"\r": ""}
+"""Of a line break of two characters one is enough."""
+
 
 def harmless(text: str) -> str:
-    """The text with all that a terminal would obey replaced."""
+    """The text with all that a terminal would obey replaced; carriage returns are left out."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in KEPT else "\ufffd" for c in text)
+    return "".join(c if c.isprintable() or c in KEPT else LOST.get(c, "\ufffd") for c in text)
 
 
 def one_line(text: str) -> str:
