@@ -74,8 +74,9 @@ def _program() -> click.Group:
 
 
 def _replace_process(arguments: list[str]) -> None:
-    # -P: what lies in the current folder is not to be imported.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "llm_stream", *arguments])  # noqa: S606
+    # -P: what lies in the current folder is not to be imported. No shell reads this.
+    ours = [sys.executable, "-P", "-m", "llm_stream", *arguments]
+    os.execv(sys.executable, ours)  # noqa: S606 # nosec B606
 
 
 @llm.hookimpl

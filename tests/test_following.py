@@ -108,6 +108,29 @@ def test_somebody_else_answers(shell: Shell) -> None:
     assert "not llm-stream's" in done.stderr
 
 
+def test_a_service_without_room_is_waited_for(shell: Shell) -> None:
+    """`--wait` starts it again for so long; without it the refusal is told at once."""
+    with answering({}, 503) as (busy, server):
+        patient = shell.run("run", "Hi", "--url", busy.url, "--wait", "0.3")
+        tried = len(server.asked)
+        hasty = shell.run("run", "Hi", "--url", busy.url)
+
+    assert (patient.exit_code, hasty.exit_code) == (1, 1)
+    assert tried > 1
+    assert len(server.asked) == tried + 1
+
+
+def test_ctrl_c_before_anything_is_asked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While standard input is read, say: the same code."""
+
+    def interrupted(_self: object, _said: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("llm_stream.cli.material.Material.text", interrupted)
+
+    assert shell.run("run", "-").exit_code == 130
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

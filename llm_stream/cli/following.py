@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from llm_stream.cli.configured import KEY_VARIABLE, Refused, unanswered
-from llm_stream.cli.exitcodes import FAILED, INTERRUPTED, PIPE_CLOSED, REFUSED, UNREACHABLE
+from llm_stream.cli.exitcodes import FAILED, PIPE_CLOSED, REFUSED, UNREACHABLE
 from llm_stream.cli.place import Place
 from llm_stream.cli.planview import Plan
 from llm_stream.cli.progress import Progress
@@ -50,8 +50,6 @@ def follow(place: Place, reading: Reading, recipe: str, body: Mapping[str, Any])
     following = Following(place.address(), place.key, reading, screen)
     try:
         code = asyncio.run(following.read(recipe, body))
-    except KeyboardInterrupt:
-        code = INTERRUPTED
     except BrokenPipeError:
         # What is left in its buffer must not be written when the process ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,7 +16,6 @@ class Progress:
         self._screen = screen
         self._doing = ""
         self._items = 0
-        self._thinking = False
         self._says: dict[str, Callable[[dict[str, Any]], None]] = {
             "run.started": self._started,
             "run.queued": self._queued,

@@ -1,5 +1,6 @@
 """The options of all commands that start runs: what is asked, and how the answer is read."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -8,6 +9,7 @@ from typing import Any, Final
 import click
 
 from llm_stream.cli.completing import models, runs, templates
+from llm_stream.cli.exitcodes import INTERRUPTED
 from llm_stream.cli.material import value_of
 from llm_stream.cli.place import with_place
 
@@ -56,7 +58,10 @@ def with_reading(command: Command) -> Command:
             raise click.UsageError("--resume starts no run: leave out --detach, --idempotency-key")
         if reading.detach and (as_events or reading.wait):
             raise click.UsageError("--detach starts a run once: leave out --events, --wait")
-        return command(reading=reading, **said)
+        try:
+            return command(reading=reading, **said)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
 
     return _all(with_place(reads), _READING)
 
