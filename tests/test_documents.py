@@ -2,11 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from llm_stream.cli import main
 from llm_stream.config import LimitsSection, LocalSection, ModelsSection, Settings
 from llm_stream.resources import resource
 from llm_stream.testing import ScriptedModel
@@ -63,6 +65,29 @@ async def test_the_command_lines_examples_run(
 
         assert sorted(output.splitlines()) == sorted(example.output.splitlines())
     assert len(recorded) == 6
+
+
+def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """All commands of the program with their names, groups left out."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{path}{name} ")
+        else:
+            yield path + name, command
+
+
+@pytest.mark.parametrize("name", [name for name, _ in leaves(main)])
+def test_every_option_of_a_command_is_documented(name: str) -> None:
+    """docs/cli.md has a row on it with its own options; common ones stand for all."""
+    text = resource("docs").joinpath("cli.md").read_text()
+    row = next(line for line in text.splitlines() if re.match(rf"\|.*`{name}[ `]", line))
+    known = {"--config", "--url", "--key", *re.findall(r"--[a-z-]+", row)}
+    if name in {"run", "evaluate", "breakdown", "reason", "batch"}:
+        common = text.partition("| all of them | |")[2].partition("\n\n")[0]
+        known |= set(re.findall(r"--[a-z-]+", common))
+    options = {opt for param in dict(leaves(main))[name].params for opt in param.opts}
+
+    assert {opt for opt in options if opt.startswith("--")} <= known
 
 
 @pytest.mark.slow
