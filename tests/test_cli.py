@@ -34,7 +34,8 @@ ECHO = {
 
 def invoke(*arguments: str, **env: str) -> Result:
     """Run a command in this process; plugins are never loaded in it."""
-    return CliRunner().invoke(main, arguments, env=env, prog_name="llm-stream")
+    own = {"LLM_STREAM_URL": ""} | env
+    return CliRunner().invoke(main, arguments, env=own, prog_name="llm-stream")
 
 
 def run(cwd: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -223,6 +223,13 @@ def test_batch_prints_each_result(shell: Shell, given: str) -> None:
     assert results[0]["answer"]["text"] == "Hello, world."
 
 
+def test_a_batch_of_one(shell: Shell) -> None:
+    """One request needs no array, on however many lines it stands."""
+    done = shell.run("batch", "-", stdin='{\n"id": "a",\n"input": {"prompt": "Hi"}\n}')
+
+    assert json.loads(done.stdout)["id"] == "a"
+
+
 def test_a_batch_tells_that_some_failed(shell: Shell) -> None:
     """One failure does not spoil the rest, and is a 5."""
     shell.model.respond = lambda call: Script(

@@ -74,6 +74,16 @@ def test_a_terminal_is_not_steered(streams: Streams) -> None:
     assert screen.columns == 60
 
 
+def test_json_steers_no_terminal_either(streams: Streams) -> None:
+    """What JSON leaves as it is and a terminal would obey is replaced there, and only there."""
+    out, _ = streams(out=True, err=True)
+    Screen().raw('"\x9b2J"'.encode())
+    piped, _ = streams(out=False, err=True)
+    Screen().raw('"\x9b2J"'.encode())
+
+    assert (out.said(), piped.said()) == ('"\ufffd2J"\n', '"\x9b2J"\n')
+
+
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_colours_can_be_switched_off(
     streams: Streams, monkeypatch: pytest.MonkeyPatch, name: str, value: str

@@ -180,7 +180,7 @@ def batch(
 
 
 def batched(text: str) -> dict[str, Any]:
-    """The body of a batch out of a file: an array, an object with `requests`, or one a line.
+    """The body of a batch out of a file: a whole one, an array of requests, one, or one a line.
 
     Raises:
         click.BadParameter: it is none of these.
@@ -188,12 +188,12 @@ def batched(text: str) -> dict[str, Any]:
     try:
         whole = json.loads(text)
     except ValueError:
-        whole = None
-    if isinstance(whole, dict) and "requests" in whole:
-        return whole
-    if isinstance(whole, list):
-        return {"requests": [request_of(each) for each in whole]}
-    found = []
+        found = []
+    else:
+        if isinstance(whole, dict) and "requests" in whole:
+            return whole
+        given = whole if isinstance(whole, list) else [whole]
+        return {"requests": [request_of(each) for each in given]}
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:

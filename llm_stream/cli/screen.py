@@ -5,6 +5,8 @@ is replaced there; a pipe gets the bytes that the model has written.
 """
 
 import os
+import shutil
+import stat
 import sys
 import time
 from typing import IO, Final
@@ -35,6 +37,7 @@ class Screen:
         self.verbose = verbose and not quiet
         self._says = (errors or verbose) and not quiet
         self._moves = errors and not quiet and os.environ.get("TERM") != "dumb"
+        self._piped = _is_pipe(sys.stdout)
         self._colour = (
             self.is_terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
         )
@@ -55,7 +58,7 @@ class Screen:
             return
         self._erase()
         shown = harmless(text) if self.is_terminal else text
-        _out(shown.encode(sys.stdout.encoding or "utf-8", "replace"))
+        self._out(shown.encode(sys.stdout.encoding or "utf-8", "replace"))
         self._open = not shown.endswith("\n")
 
     def line(self, text: str = "") -> None:
@@ -68,12 +71,13 @@ class Screen:
         self.end_line()
         self._erase()
         shown = click.style(text, **style) if self._colour else text  # type: ignore[arg-type]
-        _out(f"{shown}\n".encode(sys.stdout.encoding or "utf-8", "replace"))
+        self._out(f"{shown}\n".encode(sys.stdout.encoding or "utf-8", "replace"))
 
     def raw(self, data: bytes) -> None:
         """Write bytes for a program: JSON, and a line break."""
         self._erase()
-        _out(data + b"\n")
+        # JSON escapes the most of what a terminal obeys, and not all of it.
+        self._out((harmless(data.decode()).encode() if self.is_terminal else data) + b"\n")
 
     def end_line(self) -> None:
         """End the line of standard output that was begun, if one was."""
@@ -125,21 +129,27 @@ class Screen:
             click.echo(ERASE, err=True, nl=False, color=True)
         self._drawn, self._thinks = "", False
 
+    def _out(self, data: bytes) -> None:
+        if self._piped:
+            self._moves = False  # whoever reads it, `less` say, has the terminal from now on
+        click.echo(data, nl=False)
+
     def close(self) -> None:
         """Leave the terminal as a shell expects it."""
         self._status = ""
         self._erase()
 
 
-def _out(data: bytes) -> None:
-    click.echo(data, nl=False)
-
-
 def _is_terminal(stream: IO[str]) -> bool:
     return stream.isatty()
 
 
-def _columns() -> int:
-    import shutil
+def _is_pipe(stream: IO[str]) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # it is no file at all
+        return False
 
+
+def _columns() -> int:
     return shutil.get_terminal_size().columns
