@@ -30,9 +30,11 @@ def run(example: Example, address: str, folder: Path) -> str:
     """Run an example against the service at `address`; its output with the usual address."""
     code = example.code.replace(DEFAULT_ADDRESS, address).replace("/tmp", str(folder))
     command = [sys.executable, "-"] if example.language == "python" else ["bash", "-eu"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command, input=code, capture_output=True, text=True, check=False, timeout=100,
-        env=os.environ | {"NO_PROXY": "127.0.0.1"}, cwd=folder,
+        env=os.environ | {"NO_PROXY": "127.0.0.1", "LLM_STREAM_URL": address, "PATH": path},
+        cwd=folder,
     )  # fmt: skip
     if done.returncode:
         raise AssertionError(f"exit {done.returncode}\n{example.code}\n{done.stdout}{done.stderr}")

@@ -228,13 +228,13 @@ def test_a_refusal_is_told_with_its_field(service: Service) -> None:
 
 
 def test_nobody_answers() -> None:
-    """An address where nobody listens is told in two lines, and is a 1."""
+    """An address where nobody listens is told in two lines, and is a 6."""
     with answering({}) as (gone, _):
         pass
 
     done = gone.cache("ls")
 
-    assert done.exit_code == 1
+    assert done.exit_code == 6
     assert done.stderr == (
         f"nobody answers at {gone.url}: Connection refused\n"
         "Start it with `llm-stream serve`, or say with --url where it is.\n"
@@ -252,11 +252,11 @@ def test_nobody_answers() -> None:
     ],
 )
 def test_somebody_else_answers(answer: Any, status: int, said: str) -> None:
-    """What answers otherwise than an llm-stream is told, and is a 1."""
+    """What answers otherwise than an llm-stream is told, and is a 6."""
     with answering(answer, status) as (other, _):
         done = other.cache("stats")
 
-    assert done.exit_code == 1
+    assert done.exit_code == 6
     assert done.stderr == f"{other.url} answers with {said}: is an llm-stream there?\n"
 
 
@@ -337,3 +337,14 @@ def test_a_client_key_is_shown_where_there_is_one(monkeypatch: pytest.MonkeyPatc
             shown += server.shown
 
     assert shown == ["Bearer lls_canary", None]
+
+
+def test_the_environment_and_options_say_where_and_who() -> None:
+    """`LLM_STREAM_URL` is where the service is, as for the client; options win."""
+    with answering(page()) as (service, server), answering(page()) as (other, others):
+        variables = {"LLM_STREAM_URL": service.url, "LLM_STREAM_KEY": "lls_one"}
+        invoke("cache", "ls", **variables)
+        invoke("cache", "ls", "--url", other.url, "--key", "lls_two", **variables)
+
+    assert server.shown == ["Bearer lls_one"]
+    assert others.shown == ["Bearer lls_two"]

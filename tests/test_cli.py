@@ -34,7 +34,8 @@ ECHO = {
 
 def invoke(*arguments: str, **env: str) -> Result:
     """Run a command in this process; plugins are never loaded in it."""
-    return CliRunner().invoke(main, arguments, env=env, prog_name="llm-stream")
+    own = {"LLM_STREAM_URL": ""} | env
+    return CliRunner().invoke(main, arguments, env=own, prog_name="llm-stream")
 
 
 def run(cwd: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +55,8 @@ def test_help_explains_every_command() -> None:
     result = invoke("--help")
 
     assert result.exit_code == 0
-    for name in ("serve", "pull", "models", "check", "cache", "mock-providers"):
+    for name in ("serve", "pull", "models", "check", "cache", "mock-providers", "run", "evaluate",
+                 "breakdown", "reason", "batch", "cancel", "completion"):  # fmt: skip
         assert re.search(rf"^  {name} +[A-Z].*[^.]\.$", result.output, re.MULTILINE)
 
 

@@ -2,17 +2,21 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from llm_stream.cli import main
 from llm_stream.config import LimitsSection, LocalSection, ModelsSection, Settings
 from llm_stream.resources import resource
+from llm_stream.testing import ScriptedModel
 from llm_stream.testing.mockproviders import load_script
 from llm_stream.testing.mockproviders.modelnames import KNOWN
-from llm_stream.testing.service import running_service
+from llm_stream.testing.service import RunningService, running_service
 
+from .cliexamples import answer
 from .documents import examples, outline, run, shape
 
 
@@ -46,6 +50,44 @@ async def test_the_examples_run(
             assert form(output), example.code
             assert form(output) == form(example.output), example.code
     assert len(recorded) == count
+
+
+@pytest.mark.slow
+async def test_the_command_lines_examples_run(
+    tmp_path: Path, service: RunningService, model: ScriptedModel
+) -> None:
+    """docs/cli.md's commands print what it says, line for line; criteria in any order."""
+    recorded = examples(resource("docs").joinpath("cli.md").read_text())
+    model.respond = answer
+
+    for example in recorded:
+        output = await asyncio.to_thread(run, example, service.url, tmp_path)
+
+        assert sorted(output.splitlines()) == sorted(example.output.splitlines())
+    assert len(recorded) == 6
+
+
+def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """All commands of the program with their names, groups left out."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{path}{name} ")
+        else:
+            yield path + name, command
+
+
+@pytest.mark.parametrize("name", [name for name, _ in leaves(main)])
+def test_every_option_of_a_command_is_documented(name: str) -> None:
+    """docs/cli.md has a row on it with its own options; common ones stand for all."""
+    text = resource("docs").joinpath("cli.md").read_text()
+    row = next(line for line in text.splitlines() if re.match(rf"\|.*`{name}[ `]", line))
+    known = {"--config", "--url", "--key", *re.findall(r"--[a-z-]+", row)}
+    if name in {"run", "evaluate", "breakdown", "reason", "batch"}:
+        common = text.partition("| all of them | |")[2].partition("\n\n")[0]
+        known |= set(re.findall(r"--[a-z-]+", common))
+    options = {opt for param in dict(leaves(main))[name].params for opt in param.opts}
+
+    assert {opt for opt in options if opt.startswith("--")} <= known
 
 
 @pytest.mark.slow

@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import click
 
-from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
+from llm_stream.cli.completing import models, recipes, templates
+from llm_stream.cli.configured import Refused, print_table
+from llm_stream.cli.place import Place, with_place
 
 if TYPE_CHECKING:
     from llm_stream.cli.calling import RunningService
 
 KINDS: Final = ("tag", "model", "recipe", "template")
 """What entries can have in common."""
+
+COMPLETED: Final = {"model": models, "recipe": recipes, "template": templates}
+"""Kinds whose names a shell can complete."""
 
 KEY_DIGITS: Final = 12
 """Digits of a key that `ls` shows; its key has 64."""
@@ -28,28 +32,17 @@ LISTED: Final = 1000
 Command = Callable[..., None]
 
 
-def with_service(command: Command) -> Command:
-    """Options that say which service is meant."""
-    url = click.option("--url", help="Where it is; without it, as [server] is configured.")
-    return url(with_config(command))
-
-
 def with_kinds(command: Command) -> Command:
     """Options that say which entries are meant."""
     for kind in reversed(KINDS):
         named = f"Entries {'with' if kind == 'tag' else 'of'} this {kind}."
-        command = click.option(f"--{kind}", metavar="NAME", help=named)(command)
+        completed = COMPLETED.get(kind)
+        option = click.option(f"--{kind}", metavar="NAME", help=named, shell_complete=completed)
+        command = option(command)
     return command
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-
-
-def service_at(url: str | None, config: Path | None) -> "RunningService":
-    """The service that the options mean."""
-    from llm_stream.cli.calling import RunningService, url_of
-
-    return RunningService(url or url_of(settings_of(config)))
 
 
 def chosen(kinds: dict[str, str | None]) -> dict[str, str]:
@@ -70,17 +63,15 @@ def cache() -> None:
 
 
 @cache.command()
-@with_service
+@with_place
 @with_kinds
 @click.option(
     "--limit", type=click.IntRange(1, LISTED), default=50, show_default=True, help="Most entries."
 )
 @as_json
-def ls(
-    url: str | None, config: Path | None, limit: int, *, as_json: bool, **kinds: str | None
-) -> None:
+def ls(place: Place, limit: int, *, as_json: bool, **kinds: str | None) -> None:
     """List entries, newest first."""
-    page = listed(service_at(url, config), chosen(kinds), limit)
+    page = listed(place.service(), chosen(kinds), limit)
     if as_json:
         click.echo(json.dumps(page, indent=2))
         return
@@ -139,7 +130,7 @@ def span(seconds: int) -> str:
 
 
 @cache.command()
-@with_service
+@with_place
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 @with_kinds
 @click.option("--all", "everything", is_flag=True, help="All entries.")
@@ -150,8 +141,7 @@ def span(seconds: int) -> str:
     help="Only those that are so old; alone: of all entries.",
 )
 def rm(
-    url: str | None,
-    config: Path | None,
+    place: Place,
     keys: tuple[str, ...],
     older_than: float | None,
     *,
@@ -170,7 +160,7 @@ def rm(
         named["older_than_seconds"] = older_than
     if bool(keys) == bool(named) or (everything and len(named.keys() & {*KINDS})):
         raise click.UsageError("give keys, or one of --tag, --model, --recipe, --template, --all")
-    service = service_at(url, config)
+    service = place.service()
     if named:
         dropped = service.call("POST", "/v1/cache/invalidate", named, holding="dropped")["dropped"]
     else:
@@ -202,11 +192,11 @@ def whole_keys(service: "RunningService", prefixes: Sequence[str]) -> list[str]:
 
 
 @cache.command()
-@with_service
+@with_place
 @as_json
-def stats(url: str | None, config: Path | None, *, as_json: bool) -> None:
+def stats(place: Place, *, as_json: bool) -> None:
     """Show how often the cache was of use since the service was started."""
-    page = listed(service_at(url, config), {}, 1)
+    page = listed(place.service(), {}, 1)
     # Where the backend does not count for the process, the list knows how many there are.
     counted = page["statistics"] | {"entries": page["total"]}
     if as_json:

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from llm_stream.cli.cachecommands import cache
+from llm_stream.cli.cancelcommand import cancel
 from llm_stream.cli.clientcommands import clients
+from llm_stream.cli.completioncommand import completion
 from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
+from llm_stream.cli.judgecommands import breakdown, evaluate
 from llm_stream.cli.keycommands import keys
 from llm_stream.cli.mocks import mock_providers
+from llm_stream.cli.runcommands import batch, reason, run
 from llm_stream.cli.usagecommand import usage
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ def main() -> None:
     First steps:
       llm-stream pull     fetch the embedded model's weights (98 MB)
       llm-stream serve    serve on http://127.0.0.1:8080
+      llm-stream run 'Say hello.'
 
     Every setting may stand in a TOML file (--config) or in the environment, as
     LLM_STREAM__SECTION__KEY: LLM_STREAM__SERVER__PORT=9000. Keys of providers are not
@@ -34,11 +39,11 @@ def main() -> None:
     """  # noqa: D301 - click looks for the control character
 
 
-main.add_command(cache)
-main.add_command(clients)
-main.add_command(keys)
-main.add_command(mock_providers)
-main.add_command(usage)
+for command in (
+    batch, breakdown, cache, cancel, clients, completion, evaluate, keys, mock_providers, reason,
+    run, usage,
+):  # fmt: skip
+    main.add_command(command)
 
 
 @main.command()

@@ -3,12 +3,18 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import click
 
+from llm_stream.cli.exitcodes import UNREACHABLE
+
 if TYPE_CHECKING:
     from llm_stream.config import Settings
+
+URL_VARIABLE: Final = "LLM_STREAM_URL"
+KEY_VARIABLE: Final = "LLM_STREAM_KEY"
+"""Where a service is, and the client key to show it; the Python client reads the same."""
 
 with_config = click.option(
     "--config",
@@ -28,6 +34,20 @@ class Refused(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the lines as they are, on standard error."""
         click.echo(self.message, file=file or sys.stderr)
+
+
+class Unanswered(Refused):
+    """No service is there."""
+
+    exit_code = UNREACHABLE
+
+
+def unanswered(url: str, reason: object) -> Unanswered:
+    """Nobody answers at this address."""
+    return Unanswered(
+        f"nobody answers at {url}: {reason}",
+        "Start it with `llm-stream serve`, or say with --url where it is.",
+    )
 
 
 def settings_of(config: Path | None, **sections: dict[str, object]) -> "Settings":

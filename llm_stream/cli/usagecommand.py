@@ -1,14 +1,14 @@
 """`llm-stream usage`: what a running service was asked, and what that has cost."""
 
 import json
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import click
 
-from llm_stream.cli.cachecommands import as_json, service_at, with_service
+from llm_stream.cli.cachecommands import as_json
 from llm_stream.cli.configured import print_table
+from llm_stream.cli.place import Place, with_place
 
 FIGURES: Final = (
     "CALLS", "CACHED", "JOINED", "SUCCESS", "TOKENS IN", "TOKENS OUT", "COST", "P50", "P99",
@@ -18,7 +18,7 @@ FIGURES: Final = (
 
 
 @click.command()
-@with_service
+@with_place
 @click.option(
     "--by",
     default="model",
@@ -32,15 +32,13 @@ FIGURES: Final = (
     help="Only what ended since then: 24h, 7d, 2026-11-27T09:00Z. Without it, all of the history.",
 )
 @as_json
-def usage(
-    url: str | None, config: Path | None, by: str, since: str | None, *, as_json: bool
-) -> None:
+def usage(place: Place, by: str, since: str | None, *, as_json: bool) -> None:
     """Show calls, tokens, cost and latency by group, the most expensive in tokens first.
 
     A figure with ~ has estimates in it: models report no tokens of calls that were cut short.
     """
     query = {"group_by": by} | ({} if since is None else {"since": since})
-    found = service_at(url, config).call("GET", f"/v1/usage?{urlencode(query)}", holding="groups")
+    found = place.service().call("GET", f"/v1/usage?{urlencode(query)}", holding="groups")
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

@@ -33,6 +33,7 @@ class AsyncClient:
         key: the client key to show; without it `LLM_STREAM_KEY`, if that is set.
         wire: `sse`, a connection a stream, or `websocket`, one for all.
         patience_seconds: how long failing attempts are made again; 0 = not at all.
+        start_seconds: the same for starting a run; without it as `patience_seconds`.
         connect_seconds: how long a connection may take.
         silence_seconds: how long a connection may be silent before it is taken for broken; longer
             than the service's heartbeats are apart (`server.heartbeat_seconds`, 15).
@@ -45,6 +46,7 @@ class AsyncClient:
         key: str | None = None,
         wire: Literal["sse", "websocket"] = "sse",
         patience_seconds: float = 120.0,
+        start_seconds: float | None = None,
         connect_seconds: float = 10.0,
         silence_seconds: float = 40.0,
     ) -> None:
@@ -55,6 +57,7 @@ class AsyncClient:
             silence_seconds=silence_seconds,
         )
         self._patience_seconds = patience_seconds
+        self._start_seconds = patience_seconds if start_seconds is None else start_seconds
         self._wire: Wire = SseWire(self._http) if wire == "sse" else SocketWire(self._http)
 
     async def __aenter__(self) -> Self:
@@ -103,27 +106,52 @@ class AsyncClient:
         """Many requests at once; each result is an item; further fields as of POST /v1/batch."""
         return self.run("batch", {"requests": list(requests), **more})
 
-    def run(self, recipe: str, body: Mapping[str, Any]) -> Stream:
-        """A run of any recipe, started when the stream is entered."""
-        opening = partial(self._wire.start, recipe, body)
-        return Stream(self._wire, opening, Patience(self._patience_seconds), owned=True)
+    def run(
+        self, recipe: str, body: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> Stream:
+        """A run of any recipe, started when the stream is entered.
+
+        Args:
+            recipe: generate, evaluate, breakdown, reason or batch.
+            body: as of POST /v1/{recipe}.
+            idempotency_key: the same key and body give the same run, over SSE; without it each
+                stream has one of its own.
+        """
+        return Stream(
+            self._wire,
+            partial(self._wire.start, recipe, body),
+            Patience(self._patience_seconds),
+            starting=Patience(self._start_seconds),
+            key=idempotency_key,
+            owned=True,
+        )
 
     def follow(self, run: str, after: str = "0") -> Stream:
         """A run that somebody else has started, behind a cursor; leaving it does not cancel it."""
-        patience = Patience(self._patience_seconds)
         return Stream(
             self._wire,
             lambda _key: self._wire.follow(run, after),
-            patience,
+            Patience(self._patience_seconds),
+            starting=Patience(self._start_seconds),
             after=after,
             owned=False,
         )
 
-    async def runs(self, **query: Any) -> dict[str, Any]:
-        """GET /v1/runs: `{runs, total}`, newest first; `limit`, `state`.
+    async def begin(
+        self, recipe: str, body: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Start a run and leave it to itself: its line of GET /v1/runs; read it with `follow`.
 
-        This and the calls below are made once, and raise what the service refuses with.
+        It goes on until its end, unless `body` says otherwise (`on_disconnect`). This and the
+        calls below are made once, and raise what the service refuses with.
         """
+        headers = {"Prefer": "respond-async"}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        return await self._object("POST", f"/v1/{recipe}", body, headers)
+
+    async def runs(self, **query: Any) -> dict[str, Any]:
+        """GET /v1/runs: `{runs, total}`, newest first; `limit`, `state`."""
         return await self._get("/v1/runs", query)
 
     async def snapshot(self, run: str) -> dict[str, Any]:
@@ -155,8 +183,15 @@ class AsyncClient:
     async def _get(self, path: str, query: Mapping[str, Any]) -> dict[str, Any]:
         return await self._object("GET", path + _query(query))
 
-    async def _object(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        told = await self._http.call(method, path, body, seconds=self._http.silence_seconds)
+    async def _object(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        seconds = self._http.silence_seconds
+        told = await self._http.call(method, path, body, headers=headers, seconds=seconds)
         return dict(told)
 
 

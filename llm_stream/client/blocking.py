@@ -188,13 +188,21 @@ class Client:
         """See `AsyncClient.batch`."""
         return self._stream(self._client.batch(requests, **more))
 
-    def run(self, recipe: str, body: Mapping[str, Any]) -> BlockingStream:
+    def run(
+        self, recipe: str, body: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> BlockingStream:
         """See `AsyncClient.run`."""
-        return self._stream(self._client.run(recipe, body))
+        return self._stream(self._client.run(recipe, body, idempotency_key=idempotency_key))
 
     def follow(self, run: str, after: str = "0") -> BlockingStream:
         """See `AsyncClient.follow`."""
         return self._stream(self._client.follow(run, after))
+
+    def begin(
+        self, recipe: str, body: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """See `AsyncClient.begin`."""
+        return self._loop.wait(self._client.begin(recipe, body, idempotency_key=idempotency_key))
 
     def runs(self, **query: Any) -> dict[str, Any]:
         """See `AsyncClient.runs`."""

@@ -106,10 +106,18 @@ class Http:
             raise unreachable(self.url, error) from error
 
     async def call(
-        self, method: str, path: str, body: object = None, *, seconds: float | None = None
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        seconds: float | None = None,
     ) -> Any:
         """The decoded JSON of an answer; see `response`."""
-        async with self.response(method, path, body=body, seconds=seconds) as response:
+        async with self.response(
+            method, path, headers=headers, body=body, seconds=seconds
+        ) as response:
             text = await response.read()
         try:
             return orjson.loads(text)

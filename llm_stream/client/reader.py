@@ -20,7 +20,9 @@ class Reader:
     Args:
         wire: where it is read, and read on after a loss.
         opening: opens it the first time.
-        patience: how long failing attempts are made again.
+        patience: how long failing attempts to read on are made again.
+        starting: the same for opening it; without it `patience`.
+        key: names the start; None: one that nobody else has.
         after: the cursor it is read behind.
         owned: whether it was started here.
 
@@ -34,8 +36,16 @@ class Reader:
         left: whether it was closed.
     """
 
-    def __init__(
-        self, wire: Wire, opening: Open, patience: Patience, *, after: str, owned: bool
+    def __init__(  # noqa: PLR0913 - how one run is opened and read
+        self,
+        wire: Wire,
+        opening: Open,
+        patience: Patience,
+        *,
+        starting: Patience | None = None,
+        key: str | None = None,
+        after: str,
+        owned: bool,
     ) -> None:
         self.run = ""
         self.cache = ""
@@ -46,6 +56,8 @@ class Reader:
         self._wire = wire
         self._opening = opening
         self._patience = patience
+        self._starting = patience if starting is None else starting
+        self._key = key
         self._after = after
         self._owned = owned
         self._started: Opened | None = None
@@ -64,16 +76,16 @@ class Reader:
         Raises:
             StreamError: the service refuses, by its code; or `Unreachable`.
         """
-        key = uuid4().hex
+        key = self._key or uuid4().hex
         while True:
             try:
                 await self._open(self._opening, key)
             except StreamError as error:
                 if not may_succeed(error):
                     raise
-                if error.problem is not None:
+                if error.problem is not None and self._key is None:
                     key = uuid4().hex  # what was refused by this one would be refused again
-                await self._patience.wait(error)
+                await self._starting.wait(error)
             else:
                 self._started = None if self._feed is None else self._feed.opened
                 return

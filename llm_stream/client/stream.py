@@ -22,10 +22,20 @@ class Stream:
     several tasks at the same time. See `Reader` for the arguments.
     """
 
-    def __init__(
-        self, wire: Wire, opening: Open, patience: Patience, *, after: str = "0", owned: bool
+    def __init__(  # noqa: PLR0913 - how one run is opened and read
+        self,
+        wire: Wire,
+        opening: Open,
+        patience: Patience,
+        *,
+        starting: Patience | None = None,
+        key: str | None = None,
+        after: str = "0",
+        owned: bool,
     ) -> None:
-        self._reader = Reader(wire, opening, patience, after=after, owned=owned)
+        self._reader = Reader(
+            wire, opening, patience, starting=starting, key=key, after=after, owned=owned
+        )
         self._fold = Fold()
         self._given = False  # whether `text` or `items` has given what a restart would make void
 

@@ -295,6 +295,31 @@ async def test_what_has_ended_is_followed_to_its_end(client: AsyncClient) -> Non
             await behind.result()
 
 
+async def test_a_run_can_be_left_to_itself(client: AsyncClient, model: ScriptedModel) -> None:
+    """`begin` gives its id at once, and nobody has to read it; the same key is the same run."""
+    model.scripts = [Script(chunks=words(5))]
+
+    one, two = [await client.begin("generate", {"prompt": "Hi"}, idempotency_key="k") for _ in "ab"]
+
+    assert one["id"] == two["id"]
+    assert (await client.follow(one["id"]).result()).text == "".join(words(5))
+
+
+async def test_a_key_names_the_run(client: AsyncClient, wire: Any, model: ScriptedModel) -> None:
+    """Over SSE, equal calls by one key are one run; the socket knows no keys."""
+    body = {"prompt": "Hi", "cache": {"mode": "bypass"}}
+    runs = [(await client.run("generate", body, idempotency_key="mine").result()).run for _ in "ab"]
+
+    assert len(set(runs)) == len(model.calls) == (1 if wire == "sse" else 2)
+
+
+async def test_starting_has_its_own_patience() -> None:
+    """Who wants to know at once is told at once, and reads on as patiently as ever."""
+    async with AsyncClient("http://127.0.0.1:9", start_seconds=0) as client:
+        with pytest.raises(Unreachable):
+            await client.generate("Hi").result()
+
+
 async def test_an_unknown_run_is_told_at_once(client: AsyncClient) -> None:
     """By the service's error."""
     with pytest.raises(UnknownRun):
