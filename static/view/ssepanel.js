@@ -3,6 +3,7 @@
 /** @import {Painter} from "./painter.js" */
 
 import { Run } from "../run.js";
+import { service } from "../service.js";
 import { EventStream } from "../wire/sse.js";
 import { make, setText } from "./element.js";
 import { ending } from "./ending.js";
@@ -36,7 +37,7 @@ export class SsePanel {
     if (!run?.id) return;
     this.#copy = new Run();
     this.#copy.watchers.add(() => this.painter.touch(this));
-    this.#stream = new EventStream(run.id, this.#copy);
+    this.#stream = new EventStream(service.http, run.id, this.#copy);
     void this.#stream.follow();
     this.painter.touch(this);
   }

@@ -57,6 +57,15 @@ export const CONNECTION_LOST = {
   retryable: true,
 };
 
+/** What the close code 4401 says. @type {Problem} */
+export const UNAUTHENTICATED = {
+  title: "A client key is needed",
+  status: 401,
+  detail: "The service asks for a client key, and this one is missing, unknown, expired or revoked.",
+  code: "unauthenticated",
+  retryable: false,
+};
+
 /** @param {number} bytes @param {number} limit @returns {Problem} */
 export function tooLarge(bytes, limit) {
   return {

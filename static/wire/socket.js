@@ -1,6 +1,7 @@
 /** Many streams on one WebSocket: start, follow, cancel; resumes all of them after a loss. */
 
 /** @import {LinkState, Sink} from "../types.js" */
+/** @import {Http} from "./http.js" */
 
 import { Hold } from "./hold.js";
 import { Link } from "./link.js";
@@ -34,12 +35,12 @@ export class Socket {
   roundTripMs = null;
 
   /**
-   * @param {string} url
+   * @param {Http} http
    * @param {(state: LinkState) => void} changed the connection's state.
    */
-  constructor(url, changed) {
+  constructor(http, changed) {
     this.hold = new Hold((item) => this.#deliver(item.stream, item.frame, item.text));
-    this.link = new Link(url, {
+    this.link = new Link(http, {
       opened: (welcome) => this.#opened(welcome),
       received: (frame, text) => this.#received(frame, text),
       lost: () => this.#lost(),

@@ -1,9 +1,10 @@
 /** A run over Server-Sent Events with `fetch`: a parser, and a reader that resumes by itself. */
 
 /** @import {Sink} from "../types.js" */
+/** @import {Http} from "./http.js" */
 
 import { backoff } from "./backoff.js";
-import { asProblem, problemOf } from "./problem.js";
+import { ProblemError, asProblem } from "./problem.js";
 
 const TERMINAL = new Set(["run.completed", "run.failed", "run.cancelled"]);
 
@@ -62,8 +63,9 @@ export class EventStream {
   #finished = false;
   #returnMs = 0;
 
-  /** @param {string} run @param {Sink} sink */
-  constructor(run, sink) {
+  /** @param {Http} http @param {string} run @param {Sink} sink */
+  constructor(http, run, sink) {
+    this.http = http;
     this.run = run;
     this.sink = sink;
   }
@@ -81,6 +83,10 @@ export class EventStream {
         await this.#connection(attempt > 0);
       } catch (error) {
         if (this.#stop.signal.aborted) return;
+        if (error instanceof ProblemError && !error.problem.retryable) {
+          this.sink.refused(error.problem);
+          return;
+        }
         console.debug("SSE connection ended:", asProblem(error).detail);
       }
       if (this.#finished || this.#stop.signal.aborted) return;
@@ -93,18 +99,17 @@ export class EventStream {
 
   /** @param {boolean} again */
   async #connection(again) {
-    const response = await fetch(`/v1/runs/${encodeURIComponent(this.run)}/events`, {
+    const response = await this.http.response(`/v1/runs/${encodeURIComponent(this.run)}/events`, {
       headers: { Accept: "text/event-stream", "Last-Event-ID": this.#cursor },
       signal: this.#stop.signal,
       cache: "no-store",
     });
-    if (response.status === 204 || (response.status >= 400 && response.status < 500)) {
+    if (response.status === 204) {
       this.#finished = true;
-      if (response.status === 204) this.sink.ended();
-      else this.sink.refused(await problemOf(response));
+      this.sink.ended();
       return;
     }
-    if (!response.ok || !response.body) throw new Error(`HTTP ${response.status}`);
+    if (!response.body) throw new Error("The answer is empty.");
     this.sink.opened({ run: this.run });
     if (again) this.sink.resumed(this.#cursor);
     const parser = new EventStreamParser();
