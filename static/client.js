@@ -1,7 +1,7 @@
 /** The client of a service. */
 
-import { Http } from "./wire/http.js";
-import { Socket } from "./wire/socket.js";
+import { Http } from "./client/http.js";
+import { Socket } from "./client/socket.js";
 
 /**
  * Asks one service. Tells by events: `unauthenticated` when a request or the socket was refused for

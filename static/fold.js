@@ -1,9 +1,9 @@
 /** What each kind of event does to a run. A kind that is not here changes nothing. */
 
 /** @import {Run} from "./run.js" */
-/** @import {RunEvent} from "./types.js" */
+/** @import {RunEvent} from "./client/types.js" */
 
-import { compare } from "./digest.js";
+import { compare } from "./client/digest.js";
 
 /** @type {Record<string, (run: Run, event: any) => void>} */
 export const HANDLERS = {

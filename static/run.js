@@ -1,6 +1,6 @@
 /** A run as its reader knows it: events in, text and figures out. No wire and no page in it. */
 
-/** @import {Problem, RunEvent, Sink} from "./types.js" */
+/** @import {Problem, RunEvent, Sink} from "./client/types.js" */
 
 import { Arrivals } from "./arrivals.js";
 import { HANDLERS } from "./fold.js";

@@ -1,7 +1,7 @@
 /** How a run has ended, in sentences: what happened, whether trying again helps, what is here. */
 
 /** @import {Run} from "../run.js" */
-/** @import {Problem} from "../types.js" */
+/** @import {Problem} from "../client/types.js" */
 
 import { counted } from "./figures.js";
 

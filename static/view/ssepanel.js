@@ -4,7 +4,7 @@
 
 import { Run } from "../run.js";
 import { service } from "../service.js";
-import { EventStream } from "../wire/sse.js";
+import { EventStream } from "../client/sse.js";
 import { make, setText } from "./element.js";
 import { ending } from "./ending.js";
 import { counted, duration } from "./figures.js";

@@ -1,7 +1,7 @@
 /** The thin bar below: the connection, what runs, how fast. */
 
 /** @import {Run} from "../run.js" */
-/** @import {Socket} from "../wire/socket.js" */
+/** @import {Socket} from "../client/socket.js" */
 
 import { byId, setText } from "./element.js";
 import { NONE, duration, perSecond } from "./figures.js";

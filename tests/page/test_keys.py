@@ -100,7 +100,7 @@ async def test_sse_shows_the_key(bare: Page, key: str) -> None:
     """A run is followed over SSE with the key, and refused without it."""
     program = f"""async (key) => {{
       {PRELUDE}
-      const {{ EventStream }} = await import("/static/wire/sse.js");
+      const {{ EventStream }} = await import("/static/client/sse.js");
       const {{ id }} = await client.http.call("POST", "/v1/generate", {{ prompt: "Hi" }});
       const follow = async () => {{
         let end = null;

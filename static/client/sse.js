@@ -1,6 +1,6 @@
 /** A run over Server-Sent Events with `fetch`: a parser, and a reader that resumes by itself. */
 
-/** @import {Sink} from "../types.js" */
+/** @import {Sink} from "./types.js" */
 /** @import {Http} from "./http.js" */
 
 import { backoff } from "./backoff.js";

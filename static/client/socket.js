@@ -1,6 +1,6 @@
 /** Many streams on one WebSocket: start, follow, cancel; resumes all of them after a loss. */
 
-/** @import {LinkState, Sink} from "../types.js" */
+/** @import {LinkState, Sink} from "./types.js" */
 /** @import {Http} from "./http.js" */
 
 import { Hold } from "./hold.js";

@@ -1,6 +1,6 @@
 /** One WebSocket that comes back by itself. Knows when to return, not what is said. */
 
-/** @import {LinkState, Problem} from "../types.js" */
+/** @import {LinkState, Problem} from "./types.js" */
 /** @import {Http} from "./http.js" */
 
 import { backoff } from "./backoff.js";

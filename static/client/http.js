@@ -1,6 +1,6 @@
 /** HTTP to the service, with the client key: every failure is a problem. */
 
-/** @import {Problem} from "../types.js" */
+/** @import {Problem} from "./types.js" */
 
 import { ProblemError, problemOf } from "./problem.js";
 
