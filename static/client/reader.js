@@ -148,9 +148,9 @@ export class Reader {
   }
 
   async #leave() {
-    this.signal?.removeEventListener("abort", this.#aborted);
     const feed = this.#feed;
     this.#feed = null;
+    this.signal?.removeEventListener("abort", this.#aborted);
     if (!this.over) this.#fail(new StreamError(CLOSED));
     if (!feed || this.#ended) return; // the service ends it by itself
     if (!this.owned) {
@@ -173,6 +173,7 @@ export class Reader {
 
   /** @param {unknown} error */
   #fail(error) {
+    this.signal?.removeEventListener("abort", this.#aborted);
     this.#failure ??= error;
     this.#wake();
   }

@@ -73,15 +73,13 @@ const cases = {
     return { run: stream.run, piece, after: await stream.result().catch(failure) };
   },
 
-  async aborted(client, { body, how }) {
+  async aborted(client, { body, reason }) {
     const controller = new AbortController();
-    const signal = how === "timeout" ? AbortSignal.timeout(50) : controller.signal;
-    const stream = client.generate(body, { signal });
-    const text = stream.text();
+    const text = client.generate(body, { signal: controller.signal }).text();
     await text.next();
     const waiting = text.next().catch(failure);
-    if (how !== "timeout") controller.abort();
-    return { run: stream.run, told: await waiting, again: await text.next() };
+    controller.abort(reason ? new DOMException("", reason) : undefined);
+    return { told: await waiting, again: await text.next() };
   },
 
   async abortedBefore(client, { body }) {

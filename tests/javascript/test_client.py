@@ -174,15 +174,15 @@ async def test_leaving_cancels_what_was_started(
     assert told["after"]["code"] == "client_closed"
 
 
-@pytest.mark.parametrize(("how", "name"), [("abort", "AbortError"), ("timeout", "TimeoutError")])
+@pytest.mark.parametrize("reason", [None, "TimeoutError"])
 async def test_a_signal_leaves_as_well(
-    client: Client, model: ScriptedModel, how: str, name: str
+    client: Client, model: ScriptedModel, reason: str | None
 ) -> None:
     """What is being read fails with the signal's reason."""
     model.scripts = [STALLS]
-    told = await client.ask("aborted", body=BODY, how=how)
+    told = await client.ask("aborted", body=BODY, reason=reason)
 
-    assert told["told"]["raised"] == name
+    assert told["told"]["raised"] == (reason or "AbortError")
     assert told["again"] == {"done": True}
     assert await asyncio.to_thread(model.calls[0].closed.wait, 5)
 
