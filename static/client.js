@@ -9,10 +9,11 @@
 import { Http } from "./client/http.js";
 import { Patience } from "./client/patience.js";
 import { CLOSED, StreamError } from "./client/problem.js";
+import { EventsLost } from "./client/reader.js";
 import { Stream } from "./client/stream.js";
 import { SocketWire, SseWire } from "./client/wires.js";
 
-export { StreamError, Stream };
+export { EventsLost, Stream, StreamError };
 
 /** @typedef {Record<string, any>} Body fields of a request, see docs/protocol.md. */
 /** @typedef {{signal?: AbortSignal}} Options `signal` leaves the stream, which cancels a run that was started here. */
@@ -43,7 +44,6 @@ export { StreamError, Stream };
  */
 export class Client extends EventTarget {
   #patienceMs;
-  #closed = false;
   /** The socket's wire, whether or not streams use it. */ #sockets;
   #wire;
 
@@ -191,15 +191,15 @@ export class Client extends EventTarget {
     return this.http.call("POST", "/v1/cache/invalidate", what);
   }
 
-  /** End every connection. What is being read fails with `client_closed`; no run is cancelled. */
+  /** End every connection. What is being read, and what is asked later, fails with `client_closed`; no run is cancelled. */
   close() {
-    this.#closed = true;
+    this.http.closed = true;
     this.#wire.close();
     this.#sockets.close();
   }
 
   #open() {
-    if (this.#closed) throw new StreamError(CLOSED);
+    if (this.http.closed) throw new StreamError(CLOSED);
     return this.#wire;
   }
 

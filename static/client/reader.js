@@ -151,7 +151,10 @@ export class Reader {
     const feed = this.#feed;
     this.#feed = null;
     this.signal?.removeEventListener("abort", this.#aborted);
-    if (!this.over) this.#fail(new StreamError(CLOSED));
+    if (!this.over) {
+      this.#waiting.length = 0; // or it would depend on the moment what is still given
+      this.#fail(new StreamError(CLOSED));
+    }
     if (!feed || this.#ended) return; // the service ends it by itself
     if (!this.owned) {
       feed.close();

@@ -73,6 +73,14 @@ const cases = {
     return { run: stream.run, piece, after: await stream.result().catch(failure) };
   },
 
+  // Leaves when everything has arrived.
+  async leftLate(client, { body }) {
+    const stream = await client.generate(body).open();
+    await reached(stream.run);
+    const piece = await first(stream.text());
+    return { piece, after: await stream.result().catch(failure) };
+  },
+
   async aborted(client, { body, reason }) {
     const controller = new AbortController();
     const text = client.generate(body, { signal: controller.signal }).text();
@@ -138,7 +146,7 @@ const cases = {
     await text.next();
     const waiting = text.next().catch(failure);
     client.close();
-    return [await waiting, await client.generate(body).result().catch(failure)];
+    return [await waiting, await client.generate(body).result().catch(failure), await client.models().catch(failure)];
   },
 
   call: async (client, { method, words }) => client[method](...words),
@@ -151,10 +159,12 @@ const cases = {
 
   // A ticket that somebody else has got, for a page that is not to know the key.
   async ticketed(client, { body, key }) {
+    client.http.getTicket = async () => ({ subprotocol: null });
+    const wrong = await client.generate(body).result().catch(failure);
     const keeper = new Client(client.http.url, { key });
     client.http.getTicket = () => keeper.http.call("POST", "/v1/tickets");
     const { text } = await client.generate(body).result();
-    return text;
+    return [wrong.code, text];
   },
 
   async socketless(client) {

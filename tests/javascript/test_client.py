@@ -174,6 +174,14 @@ async def test_leaving_cancels_what_was_started(
     assert told["after"]["code"] == "client_closed"
 
 
+async def test_what_was_left_gives_no_answer(client: Client) -> None:
+    """Not even one of which all has arrived: that would be a matter of the moment."""
+    await client.begin("leftLate", body=BODY)
+    told = (await client.go())["value"]
+
+    assert (told["piece"], told["after"]["code"]) == ("Hello", "client_closed")
+
+
 @pytest.mark.parametrize("reason", [None, "TimeoutError"])
 async def test_a_signal_leaves_as_well(
     client: Client, model: ScriptedModel, reason: str | None
@@ -255,11 +263,11 @@ async def test_an_unknown_run_is_told_at_once(client: Client) -> None:
 
 
 async def test_a_closed_client_ends_its_streams(client: Client, model: ScriptedModel) -> None:
-    """What is read fails, and nothing new begins."""
+    """What is read fails, and nothing new is asked."""
     model.scripts = [STALLS]
     told = await client.ask("closed", body=BODY)
 
-    assert [each["code"] for each in told] == ["client_closed", "client_closed"]
+    assert [each["code"] for each in told] == ["client_closed"] * 3
 
 
 @pytest.mark.parametrize(
