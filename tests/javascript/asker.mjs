@@ -37,8 +37,8 @@ const first = async (iterable) => {
 const cases = {
   result: async (client, { recipe = "generate", body }) => client.start(recipe, body).result(),
 
-  async text(client, { body }) {
-    const stream = client.generate(body);
+  async text(client, { recipe = "generate", body }) {
+    const stream = client.start(recipe, body);
     const pieces = await collect(stream.text());
     const answer = await stream.result();
     return { pieces, answer, again: await stream.result(), resumes: stream.resumes };

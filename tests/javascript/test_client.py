@@ -1,6 +1,7 @@
 """The JavaScript client on both wires: whole, resumed, refused, left."""
 
 import asyncio
+import json
 import re
 from typing import Any
 
@@ -18,6 +19,14 @@ from .conftest import Asker, Client, Wire
 pytestmark = [pytest.mark.node, pytest.mark.asyncio_loop]  # the proxy needs the loop
 
 BODY = {"prompt": "Hi"}
+JUDGED = {"reason": "There is one.", "evidence": [], "rating": "met", "missing": []}
+TASK = {
+    "id": "t1", "title": "Read the file", "description": "All rows.", "type": "task",
+    "depends_on": [], "acceptance_criteria": ["rows are read"], "deliverables": ["reader"],
+    "effort": {"low": 1, "likely": 2, "high": 3, "unit": "hours"}, "complexity": "low",
+    "priority": "high", "risk": "low", "expand": {"recommended": False, "hint": ""},
+    "covers": [],
+}  # fmt: skip
 STALLS = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 
 
@@ -52,6 +61,41 @@ async def test_a_stream_can_be_opened_first(client: Client) -> None:
 
     assert told["run"].startswith("run_")
     assert told["cache"] == "miss"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "body", "said", "path"),
+    [("evaluate", {"stage_name": "x", "stage_data": {"a": 1}, "criteria": ["It is."]},
+      JUDGED, "criteria/0"),
+     ("breakdown", {"task": "Import the orders"},
+      {"tasks": [TASK], "open_questions": []}, "tasks/0")],
+)  # fmt: skip
+async def test_finished_pieces_come_by_themselves(
+    client: Client, model: ScriptedModel, recipe: str, body: Any, said: Any, path: str
+) -> None:
+    """Criteria and tasks at their paths, before the result that has them."""
+    model.scripts = [Script(chunks=(json.dumps(said),))]
+    (item,) = await client.ask("items", recipe=recipe, body=body)
+    answer = await client.ask("result", recipe=recipe, body=body)
+
+    kind = path.partition("/")[0]
+    assert (item["path"], answer["items"]) == (path, [item])
+    assert [each["title"] for each in answer["result"][kind]] == [item["value"]["title"]]
+
+
+async def test_reasoning_is_text(client: Client, model: ScriptedModel) -> None:
+    """Of an answer in several steps the text is the answer alone, and is checked."""
+    model.scripts = [
+        Script(chunks=("Draft",)),
+        Script(chunks=("Flaw",)),
+        Script(chunks=("Better",)),
+    ]
+    told = await client.ask(
+        "text", recipe="reason", body={"question": "Why?", "strategy": "critique"}
+    )
+
+    assert (told["pieces"], told["answer"]["text"]) == (["Better"], "Better")
+    assert told["answer"]["checked"]
 
 
 async def test_results_of_a_batch_are_items(client: Client) -> None:
