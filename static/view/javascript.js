@@ -11,8 +11,8 @@ export function javascript(origin, call, known, keyed) {
 const client = new Client(${JSON.stringify(origin)}${key});
 `;
   if (known.name === "run" || known.name === "follow") {
-    const given = known.name === "run" ? [known.subject, call.body] : [known.subject];
-    return `${begin}const stream = client.${known.name}(${given.map(json).join(", ")});
+    const asked = known.name === "run" ? `${known.subject}(${json(call.body)})` : `follow(${json(known.subject)})`;
+    return `${begin}const stream = client.${asked};
 ${known.name === "follow" ? EVENTS : known.subject === "generate" || known.subject === "reason" ? TEXT : ITEMS}client.close();
 `;
   }

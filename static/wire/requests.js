@@ -1,6 +1,6 @@
 /** What this page has asked over HTTP, and what it got: for whoever wants to ask the same. */
 
-/** @import {Http} from "./http.js" */
+/** @import {Http} from "../client/http.js" */
 
 const MOST = 100;
 
