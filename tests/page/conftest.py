@@ -176,7 +176,7 @@ IN_ONE_LOOP: Final = pytest.mark.asyncio(loop_scope="session")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Say so before pytest-asyncio chooses a loop, or it makes one, and a browser, for each test."""
+    """Say so before pytest-asyncio chooses a loop, or each test has its own, and a browser."""
     if inspect.iscoroutinefunction(metafunc.function):
         metafunc.definition.add_marker(IN_ONE_LOOP, append=False)
 

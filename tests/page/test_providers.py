@@ -68,9 +68,10 @@ async def test_a_provider_has_one_state(modules: Page, case: str) -> None:
     program = """async ([text, degraded]) => {
       const { parse } = await import("/static/wire/metrics.js");
       const { FAMILIES, providers } = await import("/static/view/providerstate.js");
-      const data = [["p/a", "p"], ["b", "q"]].map(([id, owned_by]) => ({ id, owned_by, aliases: [] }));
+      const data = [["p/a", "p"], ["b", "q"]];
+      const models = data.map(([id, owned_by]) => ({ id, owned_by, aliases: [] }));
       const ready = { ready: true, missing: [], degraded };
-      return providers({ data, mocks: ["p"] }, ready, parse(text, FAMILIES));
+      return providers({ data: models, mocks: ["p"] }, ready, parse(text, FAMILIES));
     }"""
     found: list[dict[str, Any]] = await modules.evaluate(program, [text, degraded])
     by_name = {provider["name"]: provider for provider in found}
