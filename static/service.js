@@ -2,4 +2,4 @@
 
 import { Client } from "./client.js";
 
-export const service = new Client(location.origin);
+export const service = new Client(location.origin, { wire: "websocket" });

@@ -2,13 +2,21 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from llm_stream.resources import resource
+
 DEFAULT_ADDRESS = "http://127.0.0.1:8080"
-_BLOCK = re.compile(r"```(bash|python)\n(.*?)```\n\n```(?:text)?\n(.*?)```", re.DOTALL)
+COMMANDS = {
+    "bash": ["bash", "-eu"],
+    "js": ["node", "--input-type=module", "-"],
+    "python": [sys.executable, "-"],
+}
+_BLOCK = re.compile(r"```(bash|python|js)\n(.*?)```\n\n```(?:text)?\n(.*?)```", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,9 @@ def examples(text: str) -> list[Example]:
 def run(example: Example, address: str, folder: Path) -> str:
     """Run an example against the service at `address`; its output with the usual address."""
     code = example.code.replace(DEFAULT_ADDRESS, address).replace("/tmp", str(folder))
-    command = [sys.executable, "-"] if example.language == "python" else ["bash", "-eu"]
+    if example.language == "js":
+        shutil.copytree(resource("static"), folder, dirs_exist_ok=True)
+    command = COMMANDS[example.language]
     done = subprocess.run(
         command, input=code, capture_output=True, text=True, check=False, timeout=100,
         env=os.environ | {"NO_PROXY": "127.0.0.1"}, cwd=folder,

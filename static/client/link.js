@@ -3,8 +3,8 @@
 /** @import {LinkState, Problem} from "./types.js" */
 /** @import {Http} from "./http.js" */
 
-import { backoff } from "./backoff.js";
-import { UNAUTHENTICATED, asProblem } from "./problem.js";
+import { backoff } from "./patience.js";
+import { asProblem, closedFor, unexpected, unreachable } from "./problem.js";
 
 const PROTOCOL = "llm-stream.v1";
 const STABLE_MS = 5_000; // a connection that lasted so long starts the back-off anew
@@ -12,7 +12,20 @@ const CHECK_MS = 1_000;
 const MISSED_HEARTBEATS = 2.5;
 
 /** The close code of a status with which a ticket is refused. */
-const CODES = new Map([[401, 4401], [403, 4403], [421, 4403]]);
+const CODES = new Map([[401, 4401], [403, 4403], [421, 4403]]); // prettier-ignore
+
+/**
+ * @typedef {object} LinkHandlers
+ * @property {(welcome: any) => void} opened the service has said welcome.
+ * @property {(frame: any, text: string) => void} received any other frame.
+ * @property {() => void} heard the service lives, and has nothing to say.
+ * @property {() => void} lost called once for each `opened`.
+ * @property {(problem: Problem, ms: number) => void} failed there is no connection; the next attempt is
+ *   in so many milliseconds, if there is still somebody who wants one.
+ * @property {(problem: Problem) => void} refused there will be none until `retry`.
+ * @property {() => boolean} wanted whether anybody wants a connection.
+ * @property {(state: LinkState) => void} changed
+ */
 
 /**
  * Keeps a socket open. Close codes 44xx mean "not again unchanged": then it stays closed until
@@ -20,31 +33,34 @@ const CODES = new Map([[401, 4401], [403, 4403], [421, 4403]]);
  */
 export class Link {
   /** @type {WebSocket|null} */ #socket = null;
-  /** @type {LinkState} */ #state = { name: "connecting" };
+  /** @type {LinkState} */ #state = { name: "idle" };
   #attempt = 0;
   /** Rises with every attempt, and when one is given up. */ #turn = 0;
-  #timer = 0;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */ #timer;
+  /** @type {ReturnType<typeof setInterval>|undefined} */ #checking;
   #openedAt = 0;
   #heardAt = 0;
-  #heartbeatMs = 15_000;
+  /** How long it may be silent now. */ #patientMs = 0;
+  /** Whether the last attempt ended before its welcome: why is told to no page, and to HTTP. */ #unwelcome = false;
   /** @type {number|null} */ #returnMs = null;
+  #online = () => this.#state.name === "waiting" && this.retry();
 
   /** Connections after the first that reached their welcome. */
   reconnects = -1;
 
   /**
    * @param {Http} http
-   * @param {object} handlers
-   * @param {(welcome: any) => void} handlers.opened the service has said welcome.
-   * @param {(frame: any, text: string) => void} handlers.received any other frame.
-   * @param {() => void} handlers.lost called once for each `opened`.
-   * @param {(state: LinkState) => void} handlers.changed
+   * @param {LinkHandlers} handlers
+   * @param {object} options
+   * @param {number} options.connectMs how long it may take until the service says welcome.
+   * @param {typeof globalThis.WebSocket} [options.WebSocket] where the platform has none.
    */
-  constructor(http, handlers) {
+  constructor(http, handlers, options) {
     this.http = http;
     this.handlers = handlers;
-    setInterval(() => this.#check(), CHECK_MS);
-    addEventListener("online", () => this.#state.name === "waiting" && this.retry());
+    this.connectMs = options.connectMs;
+    this.make = options.WebSocket ?? globalThis.WebSocket;
+    globalThis.addEventListener?.("online", this.#online);
   }
 
   /** @returns {LinkState} */
@@ -70,21 +86,34 @@ export class Link {
     void this.#connect();
   }
 
+  /** Let go, and stay away until `retry`. */
+  close() {
+    clearTimeout(this.#timer);
+    globalThis.removeEventListener?.("online", this.#online);
+    this.#detach();
+    this.#change({ name: "idle" });
+  }
+
   /** Open a socket; a key is changed into a ticket before. */
   async #connect() {
     const turn = ++this.#turn;
     const protocols = [PROTOCOL];
     try {
-      if (this.http.key) protocols.push(await this.http.ticket());
+      if (this.http.needsTicket || this.#unwelcome) protocols.push(await this.http.ticket());
     } catch (error) {
-      if (turn === this.#turn) this.#refused(asProblem(error));
+      if (turn === this.#turn) this.#unticketed(asProblem(error));
       return;
     }
     if (turn !== this.#turn) return; // somebody has asked anew meanwhile
-    const socket = new WebSocket(`${this.http.url.replace(/^http/, "ws")}/v1/ws`, protocols);
+    const socket = new this.make(`${this.http.url.replace(/^http/, "ws")}/v1/ws`, protocols);
     this.#socket = socket;
+    this.#unwelcome = true;
+    this.#heardAt = performance.now();
+    this.#patientMs = this.connectMs;
+    this.#checking = setInterval(() => this.#check(), Math.min(CHECK_MS, this.connectMs));
     socket.onmessage = ({ data }) => this.#receive(data);
     socket.onclose = ({ code }) => this.#closed(code);
+    socket.onerror = () => this.#closed(1006); // Node 20 says no more when it cannot connect
   }
 
   /** @param {string} text one frame; only while `ready`. */
@@ -101,44 +130,64 @@ export class Link {
   /** @param {string} text */
   #receive(text) {
     this.#heardAt = performance.now();
-    const frame = JSON.parse(text);
+    const frame = decoded(text);
+    if (frame === null || (this.#unwelcome && frame.type !== "welcome")) {
+      this.#detach();
+      this.#refused(unexpected("What was said on the socket is not its protocol."), 4400);
+      return;
+    }
     if (frame.type === "welcome") {
-      this.#heartbeatMs = frame.heartbeat_ms;
+      this.#patientMs = frame.heartbeat_ms * MISSED_HEARTBEATS;
+      this.#unwelcome = false;
       this.#openedAt = this.#heardAt;
       this.reconnects += 1;
       this.#change({ name: "open" });
       this.handlers.opened(frame);
     } else if (frame.type === "goaway") {
-      this.#returnMs = frame.reconnect_after_ms;
+      this.#returnMs = frame.reconnect_after_ms ?? null;
       this.#change({ name: "draining" });
-    } else if (frame.type !== "heartbeat") {
+    } else if (frame.type === "heartbeat") {
+      this.handlers.heard();
+    } else {
       this.handlers.received(frame, text);
     }
   }
 
   /** There is no ticket. @param {Problem} problem */
-  #refused(problem) {
-    if (problem.retryable) this.#again(1006, problem.retry_after_ms ?? 0);
-    else this.#change({ name: "refused", code: CODES.get(problem.status) ?? 4400 });
+  #unticketed(problem) {
+    if (problem.retryable) this.#again(problem, undefined);
+    else this.#refused(problem, CODES.get(problem.status) ?? 4400);
   }
 
   /** @param {number} code */
   #closed(code) {
     this.#detach();
-    if (code >= 4400 && code < 4500) {
-      if (code === 4401) this.http.unauthenticated(UNAUTHENTICATED);
-      this.#change({ name: "refused", code });
-    } else {
-      this.#again(code, 0);
+    if (code < 4400 || code >= 4500) {
+      this.#again(unreachable(`The socket was closed with ${code}.`), code);
+      return;
     }
+    const problem = closedFor(code);
+    if (problem.status === 401) this.http.unauthenticated(problem);
+    this.#refused(problem, code);
   }
 
-  /** @param {number} code @param {number} leastMs */
-  #again(code, leastMs) {
+  /** @param {Problem} problem @param {number} code */
+  #refused(problem, code) {
+    this.#change({ name: "refused", code });
+    this.handlers.refused(problem);
+  }
+
+  /** @param {Problem} problem @param {number|undefined} code */
+  #again(problem, code) {
     if (performance.now() - this.#openedAt > STABLE_MS) this.#attempt = 0;
-    this.#plan("waiting", this.#returnMs ?? leastMs + backoff(this.#attempt), code);
+    const ms = this.#returnMs ?? (problem.retry_after_ms ?? 0) + backoff(this.#attempt);
     this.#attempt += 1;
     this.#returnMs = null;
+    this.#plan("waiting", ms, code);
+    this.handlers.failed(problem, ms);
+    if (this.handlers.wanted()) return;
+    clearTimeout(this.#timer);
+    this.#change({ name: "idle" });
   }
 
   /** @param {"waiting"|"dropped"} name @param {number} ms @param {number|undefined} code */
@@ -151,23 +200,33 @@ export class Link {
   /** Let go of the socket: what it still says is not heard. */
   #detach() {
     this.#turn += 1;
+    clearInterval(this.#checking);
     const socket = this.#socket;
     if (!socket) return;
     this.#socket = null;
-    socket.onmessage = socket.onclose = null;
+    socket.onmessage = socket.onclose = socket.onerror = null;
     socket.close();
     if (this.ready) this.handlers.lost();
   }
 
   /** A half-open connection says nothing, not even that it is closed. */
   #check() {
-    const silence = performance.now() - this.#heardAt;
-    if (this.ready && silence > this.#heartbeatMs * MISSED_HEARTBEATS) this.#closed(1006);
+    if (performance.now() - this.#heardAt > this.#patientMs) this.#closed(1006);
   }
 
   /** @param {LinkState} state */
   #change(state) {
     this.#state = state;
     this.handlers.changed(state);
+  }
+}
+
+/** @param {string} text @returns {any} a JSON object; null for anything else. */
+function decoded(text) {
+  try {
+    const frame = JSON.parse(text);
+    return typeof frame === "object" ? frame : null;
+  } catch {
+    return null;
   }
 }

@@ -1,14 +1,33 @@
-/** Why something failed: problems of the service, and our own told in the same shape. */
+/** Why something failed: the service's own explanations, and our own told in the same shape. */
 
-/** @import {Problem} from "./types.js" */
+/** @import {ClientCode, Problem, ServiceCode} from "./types.js" */
 
-/** A request that failed, with the service's own explanation. */
-export class ProblemError extends Error {
-  /** @param {Problem} problem */
-  constructor(problem) {
-    super(`${problem.title}. ${problem.detail}`);
-    this.name = "ProblemError";
+/** What everything here fails with: a problem of the service's (docs/errors.md), or one of the client's own. */
+export class StreamError extends Error {
+  /** @param {Problem} problem @param {ErrorOptions} [options] */
+  constructor(problem, options) {
+    super(`${problem.title}. ${problem.detail}`, options);
+    this.name = "StreamError";
+    /** All that was told. */
     this.problem = problem;
+    /** Stable, for programs. */
+    this.code = /** @type {ServiceCode|ClientCode} */ (problem.code);
+    /** Of HTTP; 0 if no service has answered. */
+    this.status = problem.status;
+    /** One or two sentences for people: what is wrong and what to do. */
+    this.detail = problem.detail;
+    /** Whether the same request may succeed later. */
+    this.retryable = problem.retryable;
+    /** When, if the service knows. */
+    this.retryAfterMs = problem.retry_after_ms ?? null;
+    /** Path of the request field at fault. */
+    this.field = problem.field ?? null;
+    /** The run concerned. */
+    this.run = problem.run ?? null;
+    /** Finds the request in the service's log. */
+    this.request = problem.request ?? null;
+    /** HTTP status of the model's provider. */
+    this.upstreamStatus = problem.upstream_status ?? null;
   }
 }
 
@@ -19,14 +38,9 @@ export class ProblemError extends Error {
  * @returns {Problem}
  */
 export function asProblem(error) {
-  if (error instanceof ProblemError) return error.problem;
-  return {
-    title: "The service could not be reached",
-    status: 0,
-    detail: error instanceof Error ? error.message : String(error),
-    code: "unreachable",
-    retryable: true,
-  };
+  if (error instanceof StreamError) return error.problem;
+  const { message, cause } = error instanceof Error ? error : { message: String(error), cause: null };
+  return unreachable(cause instanceof Error && cause.message ? cause.message : message);
 }
 
 /**
@@ -37,15 +51,29 @@ export function asProblem(error) {
  */
 export async function problemOf(response) {
   if (response.headers.get("Content-Type")?.startsWith("application/problem+json")) {
-    return response.json();
+    try {
+      return await response.json();
+    } catch {
+      // It broke off: what is known is its status.
+    }
   }
+  const after = response.headers.get("Retry-After") ?? "";
   return {
     title: `HTTP ${response.status}`,
     status: response.status,
     detail: "The answer did not come from llm-stream; is a proxy in between?",
-    code: "unexpected_answer",
-    retryable: response.status >= 500,
+    code: PASSING.has(response.status) ? "unreachable" : "unexpected_answer",
+    // What a proxy says when the service is gone for a moment is as good as no connection.
+    retryable: PASSING.has(response.status),
+    ...(/^\d+$/.test(after) && { retry_after_ms: 1000 * Number(after) }),
   };
+}
+
+const PASSING = new Set([429, 502, 503, 504]);
+
+/** @param {string} detail @returns {Problem} */
+export function unreachable(detail) {
+  return { title: "The service could not be reached", status: 0, detail, code: "unreachable", retryable: true };
 }
 
 /** @type {Problem} */
@@ -53,8 +81,22 @@ export const CONNECTION_LOST = {
   title: "The connection was lost",
   status: 0,
   detail: "It broke before the service had answered. Try again.",
-  code: "connection_lost",
+  code: "unreachable",
   retryable: true,
+};
+
+/** @param {string} detail @returns {Problem} */
+export function unexpected(detail) {
+  return { title: "The answer is not llm-stream's", status: 0, detail, code: "unexpected_answer", retryable: false };
+}
+
+/** @type {Problem} */
+export const CLOSED = {
+  title: "The stream was closed",
+  status: 0,
+  detail: "It, or its client, was closed before its end.",
+  code: "client_closed",
+  retryable: false,
 };
 
 /** What the close code 4401 says. @type {Problem} */
@@ -66,12 +108,25 @@ export const UNAUTHENTICATED = {
   retryable: false,
 };
 
+/** What a close code of the socket says that is not to be tried again. @param {number} code @returns {Problem} */
+export function closedFor(code) {
+  if (code === 4401) return UNAUTHENTICATED;
+  const [status, word] = code === 4429 ? [429, "limit_reached"] : [403, "origin_refused"];
+  return {
+    title: "The service has closed the socket",
+    status,
+    detail: `Its close code is ${code}; docs/protocol.md says what that means.`,
+    code: code === 4400 ? "malformed_request" : word,
+    retryable: false,
+  };
+}
+
 /** @param {number} bytes @param {number} limit @returns {Problem} */
 export function tooLarge(bytes, limit) {
   return {
     title: "The request is too large for the socket",
     status: 413,
-    detail: `It has ${bytes} bytes; ${limit} are allowed. Send it with POST /v1/generate.`,
+    detail: `It has ${bytes} bytes; ${limit} are allowed. Send it over SSE.`,
     code: "payload_too_large",
     retryable: false,
   };

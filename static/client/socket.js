@@ -1,57 +1,67 @@
 /** Many streams on one WebSocket: start, follow, cancel; resumes all of them after a loss. */
 
-/** @import {LinkState, Sink} from "./types.js" */
+/** @import {LinkState, Problem, Sink} from "./types.js" */
 /** @import {Http} from "./http.js" */
+/** @import {Patience} from "./patience.js" */
 
+import { Commands } from "./commands.js";
 import { Hold } from "./hold.js";
 import { Link } from "./link.js";
-import { CONNECTION_LOST, ProblemError, tooLarge } from "./problem.js";
+import { CONNECTION_LOST, StreamError } from "./problem.js";
+import { Subscription } from "./subscription.js";
 
 const PING_MS = 5_000;
 
-/**
- * One stream. `phase`: `new` = not started yet; `waiting` = to be subscribed; `asked` = its command
- * is on the way; `open` = the service sends it.
- *
- * @typedef {object} Stream
- * @property {string} name
- * @property {string|null} run
- * @property {string} cursor the last event that was handed on.
- * @property {Sink} sink
- * @property {"new"|"waiting"|"asked"|"open"} phase
- * @property {{recipe: string, input: object}|null} order
- * @property {boolean} severed
- */
-
-/** The multiplexed socket of the page. */
+/** A multiplexed socket. */
 export class Socket {
-  /** @type {Map<string, Stream>} */ #streams = new Map();
-  /** @type {Map<string, (reply: any) => void>} */ #replies = new Map();
+  /** @type {Map<string, Subscription>} */ #streams = new Map();
   #count = 0;
-  #limits = { streams: 64, message_bytes: 1_048_576 };
+  #maxStreams = 64;
   #flushing = false;
+  #stays = false;
+  /** @type {ReturnType<typeof setInterval>|undefined} */ #pinging;
 
-  /** Round trip of the last ping in milliseconds. @type {number|null} */
+  /** Round trip of the last ping in milliseconds; only once `open` was called. @type {number|null} */
   roundTripMs = null;
 
   /**
    * @param {Http} http
    * @param {(state: LinkState) => void} changed the connection's state.
+   * @param {{connectMs: number, WebSocket?: typeof globalThis.WebSocket}} options see `Link`.
    */
-  constructor(http, changed) {
+  constructor(http, changed, options) {
     this.hold = new Hold((item) => this.#deliver(item.stream, item.frame, item.text));
-    this.link = new Link(http, {
-      opened: (welcome) => this.#opened(welcome),
-      received: (frame, text) => this.#received(frame, text),
-      lost: () => this.#lost(),
-      changed,
-    });
-    setInterval(() => this.#ping(), PING_MS);
+    this.link = new Link(
+      http,
+      {
+        opened: (welcome) => this.#opened(welcome),
+        received: (frame, text) => this.#received(frame, text),
+        heard: () => this.#streams.forEach(({ patience }) => patience?.progressed()),
+        lost: () => this.#lost(),
+        failed: (problem, ms) => this.#giveUp(problem, (patience) => !patience.lasts(ms)),
+        refused: (problem) => this.#giveUp(problem, () => true),
+        wanted: () => this.#stays || this.#streams.size > 0,
+        changed,
+      },
+      options,
+    );
+    this.commands = new Commands(this.link);
   }
 
-  /** Connect. */
+  /** Connect, and stay connected; without it there is a connection while there are streams. */
   open() {
-    this.link.retry();
+    this.#stays = true;
+    this.#pinging ??= setInterval(() => this.#ping(), PING_MS);
+    if (this.link.state.name === "idle") this.link.retry();
+  }
+
+  /** Let go of the connection, and end every stream. @param {Problem} problem why. */
+  close(problem) {
+    this.#stays = false;
+    clearInterval(this.#pinging);
+    this.#pinging = undefined;
+    this.link.close();
+    this.#giveUp(problem, () => true);
   }
 
   /**
@@ -61,10 +71,11 @@ export class Socket {
    * @param {string} recipe
    * @param {object} input the body of the REST call.
    * @param {Sink} sink
+   * @param {Patience|null} [patience] see `Subscription`.
    * @returns {string} the stream's name.
    */
-  start(recipe, input, sink) {
-    return this.#add({ run: null, cursor: "0", sink, phase: "new", order: { recipe, input } });
+  start(recipe, input, sink, patience = null) {
+    return this.#add(sink, patience, { order: { recipe, input } });
   }
 
   /**
@@ -73,18 +84,49 @@ export class Socket {
    * @param {string} run
    * @param {string} after a cursor, `"0"` for the start.
    * @param {Sink} sink
+   * @param {Patience|null} [patience] see `Subscription`.
    * @returns {string} the stream's name.
    */
-  follow(run, after, sink) {
-    return this.#add({ run, cursor: after, sink, phase: "waiting", order: null });
+  follow(run, after, sink, patience = null) {
+    return this.#add(sink, patience, { run, cursor: after, phase: "waiting" });
   }
 
   /** Leave a stream; its run goes on by its own policy. @param {string} name */
   leave(name) {
+    this.pause(name);
+    this.#streams.delete(name);
+  }
+
+  /**
+   * Leave a stream that was started here, and want its run no more, unless another stream of this
+   * connection does: the claim on a run is the connection's. It went with one that was lost, and
+   * then the run ends by its own policy.
+   *
+   * @param {string} name
+   */
+  async abandon(name) {
     const stream = this.#streams.get(name);
     if (!stream) return;
-    this.#streams.delete(name);
-    if (stream.phase === "open") this.#command({ type: "unsubscribe", stream: name });
+    this.leave(name);
+    if (stream.phase === "asked") stream.phase = "over"; // its answer will find it so
+    if (stream.run !== null && stream.claimed) await this.#disclaim(stream.run);
+  }
+
+  /** Read a stream no more for now. @param {string} name */
+  pause(name) {
+    const stream = this.#streams.get(name);
+    if (stream?.phase !== "open") return;
+    this.commands.send({ type: "unsubscribe", stream: name });
+    stream.phase = "held";
+  }
+
+  /** Read a paused stream on. @param {string} name @param {string} cursor */
+  resume(name, cursor) {
+    const stream = this.#streams.get(name);
+    if (stream?.phase !== "held") return;
+    stream.cursor = cursor;
+    stream.phase = "waiting";
+    this.#flushSoon();
   }
 
   /**
@@ -95,139 +137,129 @@ export class Socket {
    */
   cancel(run) {
     return new Promise((resolve, reject) => {
-      if (!this.link.ready) throw new ProblemError(CONNECTION_LOST);
-      this.#command({ type: "cancel", run }, (reply) =>
-        reply.error ? reject(new ProblemError(reply.error)) : resolve(reply),
+      if (!this.link.ready) throw new StreamError(CONNECTION_LOST);
+      this.commands.send({ type: "cancel", run }, (reply) =>
+        reply.error ? reject(new StreamError(reply.error)) : resolve(reply),
       );
     });
   }
 
-  /** @param {Omit<Stream, "name"|"severed">} stream */
-  #add(stream) {
-    const name = `s${++this.#count}`;
-    this.#streams.set(name, { ...stream, name, severed: false });
-    if (this.link.away) stream.sink.severed();
-    if (!this.#flushing) {
-      // Everything that is asked for in one turn goes out in one subscribe.
-      this.#flushing = true;
-      queueMicrotask(() => this.#flush());
-    }
-    return name;
+  /** @param {string} run */
+  async #disclaim(run) {
+    const shared = [...this.#streams.values()].some((other) => other.run === run && other.claimed);
+    if (!shared) await this.cancel(run);
+  }
+
+  /** @param {Sink} sink @param {Patience|null} patience @param {Partial<Subscription>} more */
+  #add(sink, patience, more) {
+    const stream = new Subscription(`s${++this.#count}`, sink, patience, () => this.#flushSoon());
+    this.#streams.set(stream.name, Object.assign(stream, more));
+    const { name: state } = this.link.state;
+    if (patience && (state === "idle" || state === "refused")) this.link.retry();
+    else if (this.link.away && state !== "idle") sink.severed();
+    this.#flushSoon();
+    return stream.name;
+  }
+
+  #flushSoon() {
+    if (this.#flushing) return;
+    // Everything that is asked for in one turn goes out in one subscribe.
+    this.#flushing = true;
+    queueMicrotask(() => this.#flush());
   }
 
   #flush() {
     this.#flushing = false;
     if (!this.link.ready) return;
     const all = [...this.#streams.values()];
-    const room = this.#limits.streams - all.filter((s) => s.phase === "asked" || s.phase === "open").length;
-    const waiting = all.filter((s) => s.phase === "waiting").slice(0, Math.max(0, room));
+    const room = this.#maxStreams - all.filter((stream) => stream.occupies).length;
+    const waiting = all.filter(({ phase }) => phase === "waiting").slice(0, Math.max(0, room));
     if (waiting.length) this.#subscribe(waiting);
     for (const stream of all) if (stream.phase === "new") this.#start(stream);
   }
 
-  /** @param {Stream[]} streams */
+  /** @param {Subscription[]} streams */
   #subscribe(streams) {
     for (const stream of streams) stream.phase = "asked";
     const asked = streams.map((s) => ({ stream: s.name, run: s.run, after: s.cursor }));
-    this.#command({ type: "subscribe", streams: asked }, (reply) => {
+    this.commands.send({ type: "subscribe", streams: asked }, (reply) => {
       const told = new Map((reply.streams ?? []).map((/** @type {any} */ s) => [s.stream, s]));
       for (const stream of streams) this.#answered(stream, told.get(stream.name) ?? reply);
     });
   }
 
-  /** @param {Stream} stream */
+  /** @param {Subscription} stream */
   #start(stream) {
     stream.phase = "asked";
-    this.#command({ type: "start", stream: stream.name, ...stream.order }, (reply) =>
+    this.commands.send({ type: "start", stream: stream.name, ...stream.order }, (reply) =>
       this.#answered(stream, reply),
     );
   }
 
-  /** @param {Stream} stream @param {any} reply the service's word on one stream. */
+  /** @param {Subscription} stream @param {any} reply the service's word on one stream. */
   #answered(stream, reply) {
     if (reply.lost) return; // asked again when the connection is back
-    if (!this.#streams.has(stream.name)) {
+    if (this.#streams.get(stream.name) !== stream) {
       // Left before it was open.
-      if (!reply.error) this.#command({ type: "unsubscribe", stream: stream.name });
+      if (reply.error) return;
+      this.commands.send({ type: "unsubscribe", stream: stream.name });
+      if (stream.phase !== "over" || !stream.order) return;
+      this.#disclaim(reply.run).catch(() => {}); // then its run ends by its own policy
     } else if (reply.error) {
-      this.#streams.delete(stream.name);
-      stream.sink.refused(reply.error);
+      stream.refused(reply.error);
+      if (stream.phase === "over") this.#streams.delete(stream.name);
     } else {
-      stream.phase = "open";
-      stream.run = reply.run ?? stream.run;
-      stream.sink.opened({ ...reply, run: stream.run });
-      if (stream.severed) stream.sink.resumed(stream.cursor);
-      stream.severed = false;
+      stream.opened(reply);
     }
   }
 
-  /** @param {Record<string, unknown>} frame @param {(reply: any) => void} [answered] */
-  #command(frame, answered) {
-    const id = String(++this.#count);
-    const text = JSON.stringify({ ...frame, id });
-    const bytes = new TextEncoder().encode(text).length;
-    if (bytes > this.#limits.message_bytes) {
-      answered?.({ error: tooLarge(bytes, this.#limits.message_bytes) });
-      return;
+  /** Refuse what has waited long enough. @param {Problem} problem @param {(patience: Patience) => boolean} over */
+  #giveUp(problem, over) {
+    for (const stream of [...this.#streams.values()]) {
+      if (!stream.patience || !over(stream.patience)) continue;
+      this.#streams.delete(stream.name);
+      stream.end(problem);
     }
-    if (answered) this.#replies.set(id, answered);
-    this.link.send(text);
   }
 
   /** @param {any} welcome */
   #opened(welcome) {
-    this.#limits = { ...this.#limits, ...welcome.limits };
+    this.#maxStreams = welcome.limits.streams;
+    this.commands.maxBytes = welcome.limits.message_bytes;
     this.#flush();
-    this.#ping();
+    if (this.#stays) this.#ping();
   }
 
   #lost() {
     this.hold.clear();
     this.roundTripMs = null;
-    for (const stream of this.#streams.values()) {
-      if (stream.phase === "open") stream.severed = true;
-      stream.sink.severed();
-      stream.phase = stream.run === null ? "new" : "waiting";
-    }
-    const unanswered = [...this.#replies.values()];
-    this.#replies.clear();
-    for (const answered of unanswered) answered({ lost: true, error: CONNECTION_LOST });
+    for (const stream of [...this.#streams.values()]) stream.lost();
+    this.commands.lost();
   }
 
   /** @param {any} frame @param {string} text */
   #received(frame, text) {
-    if (frame.type === "reply") {
-      const answered = this.#replies.get(frame.id);
-      this.#replies.delete(frame.id);
-      answered?.(frame);
-    } else if (frame.type === "pong") {
-      this.#replies.get(frame.id)?.(frame);
-      this.#replies.delete(frame.id);
+    if (frame.type === "reply" || frame.type === "pong") {
+      this.commands.answered(frame);
     } else if (frame.stream !== undefined) {
       const stream = this.#streams.get(frame.stream);
       if (stream) this.hold.push({ stream, frame, text });
     }
   }
 
-  /** @param {Stream} stream @param {any} frame @param {string} text */
+  /** @param {Subscription} stream @param {any} frame @param {string} text */
   #deliver(stream, frame, text) {
     if (this.#streams.get(stream.name) !== stream) return;
-    if (frame.event) {
-      stream.cursor = frame.event.id;
-      stream.sink.receive(text.slice(text.indexOf('"event":') + 8, -1), frame.event);
-    } else if (frame.type === "gap") {
-      stream.sink.gap(frame);
-    } else if (frame.type === "end") {
-      this.#streams.delete(stream.name);
-      stream.sink.ended();
-      this.#flush();
-    }
+    stream.deliver(frame, text);
+    if (stream.phase !== "over") return;
+    this.#streams.delete(stream.name);
+    this.#flush();
   }
 
   #ping() {
     if (!this.link.ready) return;
     const sent = performance.now();
-    this.#command({ type: "ping" }, (pong) => {
+    this.commands.send({ type: "ping" }, (pong) => {
       if (pong.type === "pong") this.roundTripMs = performance.now() - sent;
     });
   }

@@ -1,122 +1,168 @@
-/** A run over Server-Sent Events with `fetch`: a parser, and a reader that resumes by itself. */
+/** A run over Server-Sent Events with `fetch`: started or followed, and resumed by itself. */
 
-/** @import {Sink} from "./types.js" */
-/** @import {Http} from "./http.js" */
+/** @import {Order, Sink} from "./types.js" */
+/** @import {ServerSentEvent} from "./eventparser.js" */
+/** @import {Patience} from "./patience.js" */
 
-import { backoff } from "./backoff.js";
-import { ProblemError, asProblem } from "./problem.js";
+import { EventStreamParser } from "./eventparser.js";
+import { TERMINAL } from "./fold.js";
+import { Http, bodyOf, reached } from "./http.js";
+import { StreamError, unexpected, unreachable } from "./problem.js";
 
-const TERMINAL = new Set(["run.completed", "run.failed", "run.cancelled"]);
+const LEAVE_MS = 5_000;
+const PAUSED = "paused";
 
-/** @typedef {{id: string, name: string, data: string}} ServerSentEvent `name` is "" without one. */
-
-/** Splits a stream of text into events, as of the WHATWG HTML standard, 9.2.6. */
-export class EventStreamParser {
-  #rest = "";
-  #id = "";
-  #name = "";
-  /** @type {string[]} */ #data = [];
-
-  /**
-   * @param {string} text the next piece, cut anywhere.
-   * @returns {ServerSentEvent[]} the events it completes.
-   */
-  push(text) {
-    /** @type {ServerSentEvent[]} */ const events = [];
-    const whole = this.#rest + text;
-    // A CR at the very end may be half of a CRLF.
-    const usable = whole.endsWith("\r") ? whole.slice(0, -1) : whole;
-    const lines = usable.split(/\r\n|\r|\n/);
-    this.#rest = (lines.pop() ?? "") + whole.slice(usable.length);
-    for (const line of lines) {
-      const event = this.#line(line);
-      if (event) events.push(event);
-    }
-    return events;
-  }
-
-  /** @param {string} line */
-  #line(line) {
-    if (line === "") return this.#dispatch();
-    const colon = line.indexOf(":");
-    const field = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
-    if (field === "data") this.#data.push(value);
-    else if (field === "event") this.#name = value;
-    else if (field === "id" && !value.includes("\0")) this.#id = value;
-    return null;
-  }
-
-  #dispatch() {
-    const event = { id: this.#id, name: this.#name, data: this.#data.join("\n") };
-    const any = this.#data.length > 0;
-    this.#name = "";
-    this.#data = [];
-    return any ? event : null;
-  }
-}
-
-/** Follows one run from its start to its terminal event, through any number of lost connections. */
+/** Reads one run to its terminal event, through any number of lost connections. */
 export class EventStream {
-  #stop = new AbortController();
+  #connection = new AbortController();
   #cursor = "0";
+  #run = "";
+  #claim = "";
   #finished = false;
   #returnMs = 0;
+  /** Names the start, so that it can be sent again. */ #key = newKey();
+  /** While it is paused. @type {Promise<void>|null} */ #held = null;
+  #release = () => {};
 
-  /** @param {Http} http @param {string} run @param {Sink} sink */
-  constructor(http, run, sink) {
+  /**
+   * @param {Http} http
+   * @param {Sink} sink
+   * @param {Patience} patience
+   * @param {object} what
+   * @param {string} [what.run] a run to follow,
+   * @param {string} [what.after] behind this cursor;
+   * @param {Order|null} [what.order] or one to start.
+   */
+  constructor(http, sink, patience, { run = "", after = "0", order = null }) {
     this.http = http;
-    this.run = run;
     this.sink = sink;
+    this.patience = patience;
+    this.order = order;
+    this.#run = run;
+    this.#cursor = after;
   }
 
-  /** Stop reading; the sink hears no more. */
+  /** See `Feed`. */
   close() {
-    this.#stop.abort();
+    this.#finished = true;
+    this.#connection.abort();
+    this.#release();
+  }
+
+  /** See `Feed`. */
+  async abandon() {
+    this.close();
+    if (!this.#run) return;
+    const claim = this.#claim && `?claim=${encodeURIComponent(this.#claim)}`;
+    await this.http.call("POST", `/v1/runs/${encodeURIComponent(this.#run)}/cancel${claim}`, undefined, {}, LEAVE_MS);
+  }
+
+  /** See `Feed`. */
+  pause() {
+    this.#held ??= new Promise((resolve) => {
+      this.#release = () => resolve(undefined);
+    });
+    this.#connection.abort(PAUSED);
+  }
+
+  /** See `Feed`. @param {string} cursor */
+  resume(cursor) {
+    this.#cursor = cursor;
+    this.#held = null;
+    this.#release();
   }
 
   /** Read to the end. Never throws: what goes wrong is told to the sink. */
   async follow() {
-    for (let attempt = 0; !this.#finished && !this.#stop.signal.aborted; attempt += 1) {
-      const before = this.#cursor;
-      try {
-        await this.#connection(attempt > 0);
-      } catch (error) {
-        if (this.#stop.signal.aborted) return;
-        if (error instanceof ProblemError && !error.problem.retryable) {
-          this.sink.refused(error.problem);
-          return;
-        }
-        console.debug("SSE connection ended:", asProblem(error).detail);
+    for (let severed = false; !this.#finished; ) {
+      const error = await this.#attempt(severed);
+      severed = false;
+      if (this.#finished) return;
+      if (error === PAUSED) {
+        await this.#held;
+        continue;
       }
-      if (this.#finished || this.#stop.signal.aborted) return;
       this.sink.severed();
-      if (this.#cursor !== before) attempt = 0;
-      await pause(this.#returnMs || backoff(attempt), this.#stop.signal);
+      severed = this.#run !== "";
+      // What the service has refused by this key it would refuse again.
+      if (error.code !== "unreachable") this.#key = newKey();
+      const leastMs = this.#returnMs || (error.retryAfterMs ?? 0);
       this.#returnMs = 0;
+      const ms = error.retryable ? this.patience.pause(leastMs) : null;
+      if (ms === null) {
+        this.#finished = true;
+        this.sink.refused(error.problem);
+        return;
+      }
+      this.#connection = new AbortController();
+      await pause(ms, this.#connection.signal);
     }
   }
 
-  /** @param {boolean} again */
-  async #connection(again) {
-    const response = await this.http.response(`/v1/runs/${encodeURIComponent(this.run)}/events`, {
-      headers: { Accept: "text/event-stream", "Last-Event-ID": this.#cursor },
-      signal: this.#stop.signal,
-      cache: "no-store",
-    });
+  /** One connection, to its end. @param {boolean} again @returns {Promise<StreamError|typeof PAUSED>} why it ended. */
+  async #attempt(again) {
+    const connection = new AbortController();
+    this.#connection = connection;
+    const silence = () =>
+      setTimeout(() => connection.abort(new StreamError(unreachable("It fell silent."))), this.http.silenceMs);
+    let timer = silence();
+    const heard = () => {
+      clearTimeout(timer);
+      timer = silence();
+    };
+    try {
+      await this.#read(again, connection.signal, heard);
+      if (connection.signal.reason === PAUSED) return PAUSED;
+      return new StreamError(unreachable("The connection ended before the answer did."));
+    } catch (error) {
+      if (error === PAUSED) return error;
+      connection.abort();
+      return error instanceof StreamError ? error : new StreamError(unexpected(String(error)));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** @param {boolean} again @param {AbortSignal} signal @param {() => void} heard */
+  async #read(again, signal, heard) {
+    const response = await this.#response(signal);
     if (response.status === 204) {
       this.#finished = true;
       this.sink.ended();
       return;
     }
-    if (!response.body) throw new Error("The answer is empty.");
-    this.sink.opened({ run: this.run });
+    const { headers, body } = response;
+    this.#run ||= headers.get("X-Run-Id") ?? "";
+    this.#claim ||= headers.get("X-Run-Claim") ?? "";
+    if (!body || !this.#run || !headers.get("Content-Type")?.startsWith("text/event-stream")) {
+      throw new StreamError(unexpected("It is no stream."));
+    }
+    this.sink.opened({ run: this.#run, cache: cacheOf(headers), claim: this.#claim });
     if (again) this.sink.resumed(this.#cursor);
     const parser = new EventStreamParser();
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let read = await reader.read(); !read.done; read = await reader.read()) {
-      for (const event of parser.push(read.value)) this.#take(event);
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const { done, value } = await reached(reader.read(), signal);
+      if (done) return;
+      heard();
+      for (const event of parser.push(value)) {
+        if (signal.aborted) return; // closed or paused by the sink
+        this.#take(event);
+      }
     }
+  }
+
+  /** @param {AbortSignal} signal */
+  #response(signal) {
+    const headers = { Accept: "text/event-stream" };
+    const init = { signal, cache: /** @type {const} */ ("no-store") };
+    if (!this.#run && this.order) {
+      const { recipe, input } = this.order;
+      const body = bodyOf(input, { ...headers, "Idempotency-Key": this.#key });
+      return this.http.response(`/v1/${recipe}`, { ...init, method: "POST", ...body });
+    }
+    const path = `/v1/runs/${encodeURIComponent(this.#run)}/events`;
+    return this.http.response(path, { ...init, headers: { ...headers, "Last-Event-ID": this.#cursor } });
   }
 
   /** @param {ServerSentEvent} event */
@@ -124,6 +170,7 @@ export class EventStream {
     const value = JSON.parse(event.data);
     if (event.name === "gap") this.sink.gap(value);
     else if (event.name === "goaway") this.#returnMs = value.reconnect_after_ms;
+    else this.patience.progressed();
     if (event.name !== "") return;
     this.#cursor = event.id;
     this.sink.receive(event.data, value);
@@ -131,6 +178,17 @@ export class EventStream {
     this.#finished = true;
     this.sink.ended();
   }
+}
+
+/** How the cache took part, of a `Cache-Status`. @param {Headers} headers @returns {string|undefined} */
+function cacheOf(headers) {
+  const words = (headers.get("Cache-Status") ?? "").split(";").map((word) => word.trim());
+  return words.includes("collapsed") ? "joined" : words[1]?.replace("fwd=", "");
+}
+
+/** @returns {string} one that nobody else has; `randomUUID` is for secure pages only. */
+function newKey() {
+  return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(16)).join("-");
 }
 
 /** @param {number} ms @param {AbortSignal} signal ends the wait early. @returns {Promise<void>} */

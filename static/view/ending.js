@@ -41,7 +41,7 @@ const ENDINGS = {
   cancelled: (run) => ({
     tone: "warn",
     head: "Cancelled.",
-    words: [CANCELLED[/** @type {keyof CANCELLED} */ (run.terminal.reason)] ?? "", received(run)],
+    words: [CANCELLED[/** @type {keyof typeof CANCELLED} */ (run.terminal.reason)] ?? "", received(run)],
   }),
   failed: (run) => ({
     tone: "bad",

@@ -4,7 +4,7 @@
 
 import { service } from "../service.js";
 import { requests } from "../wire/requests.js";
-import { make, setText } from "./element.js";
+import { make } from "./element.js";
 import { counted } from "./figures.js";
 import { Sheet } from "./sheet.js";
 import { snippetBlocks } from "./snippetblocks.js";

@@ -85,14 +85,13 @@ export class RunsPanel {
       row.element.remove();
       this.#rows.delete(id);
     }
-    /** @type {Element|null} */ let place = this.list.firstElementChild;
-    for (const line of lines) {
+    lines.forEach((line, place) => {
       let row = this.#rows.get(line.id);
       if (row) row.show(line);
       else this.#rows.set(line.id, (row = new RunRow(line, (name, of) => this.#act(name, of))));
-      if (row.element === place) place = place.nextElementSibling;
-      else this.list.insertBefore(row.element, place);
-    }
+      const there = this.list.children[place] ?? null;
+      if (row.element !== there) this.list.insertBefore(row.element, there);
+    });
   }
 
   /** @param {{runs: RunLine[], total: number, complete?: boolean}} found */

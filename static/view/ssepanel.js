@@ -4,6 +4,7 @@
 
 import { Run } from "../run.js";
 import { service } from "../service.js";
+import { Patience } from "../client/patience.js";
 import { EventStream } from "../client/sse.js";
 import { make, setText } from "./element.js";
 import { ending } from "./ending.js";
@@ -37,7 +38,7 @@ export class SsePanel {
     if (!run?.id) return;
     this.#copy = new Run();
     this.#copy.watchers.add(() => this.painter.touch(this));
-    this.#stream = new EventStream(service.http, run.id, this.#copy);
+    this.#stream = new EventStream(service.http, this.#copy, new Patience(Infinity), { run: run.id });
     void this.#stream.follow();
     this.painter.touch(this);
   }

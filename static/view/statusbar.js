@@ -74,6 +74,7 @@ export class StatusBar {
     const state = this.socket.link.state;
     const left = state.until ? Math.max(0, state.until - performance.now()) / 1000 : 0;
     return {
+      idle: "not connected",
       connecting: "connecting",
       open: "connected",
       draining: "the service is shutting down",

@@ -1,7 +1,7 @@
 /** How the service and its providers are, over HTTP. */
 
 import { service } from "../service.js";
-import { ProblemError } from "../client/problem.js";
+import { ProblemError } from "./problem.js";
 
 /** @typedef {{ready: boolean, missing: string[], degraded: string[]}} Readiness */
 

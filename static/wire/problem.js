@@ -1,3 +1,3 @@
 /** What the page's calls fail with: what the client's do. */
 
-export { ProblemError, asProblem } from "../client/problem.js";
+export { StreamError as ProblemError, asProblem } from "../client/problem.js";

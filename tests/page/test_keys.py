@@ -3,7 +3,10 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, Page
 
 from llm_stream.access.clientfile import ClientRecord, editing, now
@@ -100,22 +103,55 @@ async def test_sse_shows_the_key(bare: Page, key: str) -> None:
     """A run is followed over SSE with the key, and refused without it."""
     program = f"""async (key) => {{
       {PRELUDE}
-      const {{ EventStream }} = await import("/static/client/sse.js");
       const {{ id }} = await client.http.call("POST", "/v1/generate", {{ prompt: "Hi" }});
-      const follow = async () => {{
-        let end = null;
-        await new EventStream(client.http, id, {{
-          opened() {{}}, severed() {{}}, resumed() {{}}, gap() {{}}, ended() {{}},
-          receive: (raw, event) => (end = event.type),
-          refused: (problem) => (end = problem.code),
-        }}).follow();
-        return end;
-      }};
+      const text = ({{ text }}) => text;
+      const follow = () => client.follow(id).result().then(text, ({{ code }}) => code);
       const ends = [await follow()];
       client.key = "";
       return [...ends, await follow(), ...told];
     }}"""
 
     assert await bare.evaluate(program, key) == [
-        "run.completed", "unauthenticated", "unauthenticated",
+        "Hello, world.", "unauthenticated", "unauthenticated",
     ]  # fmt: skip
+
+
+async def test_a_page_of_another_origin_reads_by_tickets(
+    browser: Browser,
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    tmp_path: Path,
+    key: str,
+) -> None:
+    """It imports the client from the service; its own server has the key, and gets the tickets."""
+
+    async def ticket(_request: web.Request) -> web.Response:
+        shown = {"Authorization": f"Bearer {key}"}
+        async with http.post(f"{service.url}/v1/tickets", headers=shown) as response:
+            return web.json_response(await response.json())
+
+    async def page_(_request: web.Request) -> web.Response:
+        return web.Response(text="<p>shop</p>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", page_)
+    app.router.add_post("/my/ticket", ticket)
+    async with TestServer(app) as shop:
+        origin = str(shop.make_url("")).rstrip("/")
+        service = await start_service(
+            auth={"clients_file": str(tmp_path / "clients.toml")},
+            server={"allowed_origins": (origin,)},
+        )
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(origin)
+        program = """async (url) => {
+          const { Client } = await import(`${url}/static/client.js`);
+          const ticket = async () => (await fetch("/my/ticket", { method: "POST" })).json();
+          const client = new Client(url, { wire: "websocket", ticket });
+          const { text, checked } = await client.generate({ prompt: "Hi" }).result();
+          return [text, checked];
+        }"""
+
+        assert await page.evaluate(program, service.url) == ["Hello, world.", True]
+        await context.close()
