@@ -11,6 +11,6 @@ export function snippetBlocks(snippets) {
     const button = make("button", { type: "button", class: "small", "aria-label": `Copy ${title}` }, "Copy");
     button.addEventListener("click", () => void copyFrom(button, text));
     return make("div", { class: "snippet", "data-snippet": title },
-      make("h4", {}, title), button, make("pre", { class: "mono", tabindex: 0, role: "region", "aria-label": title }, text)); // prettier-ignore
+      make("h4", {}, title), button, make("pre", { class: "mono", tabindex: 0, role: "group", "aria-label": title }, text)); // prettier-ignore
   });
 }
