@@ -5,10 +5,9 @@
 /** @param {string} origin @param {Call} call @param {Known} known @param {boolean} keyed */
 export function javascript(origin, call, known, keyed) {
   if (!known.name) return plain(origin, call, keyed);
-  const key = keyed ? ", { key: LLM_STREAM_KEY }" : "";
-  const begin = `const { Client } = await import(${JSON.stringify(`${origin}/static/client.js`)});
+  const begin = `const { Client } = await import(${JSON.stringify(`${origin}/static/client.js`)}); // in Node a copy: "./client.js"
 
-const client = new Client(${JSON.stringify(origin)}${key});
+${keyed ? KEY : ""}const client = new Client(${JSON.stringify(origin)}${keyed ? ", { key }" : ""});
 `;
   if (known.name === "run" || known.name === "follow") {
     const asked = known.name === "run" ? `${known.subject}(${json(call.body)})` : `follow(${json(known.subject)})`;
@@ -21,6 +20,9 @@ ${known.name === "follow" ? EVENTS : known.subject === "generate" || known.subje
 client.close();
 `;
 }
+
+const KEY = `const key = globalThis.process?.env.LLM_STREAM_KEY ?? prompt("Client key");
+`;
 
 const TEXT = `let text = "";
 for await (const piece of stream.text()) text += piece;
@@ -42,12 +44,12 @@ function json(value) {
 /** @param {string} origin @param {Call} call @param {boolean} keyed */
 function plain(origin, { method, path, body, headers = {} }, keyed) {
   const said = Object.entries(headers).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`);
-  if (keyed) said.push("Authorization: `Bearer ${LLM_STREAM_KEY}`");
+  if (keyed) said.push("Authorization: `Bearer ${key}`");
   if (body !== undefined) said.push('"Content-Type": "application/json"');
   const parts = [`method: ${JSON.stringify(method)}`];
   if (said.length) parts.push(`headers: { ${said.join(", ")} }`);
   if (body !== undefined) parts.push(`body: JSON.stringify(${json(body).replaceAll("\n", "\n  ")})`);
-  return `const response = await fetch(${JSON.stringify(origin + path)}, {
+  return `${keyed ? KEY : ""}const response = await fetch(${JSON.stringify(origin + path)}, {
   ${parts.join(",\n  ")},
 });
 if (!response.ok) throw new Error(await response.text());

@@ -112,7 +112,7 @@ function breakerHealth(breaker, { answered, failed }) {
 
 /** @param {ModelFacts} a @param {ModelFacts} b */
 function byUse(a, b) {
-  return used(b) - used(a) || b.aliases.length - a.aliases.length || a.id.localeCompare(b.id);
+  return used(b) - used(a) || Number(b.aliases.includes("default")) - Number(a.aliases.includes("default")) || a.id.localeCompare(b.id);
 }
 
 /** How often a model was called. @param {ModelFacts} model */

@@ -6,10 +6,14 @@ import { byId, make, setText } from "./element.js";
 
 const STORED = "llm-stream.key";
 
-/** Modal while it is open, but Esc leaves it: what is on the page stays readable without a key. */
+/**
+ * Modal while it is open, but Esc leaves it: what is on the page stays readable without a key. Who
+ * has left it is not asked again for the same reason; the button in the status bar opens it.
+ */
 export class SignIn {
   #button = byId("sign");
   /** Whether a key is being tried, so that its refusal is told once. */ #trying = false;
+  #left = false;
 
   /** @param {{signedIn: () => void, signedOut: () => void}} handlers `signedOut` has to take everything off the page. */
   constructor({ signedIn, signedOut }) {
@@ -33,7 +37,10 @@ export class SignIn {
     /** @type {HTMLDialogElement} */
     this.dialog = make("dialog", { class: "sheet sign", id: "sign-in", "aria-labelledby": "sign-title", "aria-describedby": "sign-why" },
       make("h2", { id: "sign-title" }, "Sign in"), form); // prettier-ignore
-    this.dialog.addEventListener("close", () => (this.field.value = ""));
+    this.dialog.addEventListener("close", () => {
+      this.field.value = "";
+      this.#left = true;
+    });
     document.body.append(this.dialog);
     this.#button.addEventListener("click", () => (service.key ? this.#signOut() : this.#ask()));
     service.addEventListener("unauthenticated", () => this.#refused());
@@ -44,7 +51,7 @@ export class SignIn {
   /** The service wants a key, or another one. */
   #refused() {
     this.#button.hidden = false;
-    if (!this.#trying && !this.dialog.open) this.#ask();
+    if (!this.#trying && !this.#left && !this.dialog.open) this.#ask();
   }
 
   #ask() {
@@ -73,6 +80,8 @@ export class SignIn {
       this.dialog.close();
       this.#show();
       this.signedIn();
+      // Its refusal, later, is another reason; the event of a close comes after this turn.
+      setTimeout(() => (this.#left = false));
     } catch (error) {
       service.http.key = before;
       const { status, title, detail } = asProblem(error);

@@ -30,7 +30,6 @@ export class Trends {
 
   /** @param {{shortMs: number, longMs: number, gapMs: number}} windows `gapMs`: longer without a reading is a gap. */
   constructor({ shortMs, longMs, gapMs }) {
-    Object.assign(this, { shortMs, longMs, gapMs });
     this.shortMs = shortMs;
     this.longMs = longMs;
     this.gapMs = gapMs;
