@@ -8,12 +8,18 @@ import { CachePanel } from "./view/cachepanel.js";
 import { Composer } from "./view/composer.js";
 import { Deck } from "./view/deck.js";
 import { Drawer } from "./view/drawer.js";
+import { MetricsPanel } from "./view/metricspanel.js";
 import { Notices } from "./view/notices.js";
 import { Painter } from "./view/painter.js";
+import { ProvidersPanel } from "./view/providerspanel.js";
+import { RequestsPanel } from "./view/requestspanel.js";
+import { RunsPanel } from "./view/runspanel.js";
+import { SignIn } from "./view/signin.js";
 import { StatusBar } from "./view/statusbar.js";
 import { UsagePanel } from "./view/usagepanel.js";
 import * as api from "./wire/api.js";
 import { asProblem } from "./wire/problem.js";
+import { requests } from "./wire/requests.js";
 
 /** @import {Card} from "./view/card.js" */
 /** @import {Order} from "./view/composer.js" */
@@ -34,6 +40,10 @@ new CachePanel({
   follow: (id, title) => over(followed(id, title)),
 });
 new UsagePanel();
+new RunsPanel(open);
+new MetricsPanel();
+new ProvidersPanel();
+new RequestsPanel();
 const session = new Session(() =>
   deck.cards.flatMap(({ run: { id, recipe, title, input, cache, cursor } }) =>
     id === null ? [] : [{ id, recipe, title, input, cache, cursor }],
@@ -66,6 +76,7 @@ function replayOf(input) {
 
 /** @param {Order} order */
 function start({ recipe, input, title }) {
+  requests.note({ method: "POST", path: `/v1/${recipe}`, body: input })("over the socket");
   const run = new Run({ recipe, input, title });
   watch(run);
   deck.add(run);
@@ -111,7 +122,7 @@ function over(run) {
 async function cancel(run) {
   if (run.id === null) return;
   try {
-    const reply = await (socket.link.ready ? socket.cancel(run.id) : api.cancel(run.id));
+    const reply = await (socket.link.ready ? overSocket(run.id) : api.cancel(run.id));
     if (!reply.shared) return;
     socket.leave(streams.get(run) ?? "");
     run.leave();
@@ -119,6 +130,12 @@ async function cancel(run) {
     const { title, detail } = asProblem(error);
     notices.show(`Not cancelled. ${title}. ${detail}`);
   }
+}
+
+/** @param {string} id */
+function overSocket(id) {
+  requests.note({ method: "POST", path: `/v1/runs/${encodeURIComponent(id)}/cancel` })("over the socket");
+  return socket.cancel(id);
 }
 
 /** @param {Card} card @param {string} tab */
@@ -132,10 +149,14 @@ function addressed() {
   return new URLSearchParams(location.hash.slice(1)).get("run");
 }
 
-/** Open the run that the address names, or go to its card. */
+/** Open the run that the address names. */
 function openAddressed() {
   const id = addressed();
-  if (!id) return;
+  if (id) open(id);
+}
+
+/** Put a run on the page, or go to its card. @param {string} id */
+function open(id) {
   const present = deck.find(id);
   if (present) {
     present.element.focus();
@@ -180,6 +201,13 @@ function linkChanged() {
   if (socket.link.state.name === "open" && !composer.ready) void loadCatalog();
 }
 
+/** Take everything off the page: who uses it next has another key. */
+function clear() {
+  for (const card of [...deck.cards]) ACTIONS.close(card);
+  session.save();
+  location.replace("/");
+}
+
 async function loadCatalog() {
   try {
     const catalog = await api.catalog();
@@ -189,6 +217,8 @@ async function loadCatalog() {
   }
 }
 
+requests.watch(service.http);
+new SignIn({ signedIn: () => void loadCatalog(), signedOut: clear });
 service.addEventListener("link", linkChanged);
 painter.add(bar);
 restore();

@@ -17,6 +17,17 @@
  * @property {string|null} prompt
  * @property {string|null} system
  *
+ * @typedef {object} RunLine one run, as GET /v1/runs lists it.
+ * @property {string} id
+ * @property {string} recipe
+ * @property {string} model
+ * @property {"queued"|"running"|"completed"|"failed"|"cancelled"} state
+ * @property {string} title first words of the request.
+ * @property {string|null} template
+ * @property {string[]} tags
+ * @property {string} created_at
+ * @property {Record<string, any>} statistics `chunks`, `first_token_ms`, `total_ms`, `output_tokens`, `readers`, ...
+ *
  * @typedef {object} CacheEntry one kept answer, as GET /v1/cache lists it.
  * @property {string} key its fingerprint, 64 hex digits.
  * @property {string} recipe

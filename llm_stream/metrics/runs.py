@@ -91,12 +91,20 @@ class RunFigures:
         self._chunks = prom.Counter(
             "llm_stream_chunks", "Text chunks streamed by models.", registry=registry
         )
+        self._under_way: set[Run] = set()
+        live = prom.Gauge(
+            "llm_stream_chunks_live", "Text chunks of runs under way.", registry=registry
+        )
+        live.set_function(lambda: sum(run.tally.chunks for run in self._under_way))
 
     def run_started(self, run: Run) -> None:
-        """See `RunObserver`; gauges are read from the registry instead."""
+        """See `RunObserver`; all other gauges are read from the registry instead."""
+        if run.info.recipe == "generate":
+            self._under_way.add(run)
 
     def run_finished(self, run: Run) -> None:
         """Count one ended run."""
+        self._under_way.discard(run)
         if run.info.cache == "hit" or run.superseded:
             return  # a paced replay, which the cache's figures have; or another replica's by now
         recipe, figures = run.info.recipe, run.statistics()

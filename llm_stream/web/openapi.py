@@ -70,7 +70,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "GET /v1/runs": Operation(
         "Runs, newest first.",
         as_json("runs", "total"),
-        query={"limit": LIST_LIMIT, "state": TEXT, "hidden": {"type": "boolean"}},
+        query={"limit": LIST_LIMIT, "state": TEXT, "recipe": TEXT, "hidden": {"type": "boolean"}},
     ),
     "GET /v1/runs/{run}": Operation("The snapshot of a run.", as_json(*RUN, "text", "items")),
     "GET /v1/runs/{run}/events": Operation(

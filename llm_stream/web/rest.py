@@ -131,16 +131,18 @@ async def _fold(
 
 @routes.get("/v1/runs")
 async def list_runs(request: web.Request) -> web.Response:
-    """Newest first; `?state=`, `?limit=` (1 to 1000, default 50), `?hidden=true`.
+    """Newest first; `?state=`, `?recipe=`, `?limit=` (1 to 1000, default 50), `?hidden=true`.
 
     `complete` is false where other replicas' runs may be missing, and only then there.
     """
     service = request.config_dict[SERVICE]
     limit = number_of(request, "limit", 50)
-    state = request.query.get("state")
+    state, recipe = request.query.get("state"), request.query.get("recipe")
     owner, hidden = principal_of(request).owner, request.query.get("hidden") == "true"
     lines, complete = await service.runs.newest(owner, others=PAGE_EVENTS, hidden=hidden)
-    chosen = [line for line in lines if state in {None, line.state}]
+    chosen = [
+        line for line in lines if state in {None, line.state} and recipe in {None, line.info.recipe}
+    ]
     runs = [summary_line(line) for line in chosen[:limit]]
     told = {"runs": runs, "total": len(chosen)}
     return json_response(told if complete else told | {"complete": False})

@@ -81,7 +81,7 @@ export class Card {
     this.answer.paint(run.spoken);
     this.#paintResult();
     const now = performance.now();
-    const state = `${run.state} ${run.cutOff} ${run.digest}`;
+    const state = `${run.state} ${run.cutOff} ${run.digest} ${run.title}`;
     if (state === this.#figuresState && now - this.#figuresAt < FIGURES_MS) return;
     this.#figuresAt = now;
     this.#figuresState = state;

@@ -1,9 +1,10 @@
-/** How to ask for the same with curl, Python or JavaScript. A panel of the drawer. */
+/** How to ask for the same, and to follow it, with curl, Python or JavaScript. A panel of the drawer. */
 
 /** @import {Run} from "../run.js" */
 
-import { copyFrom } from "./clipboard.js";
+import { service } from "../service.js";
 import { make } from "./element.js";
+import { snippetBlocks } from "./snippetblocks.js";
 import { snippets } from "./snippets.js";
 
 export class RequestPanel {
@@ -18,19 +19,25 @@ export class RequestPanel {
   /** @param {Run|null} run */
   show(run) {
     if (!run) return;
-    if (!run.input) {
-      this.element.replaceChildren(
-        make("p", { class: "quiet" }, "This tab has not started the run and does not know its request."),
-      );
-      return;
+    const blocks = [];
+    if (run.input) {
+      const edit = make("button", { type: "button", class: "small", onclick: () => this.edit(run) }, "Put into the form");
+      blocks.push(make("div", { class: "panel-bar" }, edit));
+      blocks.push(section("start", "Ask the same", { method: "POST", path: `/v1/${run.recipe}`, body: run.input }));
+    } else {
+      blocks.push(make("p", { class: "quiet" }, "This tab has not started the run and does not know its request."));
     }
-    const edit = make("button", { type: "button", class: "small", onclick: () => this.edit(run) }, "Put into the form");
-    const parts = snippets(location.origin, run.recipe, run.input).map(({ title, text }) => {
-      const button = make("button", { type: "button", class: "small", "aria-label": `Copy ${title}` }, "Copy");
-      button.addEventListener("click", () => void copyFrom(button, text));
-      return make("div", { class: "snippet", "data-snippet": title },
-        make("h3", {}, title), button, make("pre", { class: "mono", tabindex: 0 }, text)); // prettier-ignore
-    });
-    this.element.replaceChildren(make("div", { class: "panel-bar" }, edit), ...parts);
+    if (run.id) {
+      const path = `/v1/runs/${encodeURIComponent(run.id)}`;
+      blocks.push(section("follow", "Follow this run", { method: "GET", path: `${path}/events` }));
+      if (!run.isOver) blocks.push(section("cancel", "Cancel this run", { method: "POST", path: `${path}/cancel` }));
+    }
+    this.element.replaceChildren(...blocks);
   }
+}
+
+/** @param {string} name @param {string} title @param {import("./snippets.js").Call} call */
+function section(name, title, call) {
+  return make("section", { class: "way", "data-way": name }, make("h3", {}, title),
+    ...snippetBlocks(snippets(location.origin, call, service.key !== ""))); // prettier-ignore
 }

@@ -12,7 +12,7 @@ export class SnapshotPanel {
 
   constructor() {
     this.path = make("code", {});
-    this.answer = make("pre", { class: "mono", tabindex: 0, "aria-label": "Snapshot" });
+    this.answer = make("pre", { class: "mono", tabindex: 0, role: "group", "aria-label": "Snapshot" });
     const again = make("button", { type: "button", class: "small", onclick: () => void this.#ask() }, "Ask again");
     this.element = make("section", { class: "panel scroll" },
       make("div", { class: "panel-bar" }, this.path, again), this.answer); // prettier-ignore

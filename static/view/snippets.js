@@ -1,90 +1,68 @@
-/** A request as a program would make it. */
+/** A request as a program would make it: curl, Python, JavaScript. A key is named, never shown. */
+
+import { javascript } from "./javascript.js";
+import { python } from "./python.js";
 
 /** @typedef {{title: string, text: string}} Snippet */
+/** @typedef {{method: string, path: string, body?: any, headers?: Record<string, string>}} Call */
+
+/**
+ * What a client library has a word for.
+ *
+ * @typedef {object} Known
+ * @property {string} name of the library's method; "" = it has none.
+ * @property {string} subject the recipe or the run it is about.
+ * @property {Record<string, string>} query
+ */
+
+/** @type {[RegExp, string][]} */
+const KINDS = [
+  [/^POST \/v1\/(generate|evaluate|breakdown|reason|batch)$/, "run"],
+  [/^GET \/v1\/runs\/([^/]+)\/events$/, "follow"],
+  [/^POST \/v1\/runs\/([^/]+)\/cancel$/, "cancel"],
+  [/^GET \/v1\/runs\/([^/]+)$/, "snapshot"],
+  [/^GET \/v1\/(?:runs)$/, "runs"],
+  [/^GET \/v1\/(?:models)$/, "models"],
+  [/^GET \/v1\/(?:templates)$/, "templates"],
+  [/^GET \/v1\/(?:usage)$/, "usage"],
+  [/^POST \/v1\/cache\/(?:invalidate)$/, "invalidate"],
+];
+
+/** @param {Call} call @returns {Known} */
+export function known({ method, path }) {
+  const [plain, query = ""] = path.split("?");
+  for (const [pattern, name] of KINDS) {
+    const found = pattern.exec(`${method} ${plain}`);
+    if (found) return { name, subject: decodeURIComponent(found[1] ?? ""), query: Object.fromEntries(new URLSearchParams(query)) };
+  }
+  return { name: "", subject: "", query: {} };
+}
 
 /**
  * @param {string} origin scheme, host and port of the service.
- * @param {string} recipe
- * @param {object} input
+ * @param {Call} call
+ * @param {boolean} keyed whether the service wants a client key.
  * @returns {Snippet[]}
  */
-export function snippets(origin, recipe, input) {
-  const url = `${origin}/v1/${recipe}`;
+export function snippets(origin, call, keyed) {
   return [
-    { title: "curl", text: curl(url, input) },
-    { title: "Python", text: python(url, input) },
-    { title: "JavaScript", text: javascript(url, input) },
+    { title: "curl", text: curl(origin, call, keyed) },
+    { title: "Python", text: python(origin, call, known(call), keyed) },
+    { title: "JavaScript", text: javascript(origin, call, known(call), keyed) },
   ];
 }
 
-/** @param {string} url @param {object} input */
-function curl(url, input) {
-  const body = JSON.stringify(input, null, 2).replaceAll("'", "'\\''");
-  return `curl -N ${url} \\
-  -H 'Content-Type: application/json' \\
-  -H 'Accept: text/event-stream' \\
-  -d '${body}'
-`;
-}
-
-/** @param {string} url @param {object} input */
-function python(url, input) {
-  return `import json
-import urllib.request
-
-body = ${literal(input, "")}
-request = urllib.request.Request(
-    "${url}",
-    data=json.dumps(body).encode(),
-    headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
-)
-with urllib.request.urlopen(request) as response:
-    for line in response:
-        if not line.startswith(b"data: "):
-            continue
-        event = json.loads(line[6:])
-        if event.get("type") == "text.delta":
-            print(event["text"], end="", flush=True)
-        elif event.get("type") in ("run.failed", "run.cancelled"):
-            raise SystemExit(event)
-`;
-}
-
-/** A JSON value as Python writes it. @param {unknown} value @param {string} indent @returns {string} */
-function literal(value, indent) {
-  if (value === null) return "None";
-  if (value === true) return "True";
-  if (value === false) return "False";
-  if (typeof value !== "object") return JSON.stringify(value);
-  const inner = `${indent}    `;
-  const [open, close] = Array.isArray(value) ? "[]" : "{}";
-  const parts = Object.entries(value).map(([name, item]) => {
-    const label = Array.isArray(value) ? "" : `${JSON.stringify(name)}: `;
-    return `${inner}${label}${literal(item, inner)},\n`;
-  });
-  return parts.length ? `${open}\n${parts.join("")}${indent}${close}` : open + close;
-}
-
-/** @param {string} url @param {object} input */
-function javascript(url, input) {
-  return `const response = await fetch("${url}", {
-  method: "POST",
-  headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
-  body: JSON.stringify(${JSON.stringify(input, null, 2).replaceAll("\n", "\n  ")}),
-});
-if (!response.ok) throw new Error(await response.text());
-let text = "";
-let rest = "";
-for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
-  const lines = (rest + piece).split("\\n");
-  rest = lines.pop();
-  for (const line of lines) {
-    if (!line.startsWith("data: ")) continue;
-    const event = JSON.parse(line.slice(6));
-    if (event.type === "text.delta") text += event.text;
-    if (event.type === "run.failed") throw new Error(event.error.detail);
+/** @param {string} origin @param {Call} call @param {boolean} keyed */
+function curl(origin, call, keyed) {
+  const { method, path, body, headers = {} } = call;
+  const streams = ["run", "follow"].includes(known(call).name);
+  const quoted = (/** @type {string} */ text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const parts = [`curl ${streams ? "-N " : ""}${method === "GET" || body !== undefined ? "" : `-X ${method} `}${quoted(origin + path)}`];
+  if (keyed) parts.push('-H "Authorization: Bearer $LLM_STREAM_KEY"');
+  if (streams) parts.push("-H 'Accept: text/event-stream'");
+  for (const [name, value] of Object.entries(headers)) {
+    if (!(streams && name === "Accept")) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
   }
-}
-console.log(text);
-`;
+  if (body !== undefined) parts.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(body, null, 2))}`);
+  return `${parts.join(" \\\n  ")}\n`;
 }

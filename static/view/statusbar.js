@@ -11,7 +11,7 @@ const SLOW_RATE = 10; // events per second
 
 /** What a close code of a refusal means to whoever looks at the page. @type {Record<number, string>} */
 const REFUSALS = {
-  4401: "it asks for a client key, which this page cannot send; use a program of your own",
+  4401: "it asks for a client key; sign in",
   4403: "it does not answer pages under this name; its operator can allow it",
   4429: "there are as many connections as there may be; close another page and reconnect",
 };
@@ -28,12 +28,21 @@ export class StatusBar {
     this.socket = socket;
     this.runs = runs;
     byId("drop").addEventListener("click", () => socket.link.drop(DROP_MS));
+    byId("tools-fold").addEventListener("click", () => this.#fold(byId("tools").classList.contains("shown")));
+    // What was chosen is what is looked at next.
+    byId("tools").addEventListener("click", () => this.#fold(true));
     byId("reconnect").addEventListener("click", () => socket.link.retry());
     this.#slow.addEventListener("click", () => {
       const slow = socket.hold.rate === Infinity;
       socket.hold.rate = slow ? SLOW_RATE : Infinity;
       this.#slow.setAttribute("aria-pressed", String(slow));
     });
+  }
+
+  /** Matters only where room is short. @param {boolean} folded */
+  #fold(folded) {
+    byId("tools").classList.toggle("shown", !folded);
+    byId("tools-fold").setAttribute("aria-expanded", String(!folded));
   }
 
   live() {

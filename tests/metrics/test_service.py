@@ -124,6 +124,26 @@ async def test_gauges_show_what_is_now(
     assert found["llm_stream_log_bytes",] > 0
 
 
+async def test_chunks_of_answers_under_way_are_seen(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """What an unfinished answer has said is a gauge; its end moves it into the counter."""
+    service = await start_service()
+    model.scripts = [Script(chunks=("a", "b", "c"), fault=Fault(at=2, stall=True))]
+    run, _ = await start_async(http, service.url, prompt="1")
+    while service.parts.registry.find(run).tally.chunks < 2:
+        await asyncio.sleep(0)
+    before = await scrape(http, service)
+    async with http.post(f"{service.url}/v1/runs/{run}/cancel"):
+        pass
+    while service.parts.registry.live:
+        await asyncio.sleep(0)
+    after = await scrape(http, service)
+
+    assert (before["llm_stream_chunks_live",], before["llm_stream_chunks_total",]) == (2, 0)
+    assert (after["llm_stream_chunks_live",], after["llm_stream_chunks_total",]) == (0, 2)
+
+
 async def test_joins_and_resumes_are_counted(
     service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:

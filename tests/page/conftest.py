@@ -1,6 +1,7 @@
 """The page in a real Chromium, before a real service whose model speaks when it is told to."""
 
 import asyncio
+import inspect
 import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -94,6 +95,16 @@ class Shown:
             self.page.locator(".card").filter(has=self.page.get_by_text(title, exact=True)).first
         )
 
+    async def panel(self, name: str) -> Locator:
+        """Open a panel by the keyboard; where room is short its button has to be unfolded."""
+        opener = self.page.locator(f"#{name}-open")
+        if not await opener.is_visible():
+            await self.page.locator("#tools-fold").press("Enter")
+        await opener.press("Enter")
+        panel = self.page.locator(f"#{name}")
+        await expect(panel).to_be_visible()
+        return panel
+
     @property
     def cards(self) -> Locator:
         """All cards, newest first."""
@@ -160,12 +171,22 @@ in_one_loop = pytest_asyncio.fixture(loop_scope="session")
 """Fixtures of these tests live in the loop of the browser, which is started once."""
 
 
+IN_ONE_LOOP: Final = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Say so before pytest-asyncio chooses a loop, or each test has its own, and a browser."""
+    if inspect.iscoroutinefunction(metafunc.function):
+        metafunc.definition.add_marker(IN_ONE_LOOP, append=False)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of this folder in the loop of the browser."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here) and pytest_asyncio.is_async_test(item):
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+            item.add_marker(IN_ONE_LOOP, append=False)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -215,6 +236,16 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 async def shop(start_service: StartService, held: HeldModel) -> RunningService:
     """A service whose default model is held."""
     return await start_service(held, models={"default": "held", "aliases": {"fast": "scripted"}})
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def modules(browser: Browser) -> AsyncIterator[Page]:
+    """A tab in which modules of the page can be imported; nothing of the page runs in it."""
+    async with running_service(settings()) as service:
+        page = await browser.new_page()
+        await page.goto(f"{service.url}/docs")
+        yield page
+        await page.close()
 
 
 @in_one_loop

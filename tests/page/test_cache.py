@@ -44,7 +44,7 @@ async def ask(http: aiohttp.ClientSession, shop: RunningService, held: HeldModel
 
 async def open_panel(tab: Shown) -> Locator:
     """Open the cache and wait for its figures."""
-    await tab.page.click("#cache-open")
+    await tab.panel("cache")
     panel = tab.page.locator("#cache")
     await expect(panel.locator("#cache-numbers")).to_contain_text("hit rate")
     return panel

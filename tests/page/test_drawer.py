@@ -84,7 +84,7 @@ async def test_the_python_request_runs(tab: Shown, held: HeldModel) -> None:
     await tab.page.click("#run")
     await tab.page.locator(".card [data-act=events]").click()
     await tab.page.get_by_role("tab", name="Request").click()
-    program = await tab.page.locator("[data-snippet=Python] pre").inner_text()
+    program = await tab.page.locator("[data-way=start] [data-snippet=Python] pre").inner_text()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-X", "utf8", "-c", program, stdout=asyncio.subprocess.PIPE
     )
@@ -101,7 +101,7 @@ async def test_the_javascript_request_runs(tab: Shown, held: HeldModel) -> None:
     card = await tab.run("How do returns work?")
     await card.act("events")
     await tab.page.get_by_role("tab", name="Request").click()
-    program = await tab.page.locator("[data-snippet=JavaScript] pre").inner_text()
+    program = await tab.page.locator("[data-way=start] [data-snippet=JavaScript] pre").inner_text()
     logged: list[str] = []
     tab.page.on("console", lambda message: logged.append(message.text))
     await tab.page.evaluate(f"async () => {{ {program} }}")

@@ -38,8 +38,7 @@ async def ask(http: aiohttp.ClientSession, service: RunningService, **body: Any)
 
 async def open_panel(tab: Shown) -> Locator:
     """Open the account and wait for its total."""
-    await tab.page.locator("#usage-open").press("Enter")
-    panel = tab.page.locator("#usage")
+    panel = await tab.panel("usage")
     await expect(panel.locator("tfoot")).to_contain_text("total")
     return panel
 

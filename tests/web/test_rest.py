@@ -132,13 +132,16 @@ async def test_a_detached_run_goes_on_without_readers(
 async def test_runs_are_listed_newest_first(
     service: RunningService, http: aiohttp.ClientSession
 ) -> None:
-    """The list has the newest first, can be limited, and filtered by state."""
+    """The list has the newest first, can be limited, and filtered by state and recipe."""
     ids = [(await post(http, service, {"prompt": f"{n}"}))[2]["id"] for n in range(3)]
 
     _, everything = await get(http, service, "/v1/runs")
     _, two = await get(http, service, "/v1/runs?limit=2&state=completed")
     _, none = await get(http, service, "/v1/runs?state=failed")
+    _, generated = await get(http, service, "/v1/runs?recipe=generate")
+    _, reasoned = await get(http, service, "/v1/runs?recipe=reason")
 
+    assert (generated["total"], reasoned["total"]) == (3, 0)
     assert [run["id"] for run in everything["runs"]] == ids[::-1]
     assert [run["id"] for run in two["runs"]] == ids[:0:-1]
     assert two["total"] == 3

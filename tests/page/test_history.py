@@ -1,0 +1,110 @@
+"""The runs of the service on the page: a list that stays up to date, and permalinks."""
+
+import aiohttp
+import pytest
+from playwright.async_api import Locator, expect
+
+from llm_stream.testing.service import RunningService
+
+from ..conftest import StartService
+from ..wire import start_async, until
+from .conftest import TEXT, HeldModel, OpenPage, Shown
+
+pytestmark = pytest.mark.browser
+
+
+async def ask(http: aiohttp.ClientSession, service: RunningService, prompt: str) -> None:
+    """Have a question answered by the model that does not wait."""
+    body = {"prompt": prompt, "model": "fast"}
+    async with http.post(f"{service.url}/v1/generate", json=body) as response:
+        assert response.status == 200, await response.text()
+
+
+def titles(panel: Locator) -> Locator:
+    """What the runs of the list are called, newest first."""
+    return panel.locator(".entry-title")
+
+
+async def test_runs_of_others_are_listed_and_stay_up_to_date(
+    tab: Shown, shop: RunningService, held: HeldModel, http: aiohttp.ClientSession
+) -> None:
+    """A run that another program starts appears by itself, and so does its end."""
+    await ask(http, shop, "One?")
+    panel = await tab.panel("runs")
+    await expect(titles(panel)).to_have_text(["One?"])
+    run, _ = await start_async(http, shop.url, prompt="Two?")
+    await expect(titles(panel)).to_have_text(["Two?", "One?"])
+    newest = panel.locator(f"[data-run={run}]")
+    await expect(newest).to_have_attribute("data-state", "running")
+
+    await newest.get_by_role("button", name="Cancel").click()
+    await expect(newest).to_have_attribute("data-state", "cancelled")
+    await expect(panel.get_by_role("status")).to_have_text("Cancelled “Two?”.")
+    await expect(newest.get_by_role("button", name="Cancel")).to_be_hidden()
+
+
+async def test_runs_are_chosen_by_state_and_recipe(
+    tab: Shown, shop: RunningService, held: HeldModel, http: aiohttp.ClientSession
+) -> None:
+    """The list can be narrowed down; nothing left is told."""
+    await ask(http, shop, "One?")
+    await start_async(http, shop.url, prompt="Two?")
+    panel = await tab.panel("runs")
+    await panel.locator("#runs-state").select_option("completed")
+    await expect(titles(panel)).to_have_text(["One?"])
+    await panel.locator("#runs-recipe").select_option("reason")
+    await expect(panel.get_by_text("No such run.")).to_be_visible()
+    await panel.locator("#runs-state").select_option("")
+    await panel.locator("#runs-recipe").select_option("generate")
+
+    await expect(titles(panel)).to_have_text(["Two?", "One?"])
+
+
+async def test_a_run_of_the_list_is_opened_as_a_card(
+    tab: Shown, shop: RunningService, held: HeldModel, http: aiohttp.ClientSession
+) -> None:
+    """Open puts the whole run on the page, by keyboard, with its title, and goes to it."""
+    held.free()
+    run, _ = await start_async(http, shop.url, prompt="Who pays for returns?")
+    await until(lambda: shop.parts.registry.find(run).state == "completed")
+    panel = await tab.panel("runs")
+    await panel.get_by_role("button", name="Open").press("Enter")
+    await expect(panel).to_be_hidden()
+    card = tab.card("Who pays for returns?")
+    await card.ends("completed")
+    await expect(card.element).to_be_focused()
+
+    assert await card.text() == TEXT
+
+
+async def test_a_permalink_outlives_a_reload(
+    tab: Shown, shop: RunningService, held: HeldModel, http: aiohttp.ClientSession
+) -> None:
+    """A second tab at the link of the list shows the run, also after it is loaded again."""
+    held.free()
+    run, _ = await start_async(http, shop.url, prompt="Who pays for returns?")
+    panel = await tab.panel("runs")
+    async with tab.page.context.expect_page() as opened:
+        await panel.get_by_role("link", name="2nd tab").click()
+    second = Shown(await opened.value, shop.url)
+    await second.card("Who pays for returns?").ends("completed")
+    assert second.page.url == f"{shop.url}/#run={run}"
+    await second.page.reload()
+
+    await second.card("Who pays for returns?").says(TEXT)
+    await expect(second.cards).to_have_count(1)
+
+
+async def test_a_permalink_to_a_run_that_is_gone_says_so(
+    open_page: OpenPage, start_service: StartService, http: aiohttp.ClientSession
+) -> None:
+    """Where a run is no longer kept its card says why, instead of waiting."""
+    service = await start_service()
+    run, _ = await start_async(http, service.url, prompt="Hi")
+    await until(lambda: service.parts.registry.find(run).state == "completed")
+    service.parts.registry.forget(service.parts.registry.find(run))
+    tab = await open_page(service, f"/#run={run}")
+    ending = tab.cards.first.locator(".ending")
+
+    await expect(tab.cards.first).to_have_attribute("data-state", "lost")
+    await expect(ending).to_contain_text("Unknown. The service does not know this run")
