@@ -25,7 +25,7 @@ NEEDS: Final[dict[str, str]] = {
     "GET /": PUBLIC,
     "GET /static/{path}": PUBLIC,
     "GET /docs": PUBLIC,
-    "GET /docs/{name}": PUBLIC,
+    "GET /docs/{path}": PUBLIC,
     "GET /openapi.json": PUBLIC,
     "GET /livez": PUBLIC,
     "GET /readyz": PUBLIC,

@@ -33,7 +33,7 @@ from llm_stream.web.ws import refuse_socket
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", "/static/{path}"})
+_QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", "/static/{path}", "/docs/{path}"})
 
 log = structlog.get_logger("llm_stream.request")
 

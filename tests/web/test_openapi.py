@@ -25,7 +25,7 @@ CHECKS: Any = [content_type_conformance, response_schema_conformance, status_cod
 SCHEMA = schemathesis.openapi.from_dict(json.loads(document()))
 MEANINGFUL = {"model", "template", "options", "fallback_models", "schema", "cache", "attachments"}
 GOOD: dict[str, Any] = {"prompt": "x", "requests": [{"input": {"prompt": "y"}}]}
-PAGES = {"/", "/docs", "/docs/{name}", "/static/{path}"}
+PAGES = {"/", "/docs", "/docs/{path}", "/static/{path}"}
 
 
 @pytest.fixture(scope="module")
