@@ -1,10 +1,12 @@
 """The page and the documents: files of two folders, read once at start, served from memory.
 
 Where the documents have been built (`web/site`), their pages are files of that site; else each is
-rendered here when it is first asked for: all of them cost as much as half a start.
+rendered here when it is first asked for: all of them cost as much as half a start. So it is
+with the reference, Swagger UI, which is packed.
 """
 
 import asyncio
+import gzip
 import hashlib
 import html
 import mimetypes
@@ -26,6 +28,7 @@ PAGES_CACHE: Final = "no-cache"
 
 DOCS: Final = "/docs/"
 INDEX: Final = "index"
+REFERENCE: Final = "/docs/api-reference"
 
 _DOCUMENT: Final = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -37,11 +40,12 @@ _DOCUMENT: Final = """<!doctype html>
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file in memory."""
+    """A file in memory; `packed`: by gzip, as nearly everybody takes it."""
 
     content: bytes
     content_type: str
     etag: str
+    packed: bool = False
 
 
 class Pages:
@@ -49,7 +53,8 @@ class Pages:
 
     Args:
         static: folder of the page; `index.html` is also `/`.
-        docs: folder of Markdown files; each is `/docs/<name>`, `index` is also `/docs`.
+        docs: folder of Markdown files; each is `/docs/<name>`, `index` is also `/docs`. Its folder
+            `_reference` is what `/docs/api-reference` is made of.
         site: folder of what `make docs` has built of them; it need not be there.
     """
 
@@ -60,6 +65,12 @@ class Pages:
             self._add("/static/" + path.relative_to(static).as_posix(), path.read_bytes(), kind)
         if "/static/index.html" in self.files:
             self.files["/"] = self.files["/static/index.html"]
+        self._reference = {
+            f"{DOCS}_reference/{path.name.removesuffix('.gz')}": path
+            for path in docs.joinpath("_reference").glob("*.*")
+        }
+        if index := self._reference.pop(f"{DOCS}_reference/index.html", None):
+            self._reference[REFERENCE] = index
         self._documents = {path.stem: path.read_text() for path in sorted(docs.glob("*.md"))}
         self.site = Site(site, self._documents)
         self._rendering = asyncio.Lock()
@@ -68,17 +79,23 @@ class Pages:
         self._links = " ".join(links + [f'<a href="{DOCS}{name}">{name}</a>' for name in names])
 
     def find(self, path: str) -> StaticFile | None:
-        """The file of a path, None if there is none. Blocks while it renders a document."""
+        """The file of a path, None if there is none. Blocks while it reads or renders one."""
         name = document_of(path)
-        if path not in self.files and name in self._documents:
+        if path in self.files:
+            return self.files[path]
+        if path in self._reference:
+            file = self._reference[path]
+            kind = mimetypes.guess_type(file.name)[0] or "text/html"
+            self._add(path, file.read_bytes(), kind, packed=file.suffix == ".gz")
+        elif name in self._documents:
             body, title = _render(self._documents[name]), html.escape(name)
             page = _DOCUMENT.format(title=title, links=self._links, body=body)
             self._add(path, page.encode(), "text/html")
         return self.files.get(path)
 
-    def _add(self, path: str, content: bytes, kind: str) -> None:
+    def _add(self, path: str, content: bytes, kind: str, *, packed: bool = False) -> None:
         etag = hashlib.sha256(content).hexdigest()[:16]
-        self.files[path] = StaticFile(content, kind, etag)
+        self.files[path] = StaticFile(content, kind, etag, packed)
 
     async def get(self, request: web.Request) -> web.Response:
         """Serve one file, or 304 if the browser has it.
@@ -86,18 +103,26 @@ class Pages:
         Raises:
             NotFound: no file has that path (the caller's doing).
         """
-        found = self.files.get(request.path)
-        if found is None and document_of(request.path) in self._documents:
+        path = request.path
+        found = self.files.get(path)
+        if found is None and (document_of(path) in self._documents or path in self._reference):
             async with self._rendering:  # one at a time, and each once
-                found = await asyncio.to_thread(self.find, request.path)
+                found = await asyncio.to_thread(self.find, path)
         if found is None:
             raise NotFound("There is nothing at this path. /docs lists what there is.")
         headers = {hdrs.CACHE_CONTROL: PAGES_CACHE, hdrs.ETAG: f'"{found.etag}"'}
         if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
             return web.Response(status=304, headers=headers)
         charset = "utf-8" if found.content_type.startswith("text/") else None
+        content = found.content
+        if found.packed:
+            headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+            if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
+                headers[hdrs.CONTENT_ENCODING] = "gzip"
+            else:
+                content = await asyncio.to_thread(gzip.decompress, content)
         return web.Response(
-            body=found.content, content_type=found.content_type, charset=charset, headers=headers
+            body=content, content_type=found.content_type, charset=charset, headers=headers
         )
 
     async def get_document(self, request: web.Request) -> web.StreamResponse:

@@ -1,6 +1,8 @@
 """The page and the documents: from memory, with the headers a browser needs."""
 
 import asyncio
+import gzip
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -240,6 +242,36 @@ async def test_a_site_of_other_documents_is_not_shown(built: Any) -> None:
 
     assert "Faults" in text
     assert "built" not in text
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+async def test_the_reference_is_packed_for_who_takes_it(folders: Any, coding: str) -> None:
+    """Everybody gets the same, with its type; a start reads nothing of it."""
+    reference = folders[1] / "_reference"
+    reference.mkdir()
+    (reference / "index.html").write_text("<p>reference</p>")
+    (reference / "ui.js.gz").write_bytes(gzip.compress(b"show()"))
+    pages = Pages(*folders)
+    assert not [path for path in pages.files if "reference" in path]
+    app = web.Application()
+    pages.add_routes(app)
+    async with TestClient(TestServer(app)) as client:
+        page = await client.get("/docs/api-reference")
+        script = await client.get("/docs/_reference/ui.js", headers={"Accept-Encoding": coding})
+
+        assert (page.content_type, await page.text()) == ("text/html", "<p>reference</p>")
+        assert (script.content_type, await script.text()) == ("text/javascript", "show()")
+        assert script.headers.get("Content-Encoding", "identity") == coding
+        assert script.headers["Vary"] == "Accept-Encoding"
+
+
+def test_swagger_ui_is_what_the_script_names() -> None:
+    """What is in the repository is of the version that is written down."""
+    script = Path(__file__).parents[2].joinpath("scripts", "vendor-swagger-ui").read_text()
+    (version,) = re.findall(r"^VERSION=(.+)$", script, re.MULTILINE)
+    packed = resource("docs").joinpath("_reference", "swagger-ui-bundle.js.gz").read_bytes()
+
+    assert f'PACKAGE_VERSION:"{version}"'.encode() in gzip.decompress(packed)
 
 
 def test_every_shipped_document_is_rendered() -> None:
