@@ -27,6 +27,7 @@ html_favicon = "../static/favicon.svg"
 html_title = f"llm-stream {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["search.js"]
 html_copy_source = False
 html_show_copyright = False
 html_use_index = False
