@@ -27,6 +27,7 @@ NEEDS: Final[dict[str, str]] = {
     "GET /docs": PUBLIC,
     "GET /docs/{path}": PUBLIC,
     "GET /openapi.json": PUBLIC,
+    "GET /asyncapi.json": PUBLIC,
     "GET /livez": PUBLIC,
     "GET /readyz": PUBLIC,
     "GET /health": ANY,
