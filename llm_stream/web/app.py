@@ -24,7 +24,7 @@ from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.resources import resource, site
 from llm_stream.restarting import Restarter
-from llm_stream.web import asyncapi, director, entries, info, openapi, rest, tickets, usage, ws
+from llm_stream.web import descriptions, director, entries, info, rest, tickets, usage, ws
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
@@ -154,19 +154,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)
-    for part in (
-        rest,
-        entries,
-        usage,
-        director,
-        ws,
-        info,
-        openapi,
-        asyncapi,
-        tickets,
-        chat,
-        responses,
-    ):
+    for part in (rest, entries, usage, director, ws, info, descriptions, tickets, chat, responses):
         app.add_routes(part.routes)
     if settings.telemetry.metrics:
         app.router.add_get("/metrics", info.metrics)

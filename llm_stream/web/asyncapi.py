@@ -3,12 +3,10 @@
 One message a type of event, of frame and of notice; their schemas are those of `web/shapes`.
 """
 
-import asyncio
 from functools import cache
 from typing import Any, Final
 
 import orjson
-from aiohttp import web
 
 from llm_stream.web import frames
 from llm_stream.web.auth import SOCKET
@@ -46,8 +44,6 @@ STREAMS: Final[dict[str, tuple[str, str, dict[str, Schema]]]] = {
     ),
 }
 """Channel of Server-Sent Events -> its address, what it is, its parameters."""
-
-routes = web.RouteTableDef()
 
 
 @cache
@@ -186,9 +182,3 @@ def _refs(where: str, *names: str) -> dict[str, Schema]:
 
 def _listed(channel: str, *names: str) -> list[Schema]:
     return [*_refs(f"#/channels/{channel}/messages", *names).values()]
-
-
-@routes.get("/asyncapi.json")
-async def asyncapi(_request: web.Request) -> web.Response:
-    """The document."""
-    return web.Response(body=await asyncio.to_thread(document), content_type=JSON_TYPE)

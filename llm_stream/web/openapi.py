@@ -5,13 +5,11 @@ cannot differ from what is checked. Answers are told by the names they always ha
 docs/protocol.md says what those mean.
 """
 
-import asyncio
 import re
 from functools import cache
 from typing import Any, Final
 
 import orjson
-from aiohttp import web
 
 from llm_stream import __version__
 from llm_stream.errors import Problem
@@ -36,8 +34,6 @@ INFO: Final[dict[str, Any]] = {
     "version": __version__,
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }
-
-routes = web.RouteTableDef()
 
 
 @cache
@@ -108,9 +104,3 @@ def _name(method: str, path: str) -> str:
     """What generated clients call the operation: `get_runs_run_events`."""
     words = re.findall(r"\w+", path.removeprefix("/v1"))
     return "_".join([method.lower(), *words])
-
-
-@routes.get("/openapi.json")
-async def openapi(_request: web.Request) -> web.Response:
-    """The document."""
-    return web.Response(body=await asyncio.to_thread(document), content_type=JSON_TYPE)
