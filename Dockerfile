@@ -13,6 +13,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv /opt/llm-stream \
     && /opt/llm-stream/bin/pip install -c constraints.txt '.[local,otel]' \
     && /opt/llm-stream/bin/llm-stream pull
+# What makes the site of the documents stays behind.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --target /tmp/docs -c constraints.txt furo mmdr myst-parser sphinx \
+    && PYTHONPATH=/tmp/docs /opt/llm-stream/bin/python -m sphinx --quiet --doctree-dir /tmp/doctrees \
+      docs "$(/opt/llm-stream/bin/python -P -c 'from llm_stream.resources import site; print(site())')"
 
 FROM python:3.13-slim-trixie
 # By number, for Kubernetes to see that it is not root.

@@ -16,7 +16,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CODE := llm_stream tests benchmarks
 LEFT_OUT := $(if $(filter 0,$(BROWSER)), and not browser)$(if $(filter 0,$(NGINX)), and not nginx)$(if $(filter 0,$(NODE)), and not node)
 
-.PHONY: help serve test soak conformance check bench dist pin clean weights chromium nginx node
+.PHONY: help serve test soak conformance check docs bench dist pin clean weights chromium nginx node
 .DELETE_ON_ERROR:
 
 help: ## these lines
@@ -25,7 +25,7 @@ help: ## these lines
 serve: $(VENV)/.serve-installed weights ## install what is needed, fetch the model, serve on 127.0.0.1:8080
 	@exec $(BIN)/llm-stream serve --config $(CONFIG)
 
-test: $(VENV)/.test-installed weights chromium nginx node ## all tests; BROWSER=0, NGINX=0, NODE=0 leave out what needs one
+test: $(VENV)/.test-installed docs weights chromium nginx node ## all tests; BROWSER=0, NGINX=0, NODE=0 leave out what needs one
 	$(BIN)/python -m pytest --numprocesses $(PYTEST_WORKERS) --dist worksteal $(if $(LEFT_OUT),-m "not soak$(LEFT_OUT)") $(PYTEST_ARGS)
 
 soak: $(VENV)/.test-installed ## tests that take long; the last breaks things for SOAK_SECONDS (1800)
@@ -50,17 +50,23 @@ check: $(VENV)/.check-installed node ## style, types, spelling, security, archit
 	$(BIN)/kubernetes-validate --quiet --strict deploy/kubernetes/*.yaml
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
+docs: site/built-from ## the documents as a site, in site/; a warning is an error
+
+site/built-from: docs/conf.py pyproject.toml $(wildcard docs/*.md docs/_static/*) | $(VENV)/.test-installed
+	rm -rf site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir artifacts/doctrees docs site
+
 bench: $(VENV)/.test-installed ## what an event costs, measured
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
-dist: $(VENV)/.test-installed ## wheel and source archive in dist/
+dist: $(VENV)/.test-installed docs ## wheel and source archive in dist/
 	$(BIN)/python -m build --no-isolation
 
 pin: ## resolve constraints.txt anew, for every supported Python
 	PYTHON=$(PYTHON) scripts/pin
 
 clean: ## everything made here except the environment
-	rm -rf artifacts build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf artifacts build dist site .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(CODE) -name __pycache__ -prune -exec rm -rf {} +
 
 weights: $(VENV)/.serve-installed
@@ -85,9 +91,9 @@ $(VENV)/.serve-installed: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.test-installed: pyproject.toml constraints.txt | $(VENV)/.serve-installed
-	$(PIP_INSTALL) -e '.[local,test]'
+	$(PIP_INSTALL) -e '.[local,docs,test]'
 	@touch $@ $(VENV)/.serve-installed
 
 $(VENV)/.check-installed: pyproject.toml constraints.txt | $(VENV)/.test-installed
-	$(PIP_INSTALL) -e '.[local,test,dev]'
+	$(PIP_INSTALL) -e '.[local,docs,test,dev]'
 	@touch $@ $(VENV)/.serve-installed $(VENV)/.test-installed

@@ -26,6 +26,7 @@ from llm_stream.history.database import open_store, transaction
 from llm_stream.history.history import History
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
+from llm_stream.web.problems import problem
 
 MARKS = {"/all:": 0, "/recipe:generate": 0, "/model:m": 0}
 BAR_MS = 2.0
@@ -44,7 +45,7 @@ async def ended(number: int) -> tuple[RunSpec, Run]:
     prompt = f"A prompt that is like any other, number {number}."
     spec = RunSpec(recipe="generate", model="m", messages=(Message("user", prompt),))
     info = RunInfo(id=f"run_{ULID()}", recipe="generate", model="m", key=spec.fingerprint())
-    run = Run(info, max_log_bytes=1 << 20, describe_error=lambda *_, **__: {})
+    run = Run(info, max_log_bytes=1 << 20, describe_error=problem)
     finished = asyncio.get_running_loop().create_future()
     run.on_finished(finished.set_result)
     run.start(say())

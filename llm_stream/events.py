@@ -1,8 +1,7 @@
 """The vocabulary of a run: payload kinds, and `Event` with its one encoding.
 
-A payload is what a recipe yields; an event is a payload that has got its place
-in a log. The bytes made here are the bytes of every wire and every replay
-(docs/protocol.md, "Events").
+A payload is what a recipe yields; an event is a payload that has got its place in a log. The bytes
+made here are the bytes of every wire and every replay (docs/protocol.md, "Events").
 """
 
 from typing import Any, Final, Literal, NotRequired, cast
@@ -10,7 +9,15 @@ from typing import Any, Final, Literal, NotRequired, cast
 import orjson
 from typing_extensions import TypedDict  # before 3.12 pydantic cannot read typing's
 
-from llm_stream.errors import InvalidOutput
+from llm_stream.errors import InvalidOutput, Problem
+
+
+class Stamp(TypedDict):
+    """What a log puts before each payload: the cursor, the run, milliseconds since it was made."""
+
+    id: str
+    run: str
+    t_ms: int
 
 
 class RunQueued(TypedDict):
@@ -45,7 +52,7 @@ class AttemptFailed(TypedDict):
     type: Literal["attempt.failed"]
     attempt: int
     model: str
-    error: dict[str, Any]
+    error: Problem
     next: NextAttempt | None
 
 
@@ -157,7 +164,7 @@ class RunFailed(TypedDict):
     """Terminal: `error` is a problem object; output before it is partial."""
 
     type: Literal["run.failed"]
-    error: dict[str, Any]
+    error: Problem
 
 
 class RunCancelled(TypedDict):
@@ -176,8 +183,8 @@ OUTPUT_TYPES: Final = frozenset(
 # fmt: off
 Payload = (
     RunQueued | RunStarted | AttemptFailed | TextDelta | ReasoningDelta | ToolCalled | ToolReturned
-    | StepStarted | StepCompleted | ItemCompleted | Usage | RunRestarted
-    | RunCompleted | RunFailed | RunCancelled
+    | StepStarted | StepCompleted | ItemCompleted | Usage | RunRestarted | RunCompleted | RunFailed
+    | RunCancelled
 )
 # fmt: on
 
@@ -192,8 +199,7 @@ class Event:
         data: one JSON object, UTF-8, without a line break; begins with `{"id":`.
 
     Raises:
-        InvalidOutput: the payload has what JSON cannot say, a lone surrogate say (the
-            model's doing).
+        InvalidOutput: the payload has what JSON cannot say, half a character say (the model's).
     """
 
     __slots__ = ("data", "position", "seq", "type")
@@ -205,9 +211,8 @@ class Event:
         try:
             self.data: bytes = _head(position, run, t_ms) + orjson.dumps(payload)[1:]
         except orjson.JSONEncodeError as error:
-            raise InvalidOutput(
-                f"A {self.type} event cannot be written as JSON: {error}.", run=run
-            ) from error
+            told = f"A {self.type} event cannot be written as JSON: {error}."
+            raise InvalidOutput(told, run=run) from error
 
     @classmethod
     def known(cls, epoch: int, seq: int, kind: str, data: bytes) -> "Event":

@@ -16,3 +16,8 @@ def resource(name: str) -> Path:
         if (path := folder / name).exists():
             return path
     raise FileNotFoundError(f"{name} is missing; install llm-stream again")
+
+
+def site() -> Path:
+    """Folder of the documents as `make docs` builds them; a source tree need not have it."""
+    return resource("docs").with_name("site")

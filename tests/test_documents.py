@@ -15,6 +15,7 @@ from llm_stream.testing import ScriptedModel
 from llm_stream.testing.mockproviders import load_script
 from llm_stream.testing.mockproviders.modelnames import KNOWN
 from llm_stream.testing.service import RunningService, running_service
+from llm_stream.web.pages import anchor
 
 from .cliexamples import answer
 from .documents import examples, outline, run, shape
@@ -120,12 +121,22 @@ def test_every_word_of_a_model_name_is_explained(word: str) -> None:
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:
-    """A link to /docs/name has a file docs/name.md."""
-    docs = resource("docs")
+    """A link names the file, so that it works in a repository too, and a heading of it."""
+    texts = {path.name: path.read_text() for path in resource("docs").glob("*.md")}
+    headings = {
+        name: {anchor(line.lstrip("# ")) for line in text.splitlines() if line.startswith("#")}
+        for name, text in texts.items()
+    }
     links = {
-        name
-        for path in docs.glob("*.md")
-        for name in re.findall(r"\(/docs/([a-z-]+)[)#]", path.read_text())
+        (name, link)
+        for name, text in texts.items()
+        for link in re.findall(r"\]\(([^)\s]+)\)", text)
+        if not link.startswith(("http://", "https://"))
     }
 
-    assert sorted(name for name in links if not (docs / f"{name}.md").exists()) == []
+    broken = []
+    for name, link in sorted(links):
+        file, _, heading = link.partition("#")
+        if heading not in headings.get(file or name, ()) and (heading or file not in texts):
+            broken.append((name, link))
+    assert broken == []

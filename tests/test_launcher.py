@@ -16,6 +16,7 @@ from llm_stream.launcher import Launcher
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import CacheControl, RunSpec, TemplateRef
 
+from .problem import only_its_code
 from .wire import until
 
 
@@ -50,7 +51,7 @@ def launcher_with(gate: Any, **kept: Any) -> Any:
     cache = AnswerCache(MemoryShelf(max_entries=10, max_bytes=100_000), **kept)
     return Launcher(
         {"generate": Echo()}, registry, cache, gate, max_log_bytes=10_000,
-        describe_error=lambda error, **_: {"code": error.code},
+        describe_error=only_its_code,
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel_ships_what_the_service_reads(wheel: Path) -> None:
-    """Templates, page, docs and the explained configuration are inside; tests are not."""
+    """Templates, page, documents, their site, the explained configuration; not the tests."""
     names = ZipFile(wheel).namelist()
     shipped = {
         name.removeprefix("llm_stream/_resources/")
@@ -67,16 +67,19 @@ def test_wheel_ships_what_the_service_reads(wheel: Path) -> None:
 
     assert expected <= shipped
     assert any(name.startswith("static/") and name.endswith(".js") for name in shipped)
+    assert {"site/index.html", "site/searchindex.js", "site/built-from"} <= shipped, "make docs"
     assert "llm_stream/py.typed" in names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"llm_stream"}
 
 
 def test_installed_service_works_from_any_folder(programs: Path, tmp_path: Path) -> None:
-    """Without source tree, configuration, weights or keys it serves page and templates."""
+    """Without source tree, configuration, weights or keys it serves page, documents, templates."""
     with serving(programs / "llm-stream", cwd=tmp_path) as served:
         with urlopen(f"{served.url}/livez") as alive, urlopen(f"{served.url}/") as page:
             assert (alive.status, page.status) == (200, 200)
             assert page.headers.get_content_type() == "text/html"
+        with urlopen(f"{served.url}/docs") as documents:
+            assert b'action="search.html"' in documents.read()
         with urlopen(f"{served.url}/v1/templates") as reply:
             templates = json.load(reply)
         served.process.send_signal(signal.SIGTERM)

@@ -19,6 +19,8 @@ from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import CacheControl, RunSpec, dump_spec
 from llm_stream.restarting import Restarter
 
+from .problem import PROBLEM, only_its_code
+
 ID = "run_01KAQ8Z3M5XW2T9V7B4C6D8E0F"
 
 
@@ -79,7 +81,7 @@ class Restarts:
         gate = Gate(5, 5, "the service")
         self.launcher = Launcher(
             {"generate": self.recipe}, self.registry, self.cache, gate, max_log_bytes=10_000,
-            describe_error=lambda error, **_: {"code": error.code}, flights=self.leases,
+            describe_error=only_its_code, flights=self.leases,
             history=self,
         )  # fmt: skip
         self.restarter = Restarter(self.launcher.production, self.registry, gate, self.leases)
@@ -253,7 +255,7 @@ async def test_a_run_that_was_handed_over_is_not_recorded(here: Restarts) -> Non
     """Who has it now keeps and records it; here it ends without."""
     run, _ = await here.launcher.launch(spec())
     run.hand_over()
-    run.feed([Event(2, 1, run.id, 0, {"type": "run.failed", "error": {"code": "owner_lost"}})])
+    run.feed([Event(2, 1, run.id, 0, {"type": "run.failed", "error": PROBLEM})])
 
     assert run.state == "failed"
     assert here.recorded == []

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -67,7 +67,7 @@ class WsClient:
         self.others: list[dict[str, Any]] = []
 
     @classmethod
-    async def connect(cls, http: aiohttp.ClientSession, url: str, **kwargs: Any) -> "WsClient":
+    async def connect(cls, http: aiohttp.ClientSession, url: str, **kwargs: Any) -> Self:
         """Open a socket and read its welcome."""
         client = cls(await http.ws_connect(f"{url}/v1/ws", max_msg_size=0, **kwargs))
         await client.until(lambda: client.others)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
+from typing_extensions import TypedDict  # before 3.12 pydantic cannot read typing's
+
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo, State
@@ -25,6 +27,13 @@ class Listed:
         return cls(run.info, run.state, run.log.cursor, lambda: asdict(run.statistics()))
 
 
+class Release(TypedDict):
+    """How a run is after a claim on it was released, and whether others still want it."""
+
+    state: State
+    shared: bool
+
+
 class Elsewhere(Protocol):
     """Runs of other replicas."""
 
@@ -44,7 +53,7 @@ class Elsewhere(Protocol):
             LogUnavailable: nobody can tell now.
         """
 
-    async def release(self, run: Run, claim: str | None) -> dict[str, object]:
+    async def release(self, run: Run, claim: str | None) -> Release:
         """Release a claim on such a run; its state then, as `released` says it.
 
         Raises:
@@ -108,7 +117,7 @@ class RunDirectory:
         # Ids begin with their time.
         return [lines[run] for run in sorted(lines, reverse=True)], True
 
-    async def release(self, run: Run, claim: str | None) -> dict[str, object]:
+    async def release(self, run: Run, claim: str | None) -> Release:
         """A client wants the run no more; its state then, and whether others still share it.
 
         Raises:
@@ -125,7 +134,7 @@ def handed_over(run: Run) -> bool:
     return run.log.closed and not run.done
 
 
-def released(run: Run, claim: str | None) -> dict[str, object]:
+def released(run: Run, claim: str | None) -> Release:
     """Release a claim on a run of this process, and say what came of it."""
     run.release(claim)
     return {

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from llm_stream.engine.runinfo import DescribeError, RunInfo, State
-from llm_stream.errors import InternalError, StreamError
+from llm_stream.errors import InternalError, Problem, StreamError
 from llm_stream.events import Payload
 
 log = logging.getLogger(__name__)
 
 Ended = TypeVar("Ended")
 
-LAST_RESORT: Final[dict[str, Any]] = {
+LAST_RESORT: Final[Problem] = {
     "type": "/docs/errors#internal_error",
     "title": "Internal error",
     "status": 500,

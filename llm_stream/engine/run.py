@@ -144,7 +144,7 @@ class Run:
         try:
             self._conclude(task)
         except Exception as error:  # noqa: BLE001 - readers would wait for ever without an end
-            self._seal({"type": "run.failed", "error": LAST_RESORT | {"run": self.id}}, error)
+            self._seal({"type": "run.failed", "error": {**LAST_RESORT, "run": self.id}}, error)
 
     def _conclude(self, task: asyncio.Task[Outcome]) -> None:
         self.tally.total_ms = self._now_ms()

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
-from llm_stream.errors import StreamError
+from llm_stream.errors import Problem, StreamError
 from llm_stream.events import Payload, RunStarted
 
 CancelReason = Literal["requested", "abandoned", "deadline", "shutdown"]
@@ -15,7 +15,7 @@ State = Literal["queued", "running", "completed", "failed", "cancelled"]
 class DescribeError(Protocol):
     """Turns an error into the problem object that `run.failed` and `attempt.failed` carry."""
 
-    def __call__(self, error: StreamError, *, run: str | None, request: str) -> dict[str, Any]:
+    def __call__(self, error: StreamError, *, run: str | None, request: str) -> Problem:
         """`run` and `request` are the ids that find the failure in the log."""
 
 

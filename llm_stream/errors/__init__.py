@@ -43,6 +43,7 @@ from llm_stream.errors.caller import (
     UnsupportedByModel,
     UnsupportedMediaType,
 )
+from llm_stream.errors.problem import Problem
 from llm_stream.errors.service import (
     BudgetExceeded,
     CacheUnavailable,
@@ -112,6 +113,7 @@ __all__ = [
     "Overloaded",
     "OwnerLost",
     "PayloadTooLarge",
+    "Problem",
     "RateLimited",
     "RequestTimedOut",
     "RunCancelled",

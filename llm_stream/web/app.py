@@ -22,9 +22,9 @@ from llm_stream.models.resilience.figures import UpstreamFigures
 from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.recipes.prompts import PromptLibrary
-from llm_stream.resources import resource
+from llm_stream.resources import resource, site
 from llm_stream.restarting import Restarter
-from llm_stream.web import director, entries, info, openapi, rest, tickets, usage, ws
+from llm_stream.web import descriptions, director, entries, info, rest, tickets, usage, ws
 from llm_stream.web.express import EXPRESS, Express
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
@@ -75,7 +75,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     providers = await asyncio.to_thread(make_providers, settings, upstreams.note_limits)
     catalog = await asyncio.to_thread(make_catalog, settings, threads, own, providers)
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
-    pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"))
+    pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"), site())
     metrics = Metrics(catalog.label_of)
     link = RedisLink(settings.redis.url) if settings.redis.url else None
     access = make_access(settings, link)
@@ -163,7 +163,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)
-    for part in (rest, entries, usage, director, ws, info, openapi, tickets, chat, responses):
+    for part in (rest, entries, usage, director, ws, info, descriptions, tickets, chat, responses):
         app.add_routes(part.routes)
     if settings.telemetry.metrics:
         app.router.add_get("/metrics", info.metrics)

@@ -1,7 +1,7 @@
 """What a client can say on the socket. Every command is answered by one `reply`, in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -20,6 +20,15 @@ from llm_stream.web.bodies import (
     UnsubscribeFrame,
     read_object,
     validate,
+)
+from llm_stream.web.frames import (
+    Followed,
+    NotFollowed,
+    Refusal,
+    Released,
+    Started,
+    Subscribed,
+    Unsubscribed,
 )
 from llm_stream.web.intake import Caller
 from llm_stream.web.problems import problem
@@ -59,16 +68,16 @@ async def answer_frame(socket: Socket, text: str) -> None:
         bug = InternalError("The service failed on this command. Its log has the details.")
         socket.outbox.reply(refusal(frame_id, bug, socket))
     else:
-        socket.outbox.reply({"type": "reply", "id": frame_id} | reply)
+        socket.outbox.reply({"type": "reply", "id": frame_id, **reply})
 
 
-def refusal(frame_id: str | None, error: StreamError, socket: Socket) -> dict[str, object]:
+def refusal(frame_id: str | None, error: StreamError, socket: Socket) -> Refusal:
     """The reply to a command that was refused."""
     body = problem(error, request=socket.request)
     return {"type": "reply", "id": frame_id, "status": body["status"], "error": body}
 
 
-async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
+async def start(socket: Socket, frame: StartFrame) -> Started:
     """Start a run, or join an equal one, and follow it from its beginning."""
     name = frame.stream or frame.id
     socket.check_name(name)
@@ -80,12 +89,18 @@ async def start(socket: Socket, frame: StartFrame) -> dict[str, Any]:
     launched = await launch(service, spec, caller, (socket.gate,))
     socket.claim(launched.run)
     socket.open(name, launched.run, "0")
-    cache = "joined" if launched.joined else launched.run.info.cache
-    log.info("start", request=socket.request, run=launched.run.id, cache=cache)
-    return {"status": 202, "stream": name, "run": launched.run.id, "cache": cache}
+    run = launched.run
+    reply = Started(
+        status=202,
+        stream=name,
+        run=run.id,
+        cache="joined" if launched.joined else run.info.cache,
+    )
+    log.info("start", request=socket.request, run=run.id, cache=reply["cache"])
+    return reply
 
 
-async def subscribe(socket: Socket, frame: SubscribeFrame) -> dict[str, Any]:
+async def subscribe(socket: Socket, frame: SubscribeFrame) -> Subscribed:
     """Follow runs; each stream has its own status, so one that fails harms no other."""
     check_scope(socket.principal, READ)
     # At once: one whose replica does not answer keeps no other waiting.
@@ -101,7 +116,7 @@ async def _find(socket: Socket, asked: StreamRequest) -> tuple[StreamRequest, Ru
         return asked, error
 
 
-def _follow(socket: Socket, asked: StreamRequest, run: Run | StreamError) -> dict[str, Any]:
+def _follow(socket: Socket, asked: StreamRequest, run: Run | StreamError) -> Followed | NotFollowed:
     try:
         socket.check_name(asked.stream)
         if isinstance(run, StreamError):
@@ -115,7 +130,7 @@ def _follow(socket: Socket, asked: StreamRequest, run: Run | StreamError) -> dic
     return {"stream": asked.stream, "status": 200, "run": run.id}
 
 
-async def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> dict[str, Any]:
+async def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> Unsubscribed:
     """Leave a stream."""
     stream = socket.streams.get(frame.stream)
     if stream is None:
@@ -124,12 +139,12 @@ async def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> dict[str, Any]
     return {"status": 200, "stream": frame.stream}
 
 
-async def cancel(socket: Socket, frame: CancelFrame) -> dict[str, Any]:
+async def cancel(socket: Socket, frame: CancelFrame) -> Released:
     """Want a run no more. Asking twice releases this socket's claim once."""
     check_scope(socket.principal, CANCEL)
     runs = socket.service.runs
     run = await runs.find(frame.run, socket.principal.owner)
-    return {"status": 200, "run": run.id, **await runs.release(run, socket.id)}
+    return Released(status=200, run=run.id, **await runs.release(run, socket.id))
 
 
 async def ping(_socket: Socket, _frame: PingFrame) -> dict[str, Any]:
@@ -137,7 +152,7 @@ async def ping(_socket: Socket, _frame: PingFrame) -> dict[str, Any]:
     return {"type": "pong"}
 
 
-COMMANDS: Final[dict[type[Body], Callable[[Any, Any], Awaitable[dict[str, Any]]]]] = {
+COMMANDS: Final[dict[type[Body], Callable[[Any, Any], Awaitable[Mapping[str, object]]]]] = {
     StartFrame: start,
     SubscribeFrame: subscribe,
     UnsubscribeFrame: unsubscribe,

@@ -22,7 +22,7 @@ def lines(events: Sequence[Event]) -> bytes:
     return b"".join(found)
 
 
-def notice(name: str, data: dict[str, object]) -> bytes:
+def notice(name: str, data: Mapping[str, object]) -> bytes:
     """Something about the stream: a line with a `type`, which no result has."""
     return orjson.dumps({"type": name, **data}) + b"\n"
 

@@ -17,6 +17,20 @@ EVENTS: Final[Schema] = {
 }
 """Each event of a stream, by its fields."""
 
+RUN_EVENTS: Final[Schema] = {
+    **EVENTS,
+    "properties": {
+        "id": TEXT,
+        "event": {"enum": ["heartbeat", "gap", "goaway"], "description": "None for a run's own."},
+        "data": {
+            "type": "string",
+            "contentMediaType": JSON_TYPE,
+            "contentSchema": {"$ref": "#/components/schemas/Event"},
+        },
+    },
+}
+"""Each event of a run; docs/protocol.md and /asyncapi.json tell of its types."""
+
 
 def an_object(*names: str) -> Schema:
     """An object that always has these fields."""
@@ -37,6 +51,8 @@ class Operation(NamedTuple):
         body: what validates the request's JSON.
         query, headers: parameters that may be left out.
         failures: media type -> schema of its errors, if they are no problem objects.
+        example: a body that does something on every service.
+        id: what a generated client calls it; made of method and path where there is none.
     """
 
     summary: str
@@ -45,6 +61,8 @@ class Operation(NamedTuple):
     query: dict[str, Schema] = {}  # noqa: RUF012 - nobody changes it
     headers: dict[str, Schema] = {}  # noqa: RUF012 - as above
     failures: dict[str, Schema] | None = None
+    example: dict[str, Any] | None = None
+    id: str = ""
 
 
 def as_json(*names: str) -> dict[int, dict[str, Schema] | None]:

@@ -1,12 +1,13 @@
 """What one socket has to send: replies first, then the streams in turn, each a bounded piece."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import orjson
 
 from llm_stream.engine.subscription import Subscription
+from llm_stream.web.frames import StreamGap
 
 TURN_BYTES: Final = 16_384
 """Most bytes one stream sends before the next one gets its turn."""
@@ -35,7 +36,8 @@ class Stream:
         """One text frame an event, around the bytes the log holds; one for lost events."""
         if gap := self.subscription.gap():
             self._outbox.on_gap()
-            yield orjson.dumps({"type": "gap", "stream": self.name, **gap._asdict()})
+            lost = StreamGap(type="gap", stream=self.name, after=gap.after, first=gap.first)
+            yield orjson.dumps(lost)
         for event in self.subscription.take(max_bytes=TURN_BYTES):
             # The client may have left the stream while the frame before was being written.
             if self.closed:
@@ -72,7 +74,7 @@ class Outbox:
         self._something: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
 
-    def reply(self, message: dict[str, object]) -> None:
+    def reply(self, message: Mapping[str, object]) -> None:
         """Send a message of our own, before any event."""
         self._replies.append(orjson.dumps(message))
         _wake(self._something)

@@ -1,12 +1,12 @@
 """The one table: error class -> HTTP status, WebSocket close code, title (RFC 9457)."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 from aiohttp import web
 
 from llm_stream import errors
-from llm_stream.errors import StreamError
+from llm_stream.errors import Problem, StreamError
 
 
 class Row(NamedTuple):
@@ -83,7 +83,7 @@ MALFORMED: Final = 4400
 """Close code: the client keeps sending what is not the protocol."""
 
 
-def problem(error: StreamError, *, run: str | None = None, request: str = "") -> dict[str, Any]:
+def problem(error: StreamError, *, run: str | None = None, request: str = "") -> Problem:
     """The problem object of an error, the same on HTTP, in a reply and in `run.failed`.
 
     Args:
@@ -92,13 +92,14 @@ def problem(error: StreamError, *, run: str | None = None, request: str = "") ->
         request: id that finds the request in the log.
     """
     row = TABLE[type(error)]
-    body: dict[str, Any] = {
+    body: Problem = {
         "type": f"/docs/errors#{error.code}",
         "title": row.title,
         "status": row.status,
         "detail": error.detail,
         "code": error.code,
         "retryable": error.retryable,
+        "request": request,
     }
     if error.retry_after_ms is not None:
         body["retry_after_ms"] = error.retry_after_ms
@@ -110,11 +111,10 @@ def problem(error: StreamError, *, run: str | None = None, request: str = "") ->
         body["upstream_request"] = error.upstream_request
     if concerned := error.run or run:
         body["run"] = concerned
-    body["request"] = request
     return body
 
 
-def problem_response(body: dict[str, Any]) -> web.Response:
+def problem_response(body: Problem) -> web.Response:
     """The HTTP response of a problem object."""
     headers = {}
     if "retry_after_ms" in body:

@@ -5,7 +5,7 @@ from typing import Final
 
 import structlog
 
-QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", "/static/{path}"})
+QUIET: Final = frozenset({"/livez", "/readyz", "/metrics", "/static/{path}", "/docs/{path}"})
 """Patterns of paths that are asked for all the time, and have no line."""
 
 log = structlog.get_logger("llm_stream.request")

@@ -26,6 +26,7 @@ from llm_stream.models.probes import Probes
 from llm_stream.models.resilience.upstreams import Upstreams
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.tracing.observer import Tracing
+from llm_stream.web.frames import Drain
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
@@ -98,7 +99,7 @@ class Service:
         """Whether what runs say outlives this process, now."""
         return self.replicas is not None and self.replicas.durable
 
-    def goaway(self) -> dict[str, object]:
+    def goaway(self) -> Drain:
         """What a reader is told at a drain: when to come back, in milliseconds."""
         return {
             "reason": "drain",

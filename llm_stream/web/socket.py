@@ -8,6 +8,7 @@ from llm_stream.engine.gate import Gate
 from llm_stream.engine.run import Run
 from llm_stream.errors import DuplicateId, TooManyStreams
 from llm_stream.naming import token
+from llm_stream.web.frames import End, GoAway, Welcome
 from llm_stream.web.outbox import Outbox, Stream
 from llm_stream.web.problems import NO_KEY
 from llm_stream.web.service import Service
@@ -46,7 +47,7 @@ class Socket:
         self.streams: dict[str, Stream] = {}
         self._max_streams = limits.connection_streams
 
-    def welcome(self) -> dict[str, object]:
+    def welcome(self) -> Welcome:
         """The first message: who this connection is and what it may do."""
         settings = self.service.settings
         limits = settings.limits
@@ -105,7 +106,7 @@ class Socket:
 
     def _ended(self, stream: Stream) -> None:
         self.close_stream(stream)
-        self.outbox.reply({"type": "end", "stream": stream.name})
+        self.outbox.reply(End(type="end", stream=stream.name))
 
     @property
     def principal(self) -> Principal:
@@ -125,7 +126,7 @@ class Socket:
         self.closing = NO_KEY
         if not self.dismissed.done():
             self.dismissed.set_result(None)
-        self.outbox.reply({"type": "goaway", "reason": "unauthenticated"})
+        self.outbox.reply(GoAway(type="goaway", reason="unauthenticated"))
 
     def close(self) -> None:
         """Leave every stream and give up every claim."""

@@ -28,7 +28,7 @@ def frames(events: Sequence[Event]) -> bytes:
     return b"".join([frame(event) for event in events])
 
 
-def notice(name: str, data: dict[str, object]) -> bytes:
+def notice(name: str, data: Mapping[str, object]) -> bytes:
     """Something about the stream, not of it: named, without an id."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), orjson.dumps(data))
 

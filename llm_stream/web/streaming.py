@@ -1,13 +1,14 @@
 """The loop that sends one run to one HTTP client, whatever the framing."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from aiohttp.abc import AbstractStreamWriter
 
 from llm_stream.engine.subscription import Subscription
 from llm_stream.events import Event
+from llm_stream.web.frames import Lost, Silence
 from llm_stream.web.pace import Pace
 from llm_stream.web.pulse import Pulse
 from llm_stream.web.service import Service
@@ -20,7 +21,7 @@ class Framing(NamedTuple):
     """How events, and notices about the stream, become bytes; empty bytes are not sent."""
 
     events: Callable[[Sequence[Event]], bytes]
-    notice: Callable[[str, dict[str, object]], bytes]
+    notice: Callable[[str, Mapping[str, object]], bytes]
 
 
 async def send(
@@ -61,7 +62,7 @@ async def send(
         transport,
         heartbeat_seconds=server.heartbeat_seconds,
         stall_seconds=server.stall_seconds,
-        beat=lambda: write(framing.notice("heartbeat", {})),
+        beat=lambda: write(framing.notice("heartbeat", Silence())),
         on_stall=service.metrics.slow_readers.inc,
     )
     pace = Pace()
@@ -70,7 +71,7 @@ async def send(
         while not subscription.ended:
             if gap := subscription.gap():
                 service.metrics.gaps.inc()
-                await write(framing.notice("gap", gap._asdict()))
+                await write(framing.notice("gap", Lost(after=gap.after, first=gap.first)))
             if events := subscription.take(max_bytes=WRITE_BYTES):
                 await write(framing.events(events))
                 await pace.rest()

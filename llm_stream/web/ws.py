@@ -9,6 +9,7 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from llm_stream.errors import InvalidField, MalformedRequest, StreamError
 from llm_stream.web.auth import SOCKET, principal_of
 from llm_stream.web.commands import answer_frame, refusal
+from llm_stream.web.frames import GoAway, Heartbeat
 from llm_stream.web.pace import Pace
 from llm_stream.web.problems import (
     DRAINED,
@@ -68,7 +69,7 @@ async def _serve(
     transport.set_write_buffer_limits(high=0)  # as in `streaming`; aiohttp looks every 64 KiB
 
     async def beat() -> None:
-        socket.outbox.reply({"type": "heartbeat"})
+        socket.outbox.reply(Heartbeat(type="heartbeat"))
 
     pulse = Pulse(
         transport,
@@ -183,4 +184,11 @@ async def _say_goaway(socket: Socket) -> None:
     if socket.closing is not None:
         return
     socket.closing = DRAINED
-    socket.outbox.reply({"type": "goaway", **socket.service.goaway()})
+    told = socket.service.goaway()
+    socket.outbox.reply(
+        GoAway(
+            type="goaway",
+            reason=told["reason"],
+            reconnect_after_ms=told["reconnect_after_ms"],
+        )
+    )

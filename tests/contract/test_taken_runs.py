@@ -14,6 +14,7 @@ from llm_stream.testing import Fault, Script, ScriptedModel, words
 
 from ..conftest import StartService
 from ..history.conftest import rows
+from ..problem import owner_lost
 from ..redisserver import RedisServer
 from ..standin import KEYS, OTHER, RUN, of_another, other_replica, took_over
 from ..wire import follow, reached, start_async, until
@@ -115,7 +116,7 @@ async def test_an_end_that_came_too_late_is_not_shown_again(
     assert sharing is not None
     await reached(held, 2)
     await until(lambda: not sharing.mirror.behind)
-    problem = {"code": "owner_lost", "detail": "The replica is gone."}
+    problem = owner_lost("The replica is gone.")
     took_over(redis_server, run, {"type": "run.failed", "error": problem}, state="failed")
     held.cancel("requested")
     await until(lambda: held.superseded)

@@ -11,13 +11,15 @@ from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import InvalidCursor, OutputTooLarge
 from llm_stream.events import RunFailed, TextDelta
 
+from ..problem import PROBLEM
+
 
 def delta(text: str = "x") -> TextDelta:
     """A text payload."""
     return {"type": "text.delta", "text": text}
 
 
-FAILED: RunFailed = {"type": "run.failed", "error": {}}
+FAILED: RunFailed = {"type": "run.failed", "error": PROBLEM}
 
 
 def filled(count: int, max_bytes: int = 10_000_000) -> EventLog:

@@ -17,6 +17,8 @@ from llm_stream.history.history import History
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 
+from ..problem import only_its_code
+
 MARKS = {"/all:": 0, "/recipe:generate": 0, "/model:m": 0}
 
 
@@ -42,7 +44,7 @@ async def ended(
             title=asked.title,
         ),
         max_log_bytes=1 << 24,
-        describe_error=lambda error, **_: {"code": error.code},
+        describe_error=only_its_code,
     )  # fmt: skip
     finished = asyncio.get_running_loop().create_future()
     run.on_finished(finished.set_result)

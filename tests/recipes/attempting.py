@@ -61,7 +61,7 @@ class Bench:
             Attempts(catalog, self.upstreams, self._describe, self._wait),
         )
 
-    def _describe(self, error: StreamError, **_: Any) -> dict[str, Any]:
+    def _describe(self, error: StreamError, **_: Any) -> Any:
         self.errors.append(error)
         return {"code": error.code}
 

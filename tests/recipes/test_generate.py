@@ -27,6 +27,8 @@ from llm_stream.recipes.spec import RunSpec
 from llm_stream.resources import resource
 from llm_stream.testing import Fault, Script, ScriptedModel, ScriptedSyncModel
 
+from ..problem import only_its_code
+
 
 def never(spec: RunSpec) -> AbstractAsyncContextManager[Inner]:
     """Generate asks no other run."""
@@ -46,7 +48,7 @@ def generate(catalog: ModelCatalog) -> Generate:
     upstreams = Upstreams(ModelsSection(retries=RetriesSection(attempts=1)))
     return Generate(
         PromptLibrary.load(resource("templates")),
-        Attempts(catalog, upstreams, lambda error, **_: {"code": error.code}),
+        Attempts(catalog, upstreams, only_its_code),
     )
 
 

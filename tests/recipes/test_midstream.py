@@ -12,6 +12,7 @@ from llm_stream.models.timers import Timeouts
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 
+from ..problem import only_its_code
 from .attempting import Bench, failing, failures_of, never, spec, text_of
 
 WHOLE = ("Hello", ", ", "world", ".")
@@ -241,7 +242,7 @@ async def test_the_hash_is_that_of_the_text_readers_have(policy: Any) -> None:
     run = Run(
         RunInfo(id="run_1", recipe="generate", model="a", key="k"),
         max_log_bytes=1_000_000,
-        describe_error=lambda error, **_: {"code": error.code},
+        describe_error=only_its_code,
     )
     run.start(Bench(model).recipe.run(spec(on_midstream_failure=policy), never))
     with run.subscribe() as reader:

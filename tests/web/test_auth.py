@@ -102,7 +102,8 @@ async def test_without_a_key_only_what_is_public_answers(
 ) -> None:
     """All else is 401, and says how to show a key."""
     method, _, path = route.partition(" ")
-    path = path.replace("{path}", "main.js").replace("{name}", "errors")
+    path = path.replace("/docs/{path}", "/docs/errors").replace("{path}", "main.js")
+    path = path.replace("{name}", "errors")
     url = guarded.url + path.replace("{run}", "run_1").replace("{key}", "0")
     async with http.request(method, url, json={} if method == "POST" else None) as response:
         if need == PUBLIC:

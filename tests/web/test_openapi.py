@@ -17,7 +17,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from llm_stream.testing.service import RunningService
-from llm_stream.web.openapi import OPERATIONS, document
+from llm_stream.web.openapi import document
+from llm_stream.web.operations import OPERATIONS, TAGS
 
 from ..replica import replicas
 
@@ -25,7 +26,7 @@ CHECKS: Any = [content_type_conformance, response_schema_conformance, status_cod
 SCHEMA = schemathesis.openapi.from_dict(json.loads(document()))
 MEANINGFUL = {"model", "template", "options", "fallback_models", "schema", "cache", "attachments"}
 GOOD: dict[str, Any] = {"prompt": "x", "requests": [{"input": {"prompt": "y"}}]}
-PAGES = {"/", "/docs", "/docs/{name}", "/static/{path}"}
+PAGES = {"/", "/docs", "/docs/{path}", "/static/{path}"}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,29 @@ async def test_the_document_is_served(service: RunningService, http: aiohttp.Cli
     assert told == json.loads(document())
     assert told["openapi"] == "3.1.0"
     assert sum(len(methods) for methods in told["paths"].values()) == len(OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, operation in OPERATIONS.items() if operation.body is not None]
+)
+def test_an_example_is_a_body(name: str) -> None:
+    """What the reference offers to send is accepted by what validates it."""
+    shape, example = OPERATIONS[name].body, OPERATIONS[name].example
+    assert shape is not None
+    assert example is not None
+
+    assert shape.model_validate(example).model_dump(exclude_unset=True)
+
+
+def test_every_operation_has_a_name_and_a_group_of_its_own() -> None:
+    """Names are unique, and no group is empty."""
+    operations = [
+        o for methods in json.loads(document())["paths"].values() for o in methods.values()
+    ]
+
+    assert len({operation["operationId"] for operation in operations}) == len(OPERATIONS)
+    assert {tag for operation in operations for tag in operation["tags"]} == set(TAGS)
+    assert {len(operation["tags"]) for operation in operations} == {1}
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.subscription import Subscription
 from llm_stream.web.outbox import MAX_REPLIES, TURN_BYTES, Outbox, Stream
 
+from ..problem import PROBLEM
+
 
 def stream(outbox: Any, name: Any, count: Any, size: Any = 10, ended: Any = False) -> Any:
     """A stream over a log with so many events of so many characters."""
@@ -14,7 +16,7 @@ def stream(outbox: Any, name: Any, count: Any, size: Any = 10, ended: Any = Fals
     for _ in range(count):
         log.append({"type": "text.delta", "text": "x" * size})
     if ended:
-        log.append({"type": "run.failed", "error": {}})
+        log.append({"type": "run.failed", "error": PROBLEM})
     return Stream(name, "run_1", Subscription(log, 0), outbox)
 
 

@@ -1,6 +1,8 @@
 """The page and the documents: from memory, with the headers a browser needs."""
 
 import asyncio
+import gzip
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from llm_stream.resources import resource
+from llm_stream.resources import resource, site
 from llm_stream.testing.service import RunningService
-from llm_stream.web.pages import Pages, StaticFile
+from llm_stream.web.headers import CSP, PICTURE_CSP, set_headers
+from llm_stream.web.pages import Pages, StaticFile, anchor
+from llm_stream.web.site import BUILT_FROM, digest
 
 
 @pytest.fixture
@@ -24,7 +28,19 @@ def folders(tmp_path: Path) -> Any:
     (static / "index.html").write_text("<p>page</p>")
     (static / "views" / "card.js").write_text("export {}")
     (docs / "errors.md").write_text("# Errors\n\n### too_many_runs\n\n<script>x</script>\n")
-    return static, docs
+    return static, docs, tmp_path / "site"
+
+
+@pytest.fixture
+def built(folders: Any) -> Any:
+    """The same, and a site that was built of the document."""
+    site = folders[2]
+    (site / "_images").mkdir(parents=True)
+    (site / "index.html").write_text("<p>index</p>")
+    (site / "errors.html").write_text("<p>built</p>")
+    (site / "_images" / "a.svg").write_text("<svg/>")
+    (site / BUILT_FROM).write_text(digest({"errors": (folders[1] / "errors.md").read_text()}))
+    return folders
 
 
 async def get(
@@ -68,21 +84,47 @@ async def test_an_unchanged_file_is_304(
     service: RunningService, http: aiohttp.ClientSession
 ) -> None:
     """A browser that has the file gets no body again."""
-    first, _ = await get(http, service, "/docs")
-    second, text = await get(http, service, "/docs", **{"If-None-Match": first.headers["ETag"]})
+    first, _ = await get(http, service, "/")
+    second, text = await get(http, service, "/", **{"If-None-Match": first.headers["ETag"]})
 
     assert second.status == 304
     assert text == ""
 
 
-async def test_documents_are_rendered_with_anchors(
+async def test_a_problem_leads_to_its_heading(
     service: RunningService, http: aiohttp.ClientSession
 ) -> None:
-    """A problem's `type` leads to its heading in the documents."""
+    """Its `type` is an anchor of the document, whether that is rendered here or was built."""
     _, text = await get(http, service, "/docs/errors")
 
-    assert '<h3 id="too_many_runs">' in text
-    assert "<table>" in (await get(http, service, "/docs/protocol"))[1]
+    assert ' id="too_many_runs"' in text
+    assert "<table" in (await get(http, service, "/docs/protocol"))[1]
+
+
+@pytest.mark.parametrize(
+    ("heading", "expected"),
+    [
+        ("`too_many_runs`", "too_many_runs"),
+        ("POST /v1/generate", "post-v1generate"),
+        ("Whose is what?", "whose-is-what"),
+        ("A word - and more", "a-word---and-more"),
+    ],
+)
+def test_anchors_are_those_of_a_repository(heading: str, expected: str) -> None:
+    """A link that works in the viewer of a repository works here."""
+    assert anchor(heading) == expected
+
+
+def test_links_of_documents_lead_to_this_service(folders: Any) -> None:
+    """A file beside the document is its page here; a service of the reader's is this one."""
+    (folders[1] / "errors.md").write_text(
+        "[a](protocol.md#events) [b](http://127.0.0.1:8080/openapi.json) [c](https://x.test/y.md)"
+    )
+    page = Pages(*folders).find("/docs/errors").content.decode()  # type: ignore[union-attr]
+
+    assert 'href="/docs/protocol#events"' in page
+    assert 'href="/openapi.json"' in page
+    assert 'href="https://x.test/y.md"' in page
 
 
 def test_html_in_documents_is_text(folders: Any) -> None:
@@ -108,7 +150,7 @@ def test_a_document_is_rendered_once_when_it_is_asked_for(folders: Any) -> None:
     at_start = set(pages.files)
     first = pages.find("/docs/errors")
 
-    assert at_start == {"/", "/static/index.html", "/static/views/card.js", "/docs"}
+    assert at_start == {"/", "/static/index.html", "/static/views/card.js"}
     assert first is pages.find("/docs/errors")
 
 
@@ -129,9 +171,11 @@ def test_equal_files_have_equal_etags(folders: Any) -> None:
     assert one == other
 
 
-@pytest.mark.parametrize("path", ["/docs/", "/docs/gone", "errors", "/static/errors", "/docs/../x"])
+@pytest.mark.parametrize(
+    "path", ["/docs/", "/docs/.html", "/docs/gone", "errors", "/static/errors", "/docs/../x"]
+)
 def test_other_paths_are_no_documents(folders: Any, path: str) -> None:
-    """Only `/docs/` and a name that was there at start is one."""
+    """Only `/docs/` and a name that was there at start is one; there is no index here."""
     assert Pages(*folders).find(path) is None
 
 
@@ -156,10 +200,96 @@ async def test_first_readers_share_a_rendering_beside_the_event_loop(folders: An
     assert rendered == [False]
 
 
+@pytest.fixture
+async def client(request: Any, built: Any) -> Any:
+    """Asks for pages of a built site."""
+    app = web.Application()
+    app.on_response_prepare.append(_headers)
+    Pages(*built).add_routes(app)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def _headers(_request: web.Request, response: web.StreamResponse) -> None:
+    set_headers(response.headers, "req_1")
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "csp"),
+    [
+        ("/docs", "<p>index</p>", CSP),
+        ("/docs/", "<p>index</p>", CSP),
+        ("/docs/errors", "<p>built</p>", CSP),
+        ("/docs/errors.html", "<p>built</p>", CSP),
+        ("/docs/_images/a.svg", "<svg/>", PICTURE_CSP),
+    ],
+)
+async def test_a_built_site_is_shown(client: Any, path: str, text: str, csp: str) -> None:
+    """Its pages have the names of their documents; a picture may use its own styles."""
+    reply = await client.get(path)
+
+    assert await reply.text() == text
+    assert reply.headers["Content-Security-Policy"] == csp
+    assert reply.headers["Cache-Control"] == "no-cache"
+    again = await client.get(path, headers={"If-None-Match": reply.headers["ETag"]})
+    assert again.status == 304
+
+
+@pytest.mark.parametrize("path", ["../docs/errors.md", "/etc/passwd", "_images", "."])
+def test_a_built_site_is_all_there_is(built: Any, path: str) -> None:
+    """Only a file that is in its folder has a path."""
+    site = Pages(*built).site
+
+    assert site.find("errors") is not None
+    assert site.find(path) is None
+
+
+async def test_a_site_of_other_documents_is_not_shown(built: Any) -> None:
+    """Who has edited a document since sees the document."""
+    (built[1] / "errors.md").write_text("# Faults")
+    app = web.Application()
+    Pages(*built).add_routes(app)
+    async with TestClient(TestServer(app)) as client:
+        text = await (await client.get("/docs/errors")).text()
+
+    assert "Faults" in text
+    assert "built" not in text
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+async def test_the_reference_is_packed_for_who_takes_it(folders: Any, coding: str) -> None:
+    """Everybody gets the same, with its type; a start reads nothing of it."""
+    reference = folders[1] / "_reference"
+    reference.mkdir()
+    (reference / "index.html").write_text("<p>reference</p>")
+    (reference / "ui.js.gz").write_bytes(gzip.compress(b"show()"))
+    pages = Pages(*folders)
+    assert not [path for path in pages.files if "reference" in path]
+    app = web.Application()
+    pages.add_routes(app)
+    async with TestClient(TestServer(app)) as client:
+        page = await client.get("/docs/api-reference")
+        script = await client.get("/docs/_reference/ui.js", headers={"Accept-Encoding": coding})
+
+        assert (page.content_type, await page.text()) == ("text/html", "<p>reference</p>")
+        assert (script.content_type, await script.text()) == ("text/javascript", "show()")
+        assert script.headers.get("Content-Encoding", "identity") == coding
+        assert script.headers["Vary"] == "Accept-Encoding"
+
+
+def test_swagger_ui_is_what_the_script_names() -> None:
+    """What is in the repository is of the version that is written down."""
+    script = Path(__file__).parents[2].joinpath("scripts", "vendor-swagger-ui").read_text()
+    (version,) = re.findall(r"^VERSION=(.+)$", script, re.MULTILINE)
+    packed = resource("docs").joinpath("_reference", "swagger-ui-bundle.js.gz").read_bytes()
+
+    assert f'PACKAGE_VERSION:"{version}"'.encode() in gzip.decompress(packed)
+
+
 def test_every_shipped_document_is_rendered() -> None:
     """None of them needs a request to be found broken."""
     docs = resource("docs")
-    pages = Pages(resource("static"), docs)
+    pages = Pages(resource("static"), docs, site())
 
     for path in docs.glob("*.md"):
         page = pages.find(f"/docs/{path.stem}")

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 from ulid import ULID
 
 from llm_stream.engine.chapters import parse_cursor
-from llm_stream.engine.directory import Listed
+from llm_stream.engine.directory import Listed, Release
 from llm_stream.engine.redislog.link import Command, RedisLink
 from llm_stream.engine.redislog.post import Post
 from llm_stream.engine.redislog.records import Keys, Record, events_of, read_last
@@ -139,7 +139,7 @@ class RemoteRuns:
                     lines.append(Listed(record.info, record.state, cursor, record.figures))
         return lines
 
-    async def release(self, run: Run, claim: str | None) -> dict[str, object]:
+    async def release(self, run: Run, claim: str | None) -> Release:
         """See `Elsewhere.release`."""
         if run.done:
             return {"state": run.state, "shared": False}

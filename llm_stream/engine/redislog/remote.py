@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from llm_stream.engine.chapters import NOWHERE, Chapters, Place, parse_cursor
 from llm_stream.engine.eventlog import EventLog
@@ -233,5 +233,5 @@ class Followed(Protocol):
         """This is known of it now."""
 
 
-def _never(*_: object, **__: object) -> dict[str, Any]:
+def _never(*_: object, **__: object) -> NoReturn:
     raise AssertionError("only the owner ends a run")

@@ -11,7 +11,7 @@ from llm_stream.engine.fold import Fold
 from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
 from llm_stream.engine.subscription import Subscription
-from llm_stream.errors import RunCancelled
+from llm_stream.errors import Problem, RunCancelled
 from llm_stream.events import OUTPUT_TYPES
 from llm_stream.launcher import Launch
 from llm_stream.web import sse
@@ -47,7 +47,7 @@ async def folded(run: Run, subscription: Subscription) -> Fold:
     return fold
 
 
-async def refusal(run: Run, seconds: float) -> dict[str, Any] | None:
+async def refusal(run: Run, seconds: float) -> Problem | None:
     """The problem of a run that fails before it has said anything; None: it says something.
 
     Nothing is sent until then, so that a failure has its status and the SDKs can ask again; for so
@@ -60,7 +60,7 @@ async def refusal(run: Run, seconds: float) -> dict[str, Any] | None:
                     if event.type in OUTPUT_TYPES or event.type == "run.completed":
                         return None
                     if event.type == "run.failed":
-                        problem: dict[str, Any] = event.decode()["error"]
+                        problem: Problem = event.decode()["error"]
                         return problem
                 await reader.wait()
     return None
@@ -93,7 +93,7 @@ async def whole(
     return json_response(say(fold), headers=headers)
 
 
-def refused(problem: dict[str, Any], headers: dict[str, str]) -> web.Response:
+def refused(problem: Problem, headers: dict[str, str]) -> web.Response:
     """The response of a run that has failed before anything was sent."""
     response = failure_response(problem)
     response.headers.update(headers)

@@ -1,6 +1,6 @@
 """A run as a chat completion: whole, or chunk by chunk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -93,7 +93,7 @@ class ChatStream:
         """Several events for one write."""
         return b"".join([said for event in events for said in self._said(event)])
 
-    def notice(self, name: str, _data: dict[str, object]) -> bytes:
+    def notice(self, name: str, _data: Mapping[str, object]) -> bytes:
         """A comment for what is about the stream; an error for a hole in it."""
         return b"".join(self._fail(LOST)) if name == "gap" else BEAT
 

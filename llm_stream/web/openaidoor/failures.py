@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from llm_stream.errors import Problem
 from llm_stream.web.negotiation import JSON_TYPE
 from llm_stream.web.problems import problem_response
 
@@ -33,7 +34,7 @@ def speaks_openai(path: str) -> bool:
     return path.startswith(PATHS)
 
 
-def failure_of(problem: dict[str, Any]) -> dict[str, Any]:
+def failure_of(problem: Problem) -> dict[str, Any]:
     """The error object of a problem object."""
     status, code = problem["status"], problem["code"]
     kind = "server_error" if status >= 500 else "invalid_request_error"
@@ -48,7 +49,7 @@ def failure_of(problem: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def failure_response(problem: dict[str, Any]) -> web.Response:
+def failure_response(problem: Problem) -> web.Response:
     """The response of a problem object; its headers are those of every other wire.
 
     `x-should-retry` tells the SDKs, which would ask again after any 409 and 5xx, when that is vain.

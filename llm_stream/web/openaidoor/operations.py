@@ -40,9 +40,14 @@ OPERATIONS: Final[dict[str, Operation]] = {
         },
         ChatBody,
         failures=FAILURES,
+        example={"model": "default", "messages": [{"role": "user", "content": "Say hello."}]},
     ),
     "POST /v1/responses": Operation(
-        "Answer, as OpenAI's Responses do.", {200: STREAMED}, ResponsesBody, failures=FAILURES
+        "Answer, as OpenAI's Responses do.",
+        {200: STREAMED},
+        ResponsesBody,
+        failures=FAILURES,
+        example={"model": "default", "input": "Say hello."},
     ),
     "GET /v1/responses/{run}": Operation(
         "A response as far as it has come, or its events.",

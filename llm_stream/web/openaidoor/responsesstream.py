@@ -1,6 +1,6 @@
 """The events of one run as the events of a response, numbered so that a reader can resume."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -52,7 +52,7 @@ class ResponseStream:
         """Several events for one write."""
         return b"".join([self._line(said) for event in events for said in self._said(event)])
 
-    def notice(self, name: str, _data: dict[str, object]) -> bytes:
+    def notice(self, name: str, _data: Mapping[str, object]) -> bytes:
         """A comment for what is about the stream; an error for a hole in it."""
         if name != "gap":
             return BEAT

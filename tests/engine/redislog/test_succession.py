@@ -19,6 +19,7 @@ from llm_stream.engine.runinfo import Client, RunInfo
 from llm_stream.errors import Draining
 from llm_stream.events import Event, Payload
 
+from ...problem import PROBLEM
 from ...redisserver import RedisServer
 from ..conftest import MakeRun, describe, say
 from ..test_run import finished
@@ -97,8 +98,7 @@ async def test_an_end_is_recorded_with_all_that_was_said(here: Any, make_run: Ma
     """Of a run that ends with its replica the heir gets the spec and a whole copy."""
     registry, succession, link = here
     succession.heir = heir = Heirs(registry)
-    problem = {"code": "owner_lost", "detail": "Gone."}
-    end: Payload = {"type": "run.failed", "error": problem}
+    end: Payload = {"type": "run.failed", "error": PROBLEM}
     await succession.begin(await taken(link, make_run(), end, "failed"))
 
     assert heir.recorded == [(b"a spec", ["run.started", "run.failed"])]
