@@ -107,6 +107,7 @@ async def test_results_of_a_batch_are_items(client: Client) -> None:
     assert [item["value"]["answer"]["text"] for item in items] == ["Hello, world."] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["fin", "rst"])
 async def test_lost_connections_lose_nothing(
     client: Client, proxy: FaultProxy, model: ScriptedModel, how: Any
@@ -153,6 +154,7 @@ async def test_silence_is_a_lost_connection(client: Client, proxy: FaultProxy) -
     assert told["code"] == "unreachable"
 
 
+@pytest.mark.slow
 async def test_a_run_that_waits_for_a_slow_reader_is_whole(
     client: Client, model: ScriptedModel, service: RunningService
 ) -> None:
