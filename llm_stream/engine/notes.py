@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class SharedNotes(Protocol):
-    """Notes by the runs they are of; kept for as long as an ended run is."""
+    """Notes by the runs they are of; kept at least as long as a run that ends in time."""
 
     def note(self, run: str, data: bytes) -> None:
         """Keep this of a run, some time soon; not where nobody can be told."""

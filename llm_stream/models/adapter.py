@@ -194,6 +194,8 @@ class ModelAdapter:
             raise
         except Exception as error:  # plugins share no base class; see models/faults
             raise from_model(error, self.id) from error
-        for tool_call in pieces.calls():
+        # Calls may be acted on: none is told before it is known that all of them are whole.
+        calls, finish = [*pieces.calls()], finish_of(response, self.id)
+        for tool_call in calls:
             yield tool_call
-        yield finish_of(response, self.id)
+        yield finish

@@ -1,5 +1,7 @@
 """The tools a request declares. They are the caller's: this service runs none."""
 
+from typing import Final
+
 import orjson
 
 from llm_stream.config import LimitsSection
@@ -8,6 +10,9 @@ from llm_stream.models.toolset import Tool, Toolset
 from llm_stream.recipes.schemas import check_schema
 from llm_stream.web.bodies import GenerateBody, ToolBody
 
+SCHEMAS: Final = 8
+"""All declarations together may have as many bytes as so many JSON Schemas of answers."""
+
 
 def tools_of(body: GenerateBody, limits: LimitsSection) -> Toolset | None:
     """The tools and how they may be called; None without any.
@@ -15,7 +20,7 @@ def tools_of(body: GenerateBody, limits: LimitsSection) -> Toolset | None:
     Raises:
         InvalidField: a schema is none, two tools have one name, or one that is not there has to
             be called (the caller's doing).
-        PayloadTooLarge: the schemas together are larger than one may be.
+        PayloadTooLarge: they are larger than some schemas may be.
     """
     choice = body.tool_choice
     named = "" if isinstance(choice, str) else choice.name
@@ -23,12 +28,9 @@ def tools_of(body: GenerateBody, limits: LimitsSection) -> Toolset | None:
         if named or choice == "required":
             raise InvalidField("There are no 'tools' to be called.", field="tool_choice")
         return None
-    size = sum(len(orjson.dumps(tool.parameters)) for tool in body.tools)
-    if size > limits.schema_bytes:
-        raise PayloadTooLarge(
-            f"The schemas of the tools have {size} bytes; {limits.schema_bytes} are allowed.",
-            field="tools",
-        )
+    size, most = sum(map(_bytes, body.tools)), SCHEMAS * limits.schema_bytes
+    if size > most:
+        raise PayloadTooLarge(f"The tools have {size} bytes; {most} are allowed.", field="tools")
     names = [tool.name for tool in body.tools]
     for place, tool in enumerate(body.tools):
         if tool.name in names[:place]:
@@ -44,6 +46,10 @@ def tools_of(body: GenerateBody, limits: LimitsSection) -> Toolset | None:
         named,
         body.parallel_tool_calls,
     )
+
+
+def _bytes(tool: ToolBody) -> int:
+    return len(tool.description.encode()) + len(orjson.dumps(tool.parameters))
 
 
 def _check(tool: ToolBody, field: str) -> None:

@@ -350,6 +350,19 @@ async def test_tools_reach_the_model_and_nobody_runs_them(kind: Any, threads: Sy
     assert [(tool.name, tool.implementation) for tool in model.calls[0].tools] == [("search", None)]
 
 
+@BOTH
+async def test_no_call_is_told_where_another_is_broken(kind: Any, threads: SyncThreads) -> None:
+    """Somebody might have acted on it."""
+    script = Script(chunks=("a",), tool_calls=(("t1", "search", "{}"), ("t2", "search", "{")))
+    told = []
+    with pytest.raises(InvalidOutput):
+        async with streaming(ModelAdapter(kind("m", script), threads)) as chunks:
+            async for chunk in chunks:
+                told.append(chunk)
+
+    assert told == ["a"]
+
+
 class WithoutTools(ScriptedModel):
     """A model that knows none."""
 

@@ -9,6 +9,7 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
 from llm_stream.errors import ContentRefused, StreamError, UpstreamFailed, UpstreamTimedOut
 from llm_stream.models.timers import Timeouts
+from llm_stream.models.toolset import Tool, Toolset
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 
@@ -128,7 +129,8 @@ async def test_an_answer_that_broke_off_in_its_reasoning_begins_its_text() -> No
     assert text_of(seen) == TEXT
 
 
-TOOLS = (("t1", "look_up", "{}"), ("t2", "look_up", "nonsense"))
+TOOLS = (("t1", "look_up", "{}"), ("t2", "look_up", '{"a": 1}'))
+STRICT = Toolset((Tool("look_up", "", {"additionalProperties": False}, strict=True),))
 
 
 async def test_nothing_is_spliced_after_a_call_of_a_tool() -> None:
@@ -136,7 +138,7 @@ async def test_nothing_is_spliced_after_a_call_of_a_tool() -> None:
     a, b = ScriptedModel("a", Script(tool_calls=TOOLS)), ScriptedModel("b")
     seen: list[Any] = []
     with pytest.raises(StreamError):
-        await Bench(a, b).run(splicing(fallback_models=("b",)), seen)
+        await Bench(a, b).run(splicing(fallback_models=("b",), tools=STRICT), seen)
 
     assert kinds(seen)[-1] == "tool.called"
     assert b.calls == []

@@ -88,7 +88,7 @@ async def test_tools_are_a_part_of_the_question(
         ({"tools": [NOW, NOW]}, "tools.1.name"),
         ({"tools": [NOW | {"parameters": {"type": "?"}}]}, "tools.0.parameters"),
         ({"tools": [NOW | {"parameters": {"type": "array"}}]}, "tools.0.parameters"),
-        ({"tools": [NOW | {"parameters": {"title": "x" * 70_000}}]}, "tools"),
+        ({"tools": [NOW | {"parameters": {"title": "x" * 600_000}}]}, "tools"),
         ({"tools": [NOW | {"type": "web_search"}]}, "tools.0.type"),
         ({"tools": [NOW], "tool_choice": {"name": "then"}}, "tool_choice"),
         ({"tool_choice": "required"}, "tool_choice"),

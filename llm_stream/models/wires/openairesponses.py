@@ -88,6 +88,8 @@ class ResponsesModel(WireModel):
             InvalidOption: an option that only chat completions have (caller's doing).
         """
         options = given(prompt.options)
+        if options.get("chat_completions"):
+            return self._chat.request(prompt, stream=stream)
         for name in NOT_THERE:
             if name in options:
                 raise InvalidOption(

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from llm_stream.testing.mockproviders.answers import Asked, MockAnswer, Tokens, opaque_id
 from llm_stream.testing.mockproviders.faults import MockFault
 from llm_stream.testing.mockproviders.replies import SSE, Reply, event, plain
+from llm_stream.testing.mockproviders.toolturns import check_blocks
 from llm_stream.testing.mockproviders.wire import (
     Call,
     Refusal,
@@ -74,6 +75,7 @@ class AnthropicMessages(Wire):
                 raise Refusal(400, f"{name}: Extra inputs are not permitted")
         if any(message.get("role") == "system" for message in body["messages"]):
             raise Refusal(400, 'messages: Unexpected role "system", use the field system')
+        check_blocks(body["messages"])
         last = body["messages"][-1].get("content")
         answered = any(part.get("type") == "tool_result" for part in last if isinstance(part, dict))
         choice = body.get("tool_choice") or {}

@@ -14,6 +14,7 @@ from llm_stream.testing.mockproviders.googlewire import (
     refuse_unknown,
 )
 from llm_stream.testing.mockproviders.replies import Reply, encoded, plain
+from llm_stream.testing.mockproviders.toolturns import check_parts
 from llm_stream.testing.mockproviders.wire import Call, Refusal, joined, listed, require_object
 
 KNOWN: Final = listed(
@@ -42,6 +43,8 @@ class Gemini(GoogleWire):
             raise Refusal(400, "* GenerateContentRequest.contents: contents is not specified")
         model, method = endpoint(call)
         form = "sse" if call.query.get("alt") == "sse" else "array"
+        if isinstance(contents, list):
+            check_parts(contents)
         last = contents[-1].get("parts", ()) if isinstance(contents, list) else ()
         answered = any("functionResponse" in part for part in last)
         config = body.get("generationConfig") or {}
@@ -104,7 +107,7 @@ def stream(asked: Asked, answer: MockAnswer, fault: MockFault) -> Iterator[dict[
     """The parts of an answer that stream."""
     usage = answer.usage(asked)
     begun = Tokens(usage.input, 0, 0)
-    for part in parts(answer):
+    for part in parts(asked, answer):
         yield chunk(asked, [part], None, None if fault.no_usage else begun)
     if not fault.no_finish:
         last = [{"text": "", "thoughtSignature": opaque_id("", asked, 40)}]
@@ -121,17 +124,19 @@ def whole(asked: Asked, answer: MockAnswer, fault: MockFault) -> dict[str, Any]:
     )
     finish = None if fault.no_finish else FINISHES[answer.finish]
     usage = None if fault.no_usage else answer.usage(asked)
-    return chunk(asked, [*parts(text)], finish, usage)
+    return chunk(asked, [*parts(asked, text)], finish, usage)
 
 
-def parts(answer: MockAnswer) -> Iterator[dict[str, Any]]:
+def parts(asked: Asked, answer: MockAnswer) -> Iterator[dict[str, Any]]:
     """What is said, a part each."""
     for piece in answer.reasoning:
         yield {"text": piece, "thought": True}
     for piece in answer.text:
         yield {"text": piece}
-    for call in answer.tool_calls:
-        yield {"functionCall": {"name": call.name, "args": dict(call.arguments)}}
+    for number, call in enumerate(answer.tool_calls):
+        called = {"functionCall": {"name": call.name, "args": dict(call.arguments)}}
+        # The first call of a turn proves the thoughts before it.
+        yield called if number else called | {"thoughtSignature": opaque_id("", asked, 40)}
 
 
 def chunk(

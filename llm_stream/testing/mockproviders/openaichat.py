@@ -13,6 +13,7 @@ from llm_stream.testing.mockproviders.openaiwire import (
     require,
 )
 from llm_stream.testing.mockproviders.replies import SSE, Reply, event, plain
+from llm_stream.testing.mockproviders.toolturns import check_messages, offered_by
 from llm_stream.testing.mockproviders.wire import CREATED, Call, joined, listed, require_object
 
 KNOWN: Final = listed(
@@ -47,15 +48,15 @@ class OpenAIChat(OpenAIWire):
         wants = body.get("response_format") or {}
         functions = [tool.get("function") or {} for tool in body.get("tools") or ()]
         offered = {str(f.get("name")): f.get("parameters") or {} for f in functions}
+        check_messages(body["messages"])
         answered = body["messages"][-1].get("role") == "tool"
-        refused = answered or body.get("tool_choice") == "none"
         json_schema = (wants.get("json_schema") or {}).get("schema")
         schemas: dict[str, Any] = {"json_object": {"type": "object"}, "json_schema": json_schema}
         return Asked(
             model=body["model"],
             prompt=joined(body["messages"]),
             stream=bool(body.get("stream")),
-            tools={} if refused else offered,
+            tools={} if answered else offered_by(body.get("tool_choice"), offered),
             schema=schemas.get(wants.get("type", "")),
             with_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         )

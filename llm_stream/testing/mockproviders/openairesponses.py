@@ -12,6 +12,7 @@ from llm_stream.testing.mockproviders.openaiwire import (
 )
 from llm_stream.testing.mockproviders.replies import SSE, Reply, event, plain
 from llm_stream.testing.mockproviders.responseevents import ended, items, response, stream
+from llm_stream.testing.mockproviders.toolturns import check_items, offered_by
 from llm_stream.testing.mockproviders.wire import Call, joined, listed, require_object
 
 KNOWN: Final = listed(
@@ -40,7 +41,8 @@ class OpenAIResponses(OpenAIWire):
         refuse_unknown(body, KNOWN)
         turns = body["input"]
         answered = isinstance(turns, list) and turns[-1].get("type") == "function_call_output"
-        refused = answered or body.get("tool_choice") == "none"
+        if isinstance(turns, list):
+            check_items(turns)
         offered = {
             str(tool.get("name")): tool.get("parameters") or {}
             for tool in body.get("tools") or ()
@@ -53,7 +55,7 @@ class OpenAIResponses(OpenAIWire):
             prompt=joined([body.get("instructions"), turns]),
             stream=bool(body.get("stream")),
             reasons=bool((body.get("reasoning") or {}).get("summary")),
-            tools={} if refused else offered,
+            tools={} if answered else offered_by(body.get("tool_choice"), offered),
             schema=schemas.get(wants.get("type", "")),
         )
 

@@ -45,14 +45,16 @@ async def respond(request: web.Request) -> web.StreamResponse:
     previous, earlier = body.previous_response_id, request.app[EARLIER]
     before = await earlier.conversation(previous, caller.owner) if previous else ()
 
+    asked: list[RunSpec] = []
+
     def make() -> RunSpec:
         return spec_of_response(service, body, caller, before)
 
-    asked: list[RunSpec] = []
-
     def spec() -> RunSpec:
-        asked.append(service.specs.spec(request.path, raw, caller, make))
-        return asked[0]
+        # What goes on from others may be long, however short its own body is.
+        made = make() if before else service.specs.spec(request.path, raw, caller, make)
+        asked.append(made)
+        return made
 
     launched = await launch_once(request, raw, caller, spec)
     told = told_of(body)

@@ -5,7 +5,7 @@ from llm.default_plugins.openai_models import build_options_class
 
 from llm_stream.errors import ContentRefused, InvalidOption, RateLimited, UpstreamFailed
 from llm_stream.models.chunks import Attachment, Finish, Message, Reasoning
-from llm_stream.models.toolset import ToolCall
+from llm_stream.models.toolset import Tool, ToolCall, Toolset
 
 from .conftest import MakeAdapter, ask, call
 from .fakeserver import FakeProvider, Reply
@@ -203,6 +203,9 @@ async def test_an_option_responses_do_not_have(wire: MakeAdapter, provider: Fake
 
     assert caught.value.field == "options.seed"
     assert provider.requests == []
+    # With that it is no fault, whether or not the request is written down before it is sent.
+    asked = call(options={"seed": 1, "chat_completions": True}, tools=Toolset((Tool("f"),)))
+    adapter.check(asked)
 
 
 async def test_an_attachment_without_words(wire: MakeAdapter, provider: FakeProvider) -> None:

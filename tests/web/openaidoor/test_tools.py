@@ -96,6 +96,10 @@ async def test_a_response_with_tools(gpt: Any, model: ScriptedModel, streamed: b
     assert [part.to_dict()["type"] for part in said] == ["text", "tool_call", "tool_call"]
 
 
+SIGNED = {"anthropic": b'"signature":"Eq', "gemini": b'"thoughtSignature":'}
+"""What the second question has that was not told as text."""
+
+
 @pytest.mark.parametrize("wire", ["openai", "openai_responses", "anthropic", "gemini"])
 async def test_a_round_against_a_provider(
     start_service: StartService, mocks: MockProviders, wire: str, monkeypatch: pytest.MonkeyPatch
@@ -106,10 +110,11 @@ async def test_a_round_against_a_provider(
             "anthropic": mocks.anthropic_url, "gemini": mocks.gemini_url}  # fmt: skip
     mock = ProviderSection(kind=wire, base_url=kind[wire], api_key_env=("ANY_KEY",))  # type: ignore[arg-type]
     service = await start_service(providers={"mock": mock})
-    model = "mock/any"
+    model = "mock/mock-think"
     async with client_of(service) as gpt:
         for streamed in (False, True):
             asked: dict[str, Any] = {"model": model, "tools": [CHAT_TOOL], "streamed": streamed}
+            asked["extra_body"] = {"cache": {"mode": "bypass"}}
             first = (await chat(gpt, messages=[QUESTION], **asked)).choices[0].message
             result = {"role": "tool", "tool_call_id": first.tool_calls[0].id, "content": "No."}
             second = await chat(gpt, messages=[QUESTION, first, result], **asked)
@@ -122,6 +127,9 @@ async def test_a_round_against_a_provider(
             result = RESULT | {"call_id": call.call_id}
             sent = [QUESTION, *[item.model_dump() for item in items], result]
             assert (await respond(gpt, input=sent, **asked)).output_text
+    assert len(mocks.requests) == 8
+    if wire in SIGNED:
+        assert all(SIGNED[wire] in request.content for request in mocks.requests[1::2])
 
 
 @pytest.mark.parametrize(
