@@ -9,13 +9,16 @@
 import { Http } from "./client/http.js";
 import { Patience } from "./client/patience.js";
 import { CLOSED, StreamError } from "./client/problem.js";
+import { EventsLost } from "./client/reader.js";
 import { Stream } from "./client/stream.js";
 import { SocketWire, SseWire } from "./client/wires.js";
 
-export { StreamError, Stream };
+export { EventsLost, Stream, StreamError };
 
 /** @typedef {Record<string, any>} Body fields of a request, see docs/protocol.md. */
 /** @typedef {{signal?: AbortSignal}} Options `signal` leaves the stream, which cancels a run that was started here. */
+
+/** @typedef {{link: LinkState, unauthenticated: Problem}} ClientEvents what its events tell, as `detail`. */
 
 /**
  * @typedef {object} ClientOptions
@@ -41,15 +44,14 @@ export { StreamError, Stream };
  */
 export class Client extends EventTarget {
   #patienceMs;
-  #closed = false;
   /** The socket's wire, whether or not streams use it. */ #sockets;
   #wire;
 
   /**
-   * @param {string} [url] the service's address, without a path; where it is not said, that of the page.
+   * @param {string} [url] the service's address, without a path; may be left out in a page that it serves.
    * @param {ClientOptions} [options]
    */
-  constructor(url = globalThis.location?.origin ?? "http://127.0.0.1:8080", options = {}) {
+  constructor(url = globalThis.location?.origin, options = {}) {
     super();
     const { key = "", wire = "sse", ticket = null, patienceMs = 120_000, connectMs = 10_000, silenceMs = 40_000 } = options;
     if (wire === "websocket" && !(options.WebSocket ?? globalThis.WebSocket)) {
@@ -65,6 +67,18 @@ export class Client extends EventTarget {
     const changed = (/** @type {LinkState} */ state) => this.#tell("link", state);
     this.#sockets = new SocketWire(this.http, changed, { connectMs, WebSocket: options.WebSocket });
     this.#wire = wire === "sse" ? new SseWire(this.http) : this.#sockets;
+  }
+
+  /**
+   * @template {keyof ClientEvents} Name
+   * @param {Name} name
+   * @param {(event: CustomEvent<ClientEvents[Name]>) => void} listener
+   * @param {boolean|AddEventListenerOptions} [options]
+   * @override
+   */
+  // @ts-expect-error - it knows its own events only, and what they tell
+  addEventListener(name, listener, options) {
+    super.addEventListener(name, /** @type {EventListener} */ (listener), options);
   }
 
   /** The socket itself, for who would rather be told than ask. */
@@ -177,15 +191,15 @@ export class Client extends EventTarget {
     return this.http.call("POST", "/v1/cache/invalidate", what);
   }
 
-  /** End every connection. What is being read fails with `client_closed`; no run is cancelled. */
+  /** End every connection. What is being read, and what is asked later, fails with `client_closed`; no run is cancelled. */
   close() {
-    this.#closed = true;
+    this.http.closed = true;
     this.#wire.close();
     this.#sockets.close();
   }
 
   #open() {
-    if (this.#closed) throw new StreamError(CLOSED);
+    if (this.http.closed) throw new StreamError(CLOSED);
     return this.#wire;
   }
 
@@ -193,7 +207,7 @@ export class Client extends EventTarget {
     return new Patience(this.#patienceMs);
   }
 
-  /** @param {string} name @param {LinkState|Problem} detail */
+  /** @param {keyof ClientEvents} name @param {LinkState|Problem} detail */
   #tell(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }

@@ -11,6 +11,9 @@ export class Commands {
   /** Of one frame; the service's welcome says how many. */
   maxBytes = 1_048_576;
 
+  /** Round trip of the last ping in milliseconds. @type {number|null} */
+  roundTripMs = null;
+
   /** @param {Link} link */
   constructor(link) {
     this.link = link;
@@ -40,8 +43,18 @@ export class Commands {
     answered?.(frame);
   }
 
+  /** Measure the round trip. */
+  ping() {
+    if (!this.link.ready) return;
+    const sent = performance.now();
+    this.send({ type: "ping" }, (pong) => {
+      if (pong.type === "pong") this.roundTripMs = performance.now() - sent;
+    });
+  }
+
   /** The connection is lost, and what was asked on it. */
   lost() {
+    this.roundTripMs = null;
     const unanswered = [...this.#replies.values()];
     this.#replies.clear();
     for (const answered of unanswered) answered({ lost: true, error: CONNECTION_LOST });

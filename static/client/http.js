@@ -2,7 +2,7 @@
 
 /** @import {Problem} from "./types.js" */
 
-import { StreamError, asProblem, problemOf, unexpected } from "./problem.js";
+import { CLOSED, StreamError, asProblem, problemOf, unexpected } from "./problem.js";
 
 const JSON_TYPE = "application/json";
 
@@ -10,6 +10,8 @@ const JSON_TYPE = "application/json";
 
 /** One service, and who asks it. */
 export class Http {
+  /** Whether nothing is to be asked any more. */ closed = false;
+
   /**
    * @param {string} url the service's address, without a path.
    * @param {object} about
@@ -38,6 +40,7 @@ export class Http {
    * @throws {StreamError} the service refused, or could not be reached.
    */
   async response(path, init = {}) {
+    if (this.closed) throw new StreamError(CLOSED);
     const headers = new Headers(init.headers);
     if (this.key) headers.set("Authorization", `Bearer ${this.key}`);
     const response = await reached(fetch(this.url + path, { ...init, headers }), init.signal);
@@ -80,7 +83,8 @@ export class Http {
    */
   async ticket() {
     const given = await (this.getTicket?.() ?? this.call("POST", "/v1/tickets"));
-    return given.subprotocol;
+    if (/^ticket\.[\w-]+$/.test(given?.subprotocol)) return given.subprotocol;
+    throw new StreamError(unexpected("It is no ticket of POST /v1/tickets."));
   }
 }
 

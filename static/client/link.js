@@ -60,7 +60,6 @@ export class Link {
     this.handlers = handlers;
     this.connectMs = options.connectMs;
     this.make = options.WebSocket ?? globalThis.WebSocket;
-    globalThis.addEventListener?.("online", this.#online);
   }
 
   /** @returns {LinkState} */
@@ -80,7 +79,7 @@ export class Link {
 
   /** Connect now, whatever was planned. */
   retry() {
-    clearTimeout(this.#timer);
+    this.#unplan();
     this.#detach();
     this.#change({ name: "connecting" });
     void this.#connect();
@@ -88,8 +87,7 @@ export class Link {
 
   /** Let go, and stay away until `retry`. */
   close() {
-    clearTimeout(this.#timer);
-    globalThis.removeEventListener?.("online", this.#online);
+    this.#unplan();
     this.#detach();
     this.#change({ name: "idle" });
   }
@@ -101,8 +99,12 @@ export class Link {
     try {
       if (this.http.needsTicket || this.#unwelcome) protocols.push(await this.http.ticket());
     } catch (error) {
-      if (turn === this.#turn) this.#unticketed(asProblem(error));
-      return;
+      const problem = asProblem(error);
+      if (turn !== this.#turn) return;
+      if (this.http.needsTicket || CODES.has(problem.status)) {
+        this.#unticketed(problem);
+        return;
+      }
     }
     if (turn !== this.#turn) return; // somebody has asked anew meanwhile
     const socket = new this.make(`${this.http.url.replace(/^http/, "ws")}/v1/ws`, protocols);
@@ -112,8 +114,8 @@ export class Link {
     this.#patientMs = this.connectMs;
     this.#checking = setInterval(() => this.#check(), Math.min(CHECK_MS, this.connectMs));
     socket.onmessage = ({ data }) => this.#receive(data);
-    socket.onclose = ({ code }) => this.#closed(code);
-    socket.onerror = () => this.#closed(1006); // Node 20 says no more when it cannot connect
+    socket.onclose = ({ code, reason }) => this.#closed(code, reason);
+    socket.onerror = () => this.#closed(1006, ""); // Node 20 says no more when it cannot connect
   }
 
   /** @param {string} text one frame; only while `ready`. */
@@ -159,14 +161,14 @@ export class Link {
     else this.#refused(problem, CODES.get(problem.status) ?? 4400);
   }
 
-  /** @param {number} code */
-  #closed(code) {
+  /** @param {number} code @param {string} reason the code of an error, if there is one. */
+  #closed(code, reason) {
     this.#detach();
     if (code < 4400 || code >= 4500) {
       this.#again(unreachable(`The socket was closed with ${code}.`), code);
       return;
     }
-    const problem = closedFor(code);
+    const problem = closedFor(code, reason);
     if (problem.status === 401) this.http.unauthenticated(problem);
     this.#refused(problem, code);
   }
@@ -186,15 +188,21 @@ export class Link {
     this.#plan("waiting", ms, code);
     this.handlers.failed(problem, ms);
     if (this.handlers.wanted()) return;
-    clearTimeout(this.#timer);
+    this.#unplan();
     this.#change({ name: "idle" });
   }
 
   /** @param {"waiting"|"dropped"} name @param {number} ms @param {number|undefined} code */
   #plan(name, ms, code) {
-    clearTimeout(this.#timer);
+    this.#unplan();
     this.#change({ name, until: performance.now() + ms, code });
     this.#timer = setTimeout(() => this.retry(), ms);
+    globalThis.addEventListener?.("online", this.#online);
+  }
+
+  #unplan() {
+    clearTimeout(this.#timer);
+    globalThis.removeEventListener?.("online", this.#online);
   }
 
   /** Let go of the socket: what it still says is not heard. */
@@ -211,7 +219,7 @@ export class Link {
 
   /** A half-open connection says nothing, not even that it is closed. */
   #check() {
-    if (performance.now() - this.#heardAt > this.#patientMs) this.#closed(1006);
+    if (performance.now() - this.#heardAt > this.#patientMs) this.#closed(1006, "");
   }
 
   /** @param {LinkState} state */

@@ -108,16 +108,15 @@ export const UNAUTHENTICATED = {
   retryable: false,
 };
 
-/** What a close code of the socket says that is not to be tried again. @param {number} code @returns {Problem} */
-export function closedFor(code) {
+/** What a close of the socket says that is not to be tried again. @param {number} code @param {string} reason @returns {Problem} */
+export function closedFor(code, reason) {
   if (code === 4401) return UNAUTHENTICATED;
-  const [status, word] = code === 4429 ? [429, "limit_reached"] : [403, "origin_refused"];
   return {
     title: "The service has closed the socket",
-    status,
+    status: code - 4000,
     detail: `Its close code is ${code}; docs/protocol.md says what that means.`,
-    code: code === 4400 ? "malformed_request" : word,
-    retryable: false,
+    code: reason || "malformed_request",
+    retryable: code === 4429,
   };
 }
 

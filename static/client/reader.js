@@ -148,10 +148,13 @@ export class Reader {
   }
 
   async #leave() {
-    this.signal?.removeEventListener("abort", this.#aborted);
     const feed = this.#feed;
     this.#feed = null;
-    if (!this.over) this.#fail(new StreamError(CLOSED));
+    this.signal?.removeEventListener("abort", this.#aborted);
+    if (!this.over) {
+      this.#waiting.length = 0; // or it would depend on the moment what is still given
+      this.#fail(new StreamError(CLOSED));
+    }
     if (!feed || this.#ended) return; // the service ends it by itself
     if (!this.owned) {
       feed.close();
@@ -173,6 +176,7 @@ export class Reader {
 
   /** @param {unknown} error */
   #fail(error) {
+    this.signal?.removeEventListener("abort", this.#aborted);
     this.#failure ??= error;
     this.#wake();
   }

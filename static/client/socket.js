@@ -21,9 +21,6 @@ export class Socket {
   #stays = false;
   /** @type {ReturnType<typeof setInterval>|undefined} */ #pinging;
 
-  /** Round trip of the last ping in milliseconds; only once `open` was called. @type {number|null} */
-  roundTripMs = null;
-
   /**
    * @param {Http} http
    * @param {(state: LinkState) => void} changed the connection's state.
@@ -48,10 +45,15 @@ export class Socket {
     this.commands = new Commands(this.link);
   }
 
+  /** Of the last ping, in milliseconds; only once `open` was called. */
+  get roundTripMs() {
+    return this.commands.roundTripMs;
+  }
+
   /** Connect, and stay connected; without it there is a connection while there are streams. */
   open() {
     this.#stays = true;
-    this.#pinging ??= setInterval(() => this.#ping(), PING_MS);
+    this.#pinging ??= setInterval(() => this.commands.ping(), PING_MS);
     if (this.link.state.name === "idle") this.link.retry();
   }
 
@@ -72,21 +74,13 @@ export class Socket {
    * @param {object} input the body of the REST call.
    * @param {Sink} sink
    * @param {Patience|null} [patience] see `Subscription`.
-   * @returns {string} the stream's name.
+   * @returns {string} the stream's name; `follow` too.
    */
   start(recipe, input, sink, patience = null) {
     return this.#add(sink, patience, { order: { recipe, input } });
   }
 
-  /**
-   * Follow a run.
-   *
-   * @param {string} run
-   * @param {string} after a cursor, `"0"` for the start.
-   * @param {Sink} sink
-   * @param {Patience|null} [patience] see `Subscription`.
-   * @returns {string} the stream's name.
-   */
+  /** Follow a run behind a cursor. @param {string} run @param {string} after @param {Sink} sink @param {Patience|null} [patience] */
   follow(run, after, sink, patience = null) {
     return this.#add(sink, patience, { run, cursor: after, phase: "waiting" });
   }
@@ -129,12 +123,7 @@ export class Socket {
     this.#flushSoon();
   }
 
-  /**
-   * Want a run no more.
-   *
-   * @param {string} run
-   * @returns {Promise<{state: string, shared: boolean}>} `shared`: others still want it.
-   */
+  /** Want a run no more. @param {string} run @returns {Promise<{state: string, shared: boolean}>} `shared`: others still do. */
   cancel(run) {
     return new Promise((resolve, reject) => {
       if (!this.link.ready) throw new StreamError(CONNECTION_LOST);
@@ -227,12 +216,11 @@ export class Socket {
     this.#maxStreams = welcome.limits.streams;
     this.commands.maxBytes = welcome.limits.message_bytes;
     this.#flush();
-    if (this.#stays) this.#ping();
+    if (this.#stays) this.commands.ping();
   }
 
   #lost() {
     this.hold.clear();
-    this.roundTripMs = null;
     for (const stream of [...this.#streams.values()]) stream.lost();
     this.commands.lost();
   }
@@ -254,13 +242,5 @@ export class Socket {
     if (stream.phase !== "over") return;
     this.#streams.delete(stream.name);
     this.#flush();
-  }
-
-  #ping() {
-    if (!this.link.ready) return;
-    const sent = performance.now();
-    this.commands.send({ type: "ping" }, (pong) => {
-      if (pong.type === "pong") this.roundTripMs = performance.now() - sent;
-    });
   }
 }

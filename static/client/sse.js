@@ -2,11 +2,12 @@
 
 /** @import {Order, Sink} from "./types.js" */
 /** @import {ServerSentEvent} from "./eventparser.js" */
+/** @import {Http} from "./http.js" */
 /** @import {Patience} from "./patience.js" */
 
 import { EventStreamParser } from "./eventparser.js";
 import { TERMINAL } from "./fold.js";
-import { Http, bodyOf, reached } from "./http.js";
+import { bodyOf, reached } from "./http.js";
 import { StreamError, unexpected, unreachable } from "./problem.js";
 
 const LEAVE_MS = 5_000;

@@ -37,8 +37,8 @@ const first = async (iterable) => {
 const cases = {
   result: async (client, { recipe = "generate", body }) => client.start(recipe, body).result(),
 
-  async text(client, { body }) {
-    const stream = client.generate(body);
+  async text(client, { recipe = "generate", body }) {
+    const stream = client.start(recipe, body);
     const pieces = await collect(stream.text());
     const answer = await stream.result();
     return { pieces, answer, again: await stream.result(), resumes: stream.resumes };
@@ -73,15 +73,21 @@ const cases = {
     return { run: stream.run, piece, after: await stream.result().catch(failure) };
   },
 
-  async aborted(client, { body, how }) {
+  // Leaves when everything has arrived.
+  async leftLate(client, { body }) {
+    const stream = await client.generate(body).open();
+    await reached(stream.run);
+    const piece = await first(stream.text());
+    return { piece, after: await stream.result().catch(failure) };
+  },
+
+  async aborted(client, { body, reason }) {
     const controller = new AbortController();
-    const signal = how === "timeout" ? AbortSignal.timeout(50) : controller.signal;
-    const stream = client.generate(body, { signal });
-    const text = stream.text();
+    const text = client.generate(body, { signal: controller.signal }).text();
     await text.next();
     const waiting = text.next().catch(failure);
-    if (how !== "timeout") controller.abort();
-    return { run: stream.run, told: await waiting, again: await text.next() };
+    controller.abort(reason ? new DOMException("", reason) : undefined);
+    return { told: await waiting, again: await text.next() };
   },
 
   async abortedBefore(client, { body }) {
@@ -140,7 +146,7 @@ const cases = {
     await text.next();
     const waiting = text.next().catch(failure);
     client.close();
-    return [await waiting, await client.generate(body).result().catch(failure)];
+    return [await waiting, await client.generate(body).result().catch(failure), await client.models().catch(failure)];
   },
 
   call: async (client, { method, words }) => client[method](...words),
@@ -153,10 +159,12 @@ const cases = {
 
   // A ticket that somebody else has got, for a page that is not to know the key.
   async ticketed(client, { body, key }) {
+    client.http.getTicket = async () => ({ subprotocol: null });
+    const wrong = await client.generate(body).result().catch(failure);
     const keeper = new Client(client.http.url, { key });
     client.http.getTicket = () => keeper.http.call("POST", "/v1/tickets");
     const { text } = await client.generate(body).result();
-    return text;
+    return [wrong.code, text];
   },
 
   async socketless(client) {

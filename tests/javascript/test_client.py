@@ -1,6 +1,7 @@
 """The JavaScript client on both wires: whole, resumed, refused, left."""
 
 import asyncio
+import json
 import re
 from typing import Any
 
@@ -18,6 +19,14 @@ from .conftest import Asker, Client, Wire
 pytestmark = [pytest.mark.node, pytest.mark.asyncio_loop]  # the proxy needs the loop
 
 BODY = {"prompt": "Hi"}
+JUDGED = {"reason": "There is one.", "evidence": [], "rating": "met", "missing": []}
+TASK = {
+    "id": "t1", "title": "Read the file", "description": "All rows.", "type": "task",
+    "depends_on": [], "acceptance_criteria": ["rows are read"], "deliverables": ["reader"],
+    "effort": {"low": 1, "likely": 2, "high": 3, "unit": "hours"}, "complexity": "low",
+    "priority": "high", "risk": "low", "expand": {"recommended": False, "hint": ""},
+    "covers": [],
+}  # fmt: skip
 STALLS = Script(chunks=words(3), fault=Fault(at=1, stall=True))
 
 
@@ -54,6 +63,41 @@ async def test_a_stream_can_be_opened_first(client: Client) -> None:
     assert told["cache"] == "miss"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "body", "said", "path"),
+    [("evaluate", {"stage_name": "x", "stage_data": {"a": 1}, "criteria": ["It is."]},
+      JUDGED, "criteria/0"),
+     ("breakdown", {"task": "Import the orders"},
+      {"tasks": [TASK], "open_questions": []}, "tasks/0")],
+)  # fmt: skip
+async def test_finished_pieces_come_by_themselves(
+    client: Client, model: ScriptedModel, recipe: str, body: Any, said: Any, path: str
+) -> None:
+    """Criteria and tasks at their paths, before the result that has them."""
+    model.scripts = [Script(chunks=(json.dumps(said),))]
+    (item,) = await client.ask("items", recipe=recipe, body=body)
+    answer = await client.ask("result", recipe=recipe, body=body)
+
+    kind = path.partition("/")[0]
+    assert (item["path"], answer["items"]) == (path, [item])
+    assert [each["title"] for each in answer["result"][kind]] == [item["value"]["title"]]
+
+
+async def test_reasoning_is_text(client: Client, model: ScriptedModel) -> None:
+    """Of an answer in several steps the text is the answer alone, and is checked."""
+    model.scripts = [
+        Script(chunks=("Draft",)),
+        Script(chunks=("Flaw",)),
+        Script(chunks=("Better",)),
+    ]
+    told = await client.ask(
+        "text", recipe="reason", body={"question": "Why?", "strategy": "critique"}
+    )
+
+    assert (told["pieces"], told["answer"]["text"]) == (["Better"], "Better")
+    assert told["answer"]["checked"]
+
+
 async def test_results_of_a_batch_are_items(client: Client) -> None:
     """Each with its path."""
     requests = [{"recipe": "generate", "input": {"prompt": word}} for word in "ab"]
@@ -63,6 +107,7 @@ async def test_results_of_a_batch_are_items(client: Client) -> None:
     assert [item["value"]["answer"]["text"] for item in items] == ["Hello, world."] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["fin", "rst"])
 async def test_lost_connections_lose_nothing(
     client: Client, proxy: FaultProxy, model: ScriptedModel, how: Any
@@ -109,6 +154,7 @@ async def test_silence_is_a_lost_connection(client: Client, proxy: FaultProxy) -
     assert told["code"] == "unreachable"
 
 
+@pytest.mark.slow
 async def test_a_run_that_waits_for_a_slow_reader_is_whole(
     client: Client, model: ScriptedModel, service: RunningService
 ) -> None:
@@ -174,15 +220,23 @@ async def test_leaving_cancels_what_was_started(
     assert told["after"]["code"] == "client_closed"
 
 
-@pytest.mark.parametrize(("how", "name"), [("abort", "AbortError"), ("timeout", "TimeoutError")])
+async def test_what_was_left_gives_no_answer(client: Client) -> None:
+    """Not even one of which all has arrived: that would be a matter of the moment."""
+    await client.begin("leftLate", body=BODY)
+    told = (await client.go())["value"]
+
+    assert (told["piece"], told["after"]["code"]) == ("Hello", "client_closed")
+
+
+@pytest.mark.parametrize("reason", [None, "TimeoutError"])
 async def test_a_signal_leaves_as_well(
-    client: Client, model: ScriptedModel, how: str, name: str
+    client: Client, model: ScriptedModel, reason: str | None
 ) -> None:
     """What is being read fails with the signal's reason."""
     model.scripts = [STALLS]
-    told = await client.ask("aborted", body=BODY, how=how)
+    told = await client.ask("aborted", body=BODY, reason=reason)
 
-    assert told["told"]["raised"] == name
+    assert told["told"]["raised"] == (reason or "AbortError")
     assert told["again"] == {"done": True}
     assert await asyncio.to_thread(model.calls[0].closed.wait, 5)
 
@@ -255,11 +309,11 @@ async def test_an_unknown_run_is_told_at_once(client: Client) -> None:
 
 
 async def test_a_closed_client_ends_its_streams(client: Client, model: ScriptedModel) -> None:
-    """What is read fails, and nothing new begins."""
+    """What is read fails, and nothing new is asked."""
     model.scripts = [STALLS]
     told = await client.ask("closed", body=BODY)
 
-    assert [each["code"] for each in told] == ["client_closed", "client_closed"]
+    assert [each["code"] for each in told] == ["client_closed"] * 3
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the JavaScript client makes of odd streams, and of services that are none."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -142,6 +143,37 @@ async def test_a_start_that_was_not_answered_is_the_same_start(asker: Asker) -> 
 
     assert told["code"] == "draining"
     assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize(("ms", "code"), [(1, None), (90_000, "unreachable")])
+async def test_who_is_sent_away_comes_back_when_told(
+    asker: Asker, ms: int, code: str | None
+) -> None:
+    """Behind what was read, and not before: who has less patience than that gives up at once."""
+    cursors = list[str]()
+
+    def line(told: Any) -> str:
+        _, _, said = told
+        return f"id: {said['id']}\ndata: {json.dumps(said)}\n\n"
+
+    async def talk(request: web.Request) -> web.Response:
+        first = request.method == "POST"
+        if not first:
+            cursors.append(request.headers["Last-Event-ID"])
+        goaway = f'event: goaway\ndata: {{"reconnect_after_ms":{ms}}}\n\n'
+        said = [STARTED, event(2, text="a")] if first else [completed(3, "a")]
+        return web.Response(
+            text="".join(map(line, said)) + (goaway if first else ""),
+            headers={"X-Run-Id": "run_1"},
+            content_type="text/event-stream",
+        )
+
+    async with await serve(talk, "/v1/{any:.*}") as server:
+        client = Client(asker, str(server.make_url("")), patienceMs=60_000)
+        told = await client.begin("result", body={"prompt": "Hi"})
+
+    assert told.get("code") == code
+    assert cursors == ([] if code else ["1-2"])
 
 
 def started(frame: Any) -> list[Any]:

@@ -116,14 +116,14 @@ async def test_sse_shows_the_key(bare: Page, key: str) -> None:
     ]  # fmt: skip
 
 
-async def test_a_page_of_another_origin_reads_by_tickets(
+async def test_a_page_of_another_origin_reads_on_both_wires(
     browser: Browser,
     start_service: StartService,
     http: aiohttp.ClientSession,
     tmp_path: Path,
     key: str,
 ) -> None:
-    """It imports the client from the service; its own server has the key, and gets the tickets."""
+    """It imports the client from the service; by tickets that its own server gets, or by a key."""
 
     async def ticket(_request: web.Request) -> web.Response:
         shown = {"Authorization": f"Bearer {key}"}
@@ -145,13 +145,18 @@ async def test_a_page_of_another_origin_reads_by_tickets(
         context = await browser.new_context()
         page = await context.new_page()
         await page.goto(origin)
-        program = """async (url) => {
+        program = """async ([url, key]) => {
           const { Client } = await import(`${url}/static/client.js`);
           const ticket = async () => (await fetch("/my/ticket", { method: "POST" })).json();
-          const client = new Client(url, { wire: "websocket", ticket });
-          const { text, checked } = await client.generate({ prompt: "Hi" }).result();
-          return [text, checked];
+          const told = [];
+          for (const options of [{ wire: "websocket", ticket }, { key }]) {
+            const client = new Client(url, options);
+            const { text, cache } = await client.generate({ prompt: "Hi" }).result();
+            told.push([text, cache]);
+          }
+          return told;
         }"""
-
-        assert await page.evaluate(program, service.url) == ["Hello, world.", True]
+        told = await page.evaluate(program, [service.url, key])
         await context.close()
+
+    assert told == [["Hello, world.", "miss"], ["Hello, world.", "hit"]]
