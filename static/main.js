@@ -40,7 +40,10 @@ new CachePanel({
   follow: (id, title) => over(followed(id, title)),
 });
 new UsagePanel();
-new RunsPanel(open);
+new RunsPanel((id) => {
+  composer.fold();
+  open(id);
+});
 new MetricsPanel();
 new ProvidersPanel();
 new RequestsPanel();

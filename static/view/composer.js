@@ -94,6 +94,11 @@ export class Composer {
     this.#fields?.first.focus();
   }
 
+  /** Make room for the runs where there is little. */
+  fold() {
+    this.#fold(true);
+  }
+
   /** @param {string} text shown at the form; "" = nothing is wrong. */
   complain(text) {
     this.#complaint.textContent = text;

@@ -110,7 +110,7 @@ function row(model) {
   if (waiting) facts.push(`${whole(waiting)} waiting`);
   if (answered || failed.length) facts.push(`${whole(answered)} answered`);
   for (const [code, count] of failed.slice(0, 3)) facts.push(`${code} ${whole(count)}`);
-  if (retriesLeft !== null && (answered || failed.length)) facts.push(`${counted(Math.floor(retriesLeft), "retry").replace("retrys", "retries")} left`);
+  if (retriesLeft !== null && (answered || failed.length)) facts.push(`${whole(Math.floor(retriesLeft))} ${Math.floor(retriesLeft) === 1 ? "retry" : "retries"} left`);
   return make("li", { "data-model": id },
     make("span", { class: "model-name" }, id),
     ...(aliases.length ? [make("span", { class: "quiet" }, `also ${aliases.join(", ")}`)] : []),

@@ -48,7 +48,7 @@ export class RequestsPanel {
     const { method, path, status, count, at } = asked;
     const failed = /^[45]|^no answer/.test(status);
     const words = [CLOCK.format(at), status || "\u2026", ...(count > 1 ? [counted(count, "time")] : [])];
-    const button = make("button", { type: "button", "data-asked": `${method} ${path} ${at}`, onclick: () => this.#choose(asked) },
+    const button = make("button", { type: "button", "data-asked": `${method} ${path}`, onclick: () => this.#choose(asked) },
       make("span", { class: "mono" }, make("b", {}, method), ` ${path}`),
       make("span", { class: failed ? "bad" : "quiet" }, words.join(" \u00b7 "))); // prettier-ignore
     if (same(asked, this.#chosen)) button.setAttribute("aria-current", "true");

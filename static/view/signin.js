@@ -5,6 +5,7 @@ import { asProblem } from "../wire/problem.js";
 import { byId, make, setText } from "./element.js";
 
 const STORED = "llm-stream.key";
+const GIVEN = "given"; // what the dialog returns when it got a key that holds
 
 /**
  * Modal while it is open, but Esc leaves it: what is on the page stays readable without a key. Who
@@ -39,7 +40,7 @@ export class SignIn {
       make("h2", { id: "sign-title" }, "Sign in"), form); // prettier-ignore
     this.dialog.addEventListener("close", () => {
       this.field.value = "";
-      this.#left = true;
+      this.#left = this.dialog.returnValue !== GIVEN;
     });
     document.body.append(this.dialog);
     this.#button.addEventListener("click", () => (service.key ? this.#signOut() : this.#ask()));
@@ -59,6 +60,7 @@ export class SignIn {
       ? "The service does not take the key of this tab any more: it was revoked, has expired, or is another service\u2019s."
       : "This service answers those who have a client key."); // prettier-ignore
     this.#complain("");
+    this.dialog.returnValue = "";
     this.dialog.showModal();
     this.field.focus();
   }
@@ -77,11 +79,9 @@ export class SignIn {
       await service.http.call("GET", "/v1/models");
       service.key = key;
       store(key);
-      this.dialog.close();
+      this.dialog.close(GIVEN);
       this.#show();
       this.signedIn();
-      // Its refusal, later, is another reason; the event of a close comes after this turn.
-      setTimeout(() => (this.#left = false));
     } catch (error) {
       service.http.key = before;
       const { status, title, detail } = asProblem(error);

@@ -22,8 +22,8 @@ export const FAMILIES = new Set([
  */
 
 /**
- * A minute's readings. Counters are compared with the reading of some seconds ago; shares and
- * latencies, of which there are few, with one of half a minute ago.
+ * The readings of the last while. Counters are compared with the reading of some seconds ago;
+ * shares, latencies and failures, of which there are few, with the oldest one.
  */
 export class Trends {
   /** @type {{at: number, reading: Reading}[]} */ #readings = [];
