@@ -54,7 +54,7 @@ docs: site/built-from ## the documents as a site, in site/; a warning is an erro
 
 site/built-from: docs/conf.py pyproject.toml $(wildcard docs/*.md docs/_static/*) | $(VENV)/.test-installed
 	rm -rf site
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --doctree-dir artifacts/doctrees docs site
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --doctree-dir artifacts/doctrees docs site
 
 bench: $(VENV)/.test-installed ## what an event costs, measured
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

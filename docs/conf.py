@@ -6,6 +6,7 @@ sequence diagrams, and pages without anything inline, as the service's Content-S
 """
 
 import hashlib
+import html
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +39,7 @@ DIAGRAMS: Final = "_images"
 _SECTION: Final = re.compile(r"^## (.+)\n\n((?:- \[.+\n)+)", re.MULTILINE)
 _LINK: Final = re.compile(r"^- \[([^\]]+)\]\(([^)]+)\)", re.MULTILINE)
 _TITLE: Final = re.compile(r"^\s*accTitle: (.+)$", re.MULTILINE)
+_SIZE: Final = re.compile(r'viewBox="\S+ \S+ (\d+)\S* (\d+)')
 _INLINE: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 _STYLED: Final = re.compile(r'(<[a-z]+\b[^<>]*?) style="([^"]*)"')
 
@@ -83,11 +85,15 @@ class Diagrams(SphinxTransform):
             name = f"{hashlib.sha256(source.encode()).hexdigest()[:12]}.svg"
             folder = Path(self.app.outdir) / DIAGRAMS
             folder.mkdir(exist_ok=True)
-            (folder / name).write_text(mmdr.render(source).svg())
+            drawn = mmdr.render(source).svg()
+            (folder / name).write_text(drawn)
+            # With its size in the page, an anchor below it stays where it is.
+            width, height = _SIZE.findall(drawn)[0]
+            shown = html.escape(title[1])
             image = nodes.raw(
                 "",
-                f'<figure class="diagram"><img src="{DIAGRAMS}/{name}" alt="{title[1]}" '
-                'loading="lazy"></figure>',
+                f'<figure class="diagram"><img src="{DIAGRAMS}/{name}" alt="{shown}" '
+                f'width="{width}" height="{height}"></figure>',
                 format="html",
             )
             block.replace_self(image)

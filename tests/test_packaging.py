@@ -67,6 +67,7 @@ def test_wheel_ships_what_the_service_reads(wheel: Path) -> None:
 
     assert expected <= shipped
     assert any(name.startswith("static/") and name.endswith(".js") for name in shipped)
+    assert "docs/_reference/swagger-ui-bundle.js.gz" in shipped
     assert {"site/index.html", "site/searchindex.js", "site/built-from"} <= shipped, "make docs"
     assert "llm_stream/py.typed" in names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"llm_stream"}

@@ -37,6 +37,19 @@ def test_pages_are_made_of_files_of_the_site(built: Path, pattern: re.Pattern[st
     assert len(files) > len(DOCUMENTS)
 
 
+def test_what_pages_are_made_of_is_there(built: Path) -> None:
+    """Every script, style, picture and page that one names is a file of the site."""
+    named = {
+        (path.name, name)
+        for path in built.glob("*.html")
+        for name in re.findall(r" (?:src|href)=\"([\w/.-]+)[^\"]*\"", path.read_text())
+        if not name.startswith(("http", "mailto", "../"))
+    }
+
+    assert [each for each in sorted(named) if not (built / each[1]).is_file()] == []
+    assert any(name.startswith("_images/") for _, name in named)
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_page_has_the_anchors_of_its_document(built: Path, name: str) -> None:
     """A link into a page leads to the same heading as in the page rendered by the service."""

@@ -1,5 +1,7 @@
 """The composition root: what is configured is what is served."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -57,3 +59,31 @@ async def test_every_route_is_documented() -> None:
         and path != "/docs/{path}"
     ]
     assert missing == []
+
+
+@pytest.mark.slow
+def test_a_start_imports_what_it_needs() -> None:
+    """Who sends no traces, and reads no document, does not pay for what makes them."""
+    program = """
+import asyncio, sys
+from llm_stream.testing import ScriptedModel
+from llm_stream.web.app import create_app
+from tests.conftest import settings
+
+async def main():
+    app = await create_app(settings(), [ScriptedModel("scripted")])
+    await app.cleanup()
+    # The client of Redis imports the SDK's metrics where it finds them.
+    heavy = (
+        "llm_stream.tracing.otel", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google",
+        "llm_stream.web.openapi", "llm_stream.web.asyncapi", "llm_stream.web.shapes", "markdown_it",
+    )
+    print([name for name in sys.modules if name.startswith(heavy)])
+
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
