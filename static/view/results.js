@@ -2,6 +2,7 @@
 
 /** @import {Run} from "../run.js" */
 
+import { BatchView } from "./batchview.js";
 import { PlanView } from "./planview.js";
 import { StepsView } from "./stepsview.js";
 import { VerdictView } from "./verdictview.js";
@@ -13,7 +14,7 @@ import { VerdictView } from "./verdictview.js";
  */
 
 /** What such an answer comes in. @type {Record<string, string>} */
-export const PIECES = { evaluate: "criterion", breakdown: "task", reason: "step" };
+export const PIECES = { evaluate: "criterion", breakdown: "task", reason: "step", batch: "result" };
 
 /** @type {Record<string, new () => ResultView>} */
-export const RESULT_VIEWS = { evaluate: VerdictView, breakdown: PlanView, reason: StepsView };
+export const RESULT_VIEWS = { evaluate: VerdictView, breakdown: PlanView, reason: StepsView, batch: BatchView };

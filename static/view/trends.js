@@ -54,7 +54,7 @@ export class Trends {
       at > then.at ? (Math.max(0, count(now) - count(then.reading)) * 1_000) / (at - then.at) : null;
     const buckets = difference(now, long.reading);
     const asked = cacheAsked(now) - cacheAsked(long.reading);
-    return {
+    const figures = {
       pieces: rate(pieces, short),
       active: sum(now, "llm_stream_runs_active"),
       queued: sum(now, "llm_stream_runs_queued"),
@@ -66,7 +66,13 @@ export class Trends {
       sockets: sum(now, "llm_stream_sockets"),
       streams: sum(now, "llm_stream_streams"),
     };
+    return whole(now) ? figures : { ...figures, pieces: null, failures: null, cancels: null, streams: null };
   }
+}
+
+/** Whether it has all there is; what every key may read has not. @param {Reading} reading */
+export function whole(reading) {
+  return reading.has("llm_stream_chunks_total");
 }
 
 /** @param {number|null} rate */

@@ -39,6 +39,22 @@ export async function metrics(names) {
   return parse(await (await service.http.response("/metrics")).text(), names);
 }
 
+/** The few of them that every key may read: of /health and of the cache. @returns {Promise<Reading>} */
+export async function fewer() {
+  const [health, { statistics }] = await Promise.all([
+    service.http.call("GET", "/health"),
+    service.http.call("GET", "/v1/cache?limit=1"),
+  ]);
+  const one = (/** @type {number} */ value) => [{ labels: {}, value }];
+  const events = ["hits", "stale", "misses"].map((event) => ({ labels: { event }, value: statistics[event] }));
+  return new Map(Object.entries({
+    llm_stream_runs_active: one(health.runs.active),
+    llm_stream_runs_queued: one(health.runs.queued),
+    llm_stream_sockets: one(health.sockets),
+    llm_stream_cache_total: events,
+  })); // prettier-ignore
+}
+
 /** @param {Reading} reading @param {string} name @param {Record<string, string>} [labels] those it has to have. */
 export function sum(reading, name, labels = {}) {
   const wanted = Object.entries(labels);

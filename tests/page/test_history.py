@@ -77,6 +77,23 @@ async def test_a_run_of_the_list_is_opened_as_a_card(
     assert await card.text() == TEXT
 
 
+async def test_a_batch_is_opened_with_its_results(
+    tab: Shown, shop: RunningService, http: aiohttp.ClientSession
+) -> None:
+    """Each result stands where its request stood, a failure with its code."""
+    asked = [{"prompt": "One?", "model": "fast"}, {"prompt": "Two?", "cache": {"mode": "only"}}]
+    body = {"requests": [{"recipe": "generate", "input": request} for request in asked]}
+    async with http.post(f"{shop.url}/v1/batch", json=body) as response:
+        assert response.status == 200, await response.text()
+    panel = await tab.panel("runs")
+    await panel.get_by_role("button", name="Open").click()
+    card = tab.cards.first
+
+    await expect(card.locator(".sum")).to_have_text("1 of 2 completed, 1 failed.")
+    await expect(card.locator("[data-place='0'] .passage")).to_have_text("Hello, world.")
+    await expect(card.locator("[data-place='1'] .passage")).to_contain_text("not_cached: ")
+
+
 async def test_a_permalink_outlives_a_reload(
     tab: Shown, shop: RunningService, held: HeldModel, http: aiohttp.ClientSession
 ) -> None:

@@ -67,11 +67,15 @@ async def test_nothing_is_asked_while_nobody_looks(tab: Shown) -> None:
 
 
 async def test_figures_that_are_not_shown_are_told(tab: Shown) -> None:
-    """Where a key must not read them, or they are switched off, the panel says what is missing."""
+    """Where a key must not read all of them, or they are off, the panel says so and has a rest."""
     for status, words in ((403, "scope “metrics”"), (404, "telemetry.metrics is off")):
         await tab.page.route("**/metrics", partial(Route.fulfill, status=status))
         panel = await tab.panel("metrics")
-        await expect(panel.get_by_role("alert")).to_contain_text(words)
+        await expect(panel.get_by_role("status")).to_contain_text(words)
+        await expect(panel.locator("figure:visible h3")).to_have_text(
+            ["Runs", "Cache hits", "Connections"]
+        )
+        await expect(chart(panel, "Connections").locator("dd").first).to_have_text("1")
         await tab.page.keyboard.press("Escape")
         await tab.page.unroute("**/metrics")
     tab.complaints.clear()  # the browser's own lines about 403 and 404
