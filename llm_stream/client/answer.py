@@ -88,7 +88,8 @@ class Answer:
             schema, None without one.
         items: the finished pieces, in the order in which they came.
         reasoning: of the model, no part of the answer.
-        tool_calls: `{tool_call_id, name, arguments}`.
+        tool_calls: `{tool_call_id, name, arguments, provider_metadata?}`, to be sent back as they
+            are with their results.
         finish_reason: the provider's, in our words.
         usage: `{input_tokens, output_tokens}`, None where no model has told.
         cache: `miss`, `hit`, `joined` or `bypass`.

@@ -163,7 +163,7 @@ class Stream:
             result=end["result"],
             items=[piece_of(item["path"], item["value"]) for item in fold.items],
             reasoning="".join(fold.reasoning),
-            tool_calls=fold.tool_calls,
+            tool_calls=fold.calls,
             finish_reason=end["finish_reason"],
             usage=end["usage"],
             cache=self.cache,

@@ -1,9 +1,12 @@
 """All events of a run folded into one result: what a plain REST answer and a snapshot say."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from llm_stream.events import TERMINAL_TYPES, Event
+
+TOOL_CALL: Final = ("tool_call_id", "name", "arguments", "provider_metadata")
+"""What a call of a tool is told by, and can be sent back as."""
 
 
 class Fold:
@@ -34,6 +37,13 @@ class Fold:
         self.reasoning: list[str] = []
         self.items: list[dict[str, Any]] = []
         self.tool_calls: list[dict[str, Any]] = []
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls of tools, as they can be sent back with their results."""
+        return [
+            {name: call[name] for name in TOOL_CALL if name in call} for call in self.tool_calls
+        ]
 
     def add(self, event: Event) -> None:
         """Take one more event into account; types it does not know are ignored."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -16,10 +16,6 @@ from llm_stream.engine.runinfo import RunInfo
 def answer(info: RunInfo, fold: Fold, *, joined: bool) -> dict[str, Any]:
     """The plain JSON answer of a completed run: text, or the recipe's own result."""
     return {"id": info.id, **_said(info, fold), "cache": cache_facts(info, joined=joined)}
-
-
-TOOL_CALL: Final = ("tool_call_id", "name", "arguments", "provider_metadata")
-"""What a call of a tool is told by, and can be sent back as."""
 
 
 def replayed(info: RunInfo, recording: Recording) -> bytes:
@@ -51,9 +47,7 @@ def _said(info: RunInfo, fold: Fold) -> dict[str, Any]:
     if fold.reasoning:
         body["reasoning"] = "".join(fold.reasoning)
     if fold.tool_calls:
-        body["tool_calls"] = [
-            {name: call[name] for name in TOOL_CALL if name in call} for call in fold.tool_calls
-        ]
+        body["tool_calls"] = fold.calls
     return body | {
         "finish_reason": terminal.get("finish_reason"),
         "usage": terminal.get("usage"),

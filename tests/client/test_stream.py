@@ -50,6 +50,25 @@ async def test_text_comes_piece_by_piece(client: AsyncClient, model: ScriptedMod
     assert answer.run == stream.run
 
 
+async def test_calls_of_tools_are_answered(client: AsyncClient, model: ScriptedModel) -> None:
+    """They go back as they came, with a result each."""
+    called = Script(chunks=(), tool_calls=(("c1", "now", "{}"), ("c2", "now", '{"zone":"UTC"}')))
+    model.scripts = [called, Script()]
+    tools = [{"name": "now", "description": "Tells the time."}]
+    turns: list[Any] = [{"role": "user", "content": "Time?"}]
+    first = await client.generate(messages=turns, tools=tools).result()
+    turns.append({"role": "assistant", "content": first.text, "tool_calls": first.tool_calls})
+    turns += [
+        {"role": "tool", "tool_call_id": call["tool_call_id"], "content": "Noon."}
+        for call in first.tool_calls
+    ]
+    second = await client.generate(messages=turns, tools=tools).result()
+
+    assert [call["arguments"] for call in first.tool_calls] == [{}, {"zone": "UTC"}]
+    assert second.text == "Hello, world."
+    assert len(model.calls[1].messages[-1].parts) == 2
+
+
 async def test_an_answer_needs_no_block(client: AsyncClient) -> None:
     """`result` opens and closes by itself, and can be asked for again."""
     stream = client.generate("Hi")

@@ -15,6 +15,9 @@ from llm_stream.web.openaidoor.turns import Turn
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.service import Service
 
+WHOLE: Final = frozenset({"input", "instructions", "previous_response_id"})
+"""Parameters that have no parts of their own, whatever has come of them."""
+
 SYSTEM: Final = frozenset({"system", "developer"})
 
 MAX_TOKENS: Final = ("max_tokens", "max_output_tokens", "max_completion_tokens")
@@ -192,4 +195,7 @@ class Question:
         while known and known not in self._params:
             known, _, last = known.rpartition(".")
             rest = f".{last}{rest}"
-        return self._params[known] + rest if known else field
+        if not known:
+            return field
+        param = self._params[known]
+        return param if param in WHOLE else param + rest

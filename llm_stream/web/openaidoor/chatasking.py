@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from llm_stream.errors import InvalidField, MissingField
+from llm_stream.errors import InvalidField, MissingField, UnknownField
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.intake import Caller
 from llm_stream.web.openaidoor.asking import EFFORT, MAX_TOKENS, STOP, Question
@@ -70,6 +70,12 @@ def _turns(question: Question, messages: Sequence[ChatMessage]) -> Iterator[Turn
     details: dict[str, str] = {}
     for place, message in enumerate(messages):
         param = f"messages.{place}"
+        if message.name is not None and message.role != "tool":
+            unknown = f"{param}.name"
+            raise UnknownField(
+                f"Parameter {unknown!r} is not supported here. /docs/openai lists what is.",
+                field=unknown,
+            )
         calls = tuple(
             chat_call(call, f"{param}.tool_calls.{number}")
             for number, call in enumerate(message.tool_calls or ())

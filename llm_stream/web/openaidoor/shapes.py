@@ -75,14 +75,14 @@ class ChatMessage(Body):
     """One turn; what an SDK's own message has beside it is taken where it is empty.
 
     `reasoning_content` is what this service has answered, and is not sent back to a model; nor is
-    what an SDK has `parsed`.
+    what an SDK has `parsed`. A `name` is taken with the result of a tool, whose call has it.
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
     reasoning_content: str | None = None
     parsed: Any = None
-    name: None = None
+    name: str | None = None
     refusal: None = None
     audio: None = None
     function_call: None = None

@@ -130,8 +130,10 @@ async def test_calls_that_were_not_answered_are_named(gpt: Any, model: ScriptedM
     """The new input has to begin with their results."""
     model.scripts = [CALLED]
     first = await gpt.responses.create(**ASKED, input="Time?", tools=[TOOL])
-    with pytest.raises(openai.BadRequestError, match="'c1'"):
+    with pytest.raises(openai.BadRequestError, match="'c1'") as raised:
         await gpt.responses.create(**ASKED, input="Well?", previous_response_id=first.id)
+
+    assert raised.value.param == "input"
 
 
 async def test_a_stream_can_be_gone_on_from(gpt: Any, model: ScriptedModel) -> None:

@@ -61,7 +61,10 @@ async def test_a_chat_with_tools(gpt: Any, model: ScriptedModel, streamed: bool)
         ("c1", ANSWERED), ("c2", {"city": "Bergen"}),
     ]  # fmt: skip
 
-    results = [{"role": "tool", "tool_call_id": call.id, "content": "No."} for call in calls]
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "name": "weather", "content": "No."}
+        for call in calls
+    ]
     messages = [QUESTION, choice.message, *results]
     second = await chat(gpt, streamed=streamed, messages=messages, **asked)
 
