@@ -42,7 +42,9 @@ STREAM_HEADERS: Final = {
     hdrs.TRANSFER_ENCODING: "chunked",
 }
 
-OWN_WORDS: Final = ("Idempotency-Key", "Prefer", "X-Request-Id", "traceparent", hdrs.EXPECT)
+OWN_WORDS: Final = (
+    "Idempotency-Key", "Prefer", "X-Request-Id", "traceparent", hdrs.EXPECT, hdrs.ORIGIN,
+)  # fmt: skip
 """Headers of requests that have a way of their own."""
 
 
@@ -182,6 +184,8 @@ class Express:
         headers = run_headers(replay, joined=False)
         headers["X-Run-Claim"] = new_claim()
         headers[hdrs.DATE] = self._today()
+        if self._service.settings.server.allowed_origins:
+            headers[hdrs.VARY] = hdrs.ORIGIN
         set_headers(headers, request)
         return headers
 

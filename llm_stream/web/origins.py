@@ -57,13 +57,16 @@ def preflight_response() -> web.Response:
 
 def let_read(request: web.Request, response: web.StreamResponse) -> None:
     """Tell the browser that a page that is listed may read this response, errors included."""
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None or not _allowed(request, origin):
+    if not request.app[SERVICE].settings.server.allowed_origins:
+        return
+    # To whoever asks: what a cache keeps of an answer to nobody's page is not for theirs.
+    response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+    origin = request.headers.get(hdrs.ORIGIN, "")
+    if not _allowed(request, origin):
         return
     # No cookies and no `Access-Control-Allow-Credentials`: a page shows its own key, or none.
     response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
     response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = SHOWN
-    response.headers.add(hdrs.VARY, hdrs.ORIGIN)
 
 
 def _allowed(request: web.Request, origin: str) -> bool:

@@ -316,6 +316,20 @@ async def test_what_asks_for_more_takes_the_usual_way(service: RunningService, k
     assert given(service) == 0
 
 
+async def test_pages_are_told_each_time_that_they_may_read(start_service: StartService) -> None:
+    """A listed one is, and no cache takes what others were answered for its own."""
+    service = await start_service(server={"allowed_origins": ("http://shop.example",)})
+    asked = ASKED.replace(b"Host", b"Origin: http://shop.example\r\nHost")
+    async with connected(service) as kept:
+        answers = [await kept.ask(asked) for _ in range(3)]
+        others = [await kept.ask() for _ in range(3)]
+
+    allowed = [answer.headers.get("Access-Control-Allow-Origin") for answer in answers + others]
+    assert allowed == ["http://shop.example"] * 3 + [None] * 3
+    assert {answer.headers["Vary"] for answer in answers + others} == {"Origin"}
+    assert given(service) == 2
+
+
 @pytest.mark.parametrize("ending", [b"Connection: close\r\nHost", b"Host"])
 async def test_who_closes_is_closed_on(service: RunningService, kept: Kept, ending: bytes) -> None:
     """HTTP/1.0 and `Connection: close` end the connection after the answer."""

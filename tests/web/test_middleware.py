@@ -74,6 +74,7 @@ async def test_a_listed_page_reads_what_it_is_answered(
         assert "Origin" in response.headers["Vary"]
         assert "Access-Control-Allow-Credentials" not in response.headers
         assert "Access-Control-Allow-Origin" not in other.headers
+        assert "Origin" in other.headers["Vary"]
 
 
 async def test_a_listed_page_may_ask_before_it_asks(
