@@ -12,14 +12,6 @@ from typing_extensions import TypedDict  # before 3.12 pydantic cannot read typi
 from llm_stream.errors import InvalidOutput, Problem
 
 
-class Stamp(TypedDict):
-    """What a log puts before each payload: the cursor, the run, milliseconds since it was made."""
-
-    id: str
-    run: str
-    t_ms: int
-
-
 class RunQueued(TypedDict):
     """The run waits for a slot; `position` counts from 1, the next to go."""
 

@@ -12,6 +12,14 @@ from llm_stream.engine.directory import Release
 from llm_stream.errors import Problem
 
 
+class Stamp(TypedDict):
+    """What `Event` puts before a payload: its cursor, its run, milliseconds since that was made."""
+
+    id: str
+    run: str
+    t_ms: int
+
+
 class SocketLimits(TypedDict):
     """What one socket may do, and how long a run can be read after its end."""
 

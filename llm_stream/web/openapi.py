@@ -1,7 +1,7 @@
 """GET /openapi.json: the HTTP surface, out of the models that validate it.
 
 Shapes of requests, events and problems are pydantic's own schemas of them (`web/shapes`), so they
-cannot differ from what is checked. Answers are told by the names they always have;
+cannot differ from what is checked. Answers are told by the fields they always have;
 docs/protocol.md says what those mean.
 """
 

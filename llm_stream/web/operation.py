@@ -32,9 +32,18 @@ RUN_EVENTS: Final[Schema] = {
 """Each event of a run; docs/protocol.md and /asyncapi.json tell of its types."""
 
 
-def an_object(*names: str) -> Schema:
-    """An object that always has these fields."""
-    return {"type": "object", "required": [*names]}
+def an_object(*names: str, may: dict[str, Schema] | None = None, **fields: Schema) -> Schema:
+    """An object that always has these fields, some of this shape; others it may have."""
+    return {
+        "type": "object",
+        "required": [*names, *fields],
+        "properties": {**{name: {} for name in names}, **fields, **(may or {})},
+    }
+
+
+def a_list(of: Schema) -> Schema:
+    """A list of such values."""
+    return {"type": "array", "items": of}
 
 
 def a_number(least: int, most: int) -> Schema:
@@ -65,6 +74,8 @@ class Operation(NamedTuple):
     id: str = ""
 
 
-def as_json(*names: str) -> dict[int, dict[str, Schema] | None]:
-    """Status 200, with a JSON object that always has these fields."""
-    return {200: {JSON_TYPE: an_object(*names)}}
+def as_json(
+    *names: str, may: dict[str, Schema] | None = None, **fields: Schema
+) -> dict[int, dict[str, Schema] | None]:
+    """Status 200, with such an object as JSON."""
+    return {200: {JSON_TYPE: an_object(*names, may=may, **fields)}}

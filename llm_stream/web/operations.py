@@ -1,9 +1,11 @@
 """Every operation of the HTTP surface: what GET /openapi.json says of it."""
 
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
+from llm_stream.engine.runinfo import State
+from llm_stream.events import Timings, TokenCounts
 from llm_stream.web import director, entries
 from llm_stream.web.bodies import RenderBody
 from llm_stream.web.negotiation import JSON_TYPE, NDJSON_TYPE, SSE_TYPE
@@ -13,19 +15,56 @@ from llm_stream.web.operation import (
     TEXT,
     Operation,
     Schema,
+    a_list,
     a_number,
     an_object,
     as_json,
 )
 from llm_stream.web.recipes import RECIPES
+from llm_stream.web.shapes import PREFIX, ref
 
-RUN: Final = ("id", "recipe", "model", "state", "cursor", "created_at", "statistics")
-ANSWER: Final = ("id", "recipe", "model", "usage", "cached", "cache", "timings", "attempts")
-STREAMED: Final = {JSON_TYPE: an_object(*ANSWER), SSE_TYPE: RUN_EVENTS}
+FLAG: Final[Schema] = {"type": "boolean"}
+COUNT: Final = a_number(0, 1 << 53)
+STATE: Final[Schema] = {"enum": [*get_args(State)]}
+MAYBE: Final[Schema] = {"type": ["string", "null"]}
+
+RUN: Final[dict[str, Schema]] = {
+    "id": TEXT,
+    "recipe": TEXT,
+    "model": TEXT,
+    "state": STATE,
+    "cursor": TEXT,
+    "created_at": {"type": "string", "format": "date-time"},
+    "statistics": {"type": "object"},
+}
+SAID: Final[dict[str, Schema]] = {
+    "text": TEXT,
+    "data": {},
+    "reasoning": MAYBE,
+    "tool_calls": a_list({"type": "object"}),
+    "finish_reason": MAYBE,
+}
+"""What an answer has if there is such a thing; a recipe's result stands beside it."""
+
+ANSWER: Final = an_object(
+    id=TEXT,
+    recipe=TEXT,
+    model=TEXT,
+    usage=ref(TokenCounts),
+    cached=FLAG,
+    cache=an_object(status={"enum": ["miss", "hit", "joined", "bypass"]}, key=TEXT),
+    timings=ref(Timings),
+    attempts=COUNT,
+    may=SAID,
+)
+STREAMED: Final = {JSON_TYPE: ANSWER, SSE_TYPE: RUN_EVENTS}
 STARTED: Final[dict[int, dict[str, Schema] | None]] = {
     200: STREAMED,
-    202: {JSON_TYPE: an_object(*RUN, "events")},
+    202: {JSON_TYPE: an_object("events", **RUN)},
 }
+EVENTS_PAGE: Final = an_object(
+    events=a_list({"$ref": f"{PREFIX}Event"}), cursor=TEXT, more=FLAG, ended=FLAG
+)
 START_HEADERS: Final = {"Prefer": TEXT, "Idempotency-Key": TEXT}
 ENTRY: Final = ("key", "stored_at", "age_seconds", "ttl_seconds")
 LIST_LIMIT: Final = a_number(1, 1000)
@@ -86,33 +125,37 @@ OPERATIONS: Final[dict[str, Operation]] = {
     **{f"POST /v1/{name}": _start(name, shape) for name, (shape, _) in RECIPES.items()},
     "GET /v1/runs": Operation(
         "Runs, newest first.",
-        as_json("runs", "total"),
-        query={"limit": LIST_LIMIT, "state": TEXT, "recipe": TEXT, "hidden": {"type": "boolean"}},
+        as_json(runs=a_list(an_object(**RUN)), total=COUNT),
+        query={"limit": LIST_LIMIT, "state": TEXT, "recipe": TEXT, "hidden": FLAG},
     ),
-    "GET /v1/runs/{run}": Operation("The snapshot of a run.", as_json(*RUN, "text", "items")),
+    "GET /v1/runs/{run}": Operation(
+        "The snapshot of a run.", as_json("items", "usage", text=TEXT, **RUN)
+    ),
     "GET /v1/runs/{run}/events": Operation(
         "Follow a run, or page through its events, behind a cursor.",
         {
-            200: {JSON_TYPE: an_object("events", "cursor", "more", "ended"), SSE_TYPE: RUN_EVENTS},
+            200: {JSON_TYPE: EVENTS_PAGE, SSE_TYPE: RUN_EVENTS},
             204: None,
         },
         query={"after": TEXT, "limit": LIST_LIMIT},
         headers={"Last-Event-ID": TEXT},
     ),
     "POST /v1/runs/{run}/cancel": Operation(
-        "Want a run no more.", as_json("run", "state", "shared"), query={"claim": TEXT}
+        "Want a run no more.", as_json(run=TEXT, state=STATE, shared=FLAG), query={"claim": TEXT}
     ),
     "GET /v1/cache": Operation(
         "What the cache keeps.",
-        as_json("entries", "total", "statistics"),
+        as_json("statistics", entries=a_list(an_object(*ENTRY)), total=COUNT),
         query={"limit": LIST_LIMIT, "skip": a_number(0, entries.MOST_SKIPPED)}
         | dict.fromkeys(entries.KINDS, TEXT),
     ),
-    "GET /v1/cache/{key}": Operation("One entry with its answer.", as_json(*ENTRY, "answer")),
-    "DELETE /v1/cache/{key}": Operation("Drop an entry.", as_json("dropped")),
+    "GET /v1/cache/{key}": Operation(
+        "One entry with its answer.", as_json(*ENTRY, answer={"type": "object"})
+    ),
+    "DELETE /v1/cache/{key}": Operation("Drop an entry.", as_json(dropped=COUNT)),
     "POST /v1/cache/invalidate": Operation(
         "Drop entries by what they have in common.",
-        as_json("dropped"),
+        as_json(dropped=COUNT),
         entries.InvalidateBody,
         example={"tag": "shop"},
     ),
@@ -122,13 +165,13 @@ OPERATIONS: Final[dict[str, Operation]] = {
     **theirs.OPERATIONS,
     "POST /query": Operation(
         "Answer a Director's prompt.",
-        as_json("response", "model"),
+        as_json(response=TEXT, model=TEXT),
         director.QueryBody,
         example={"prompt": "What comes after the basket?", "tier": "fast"},
     ),
     "POST /evaluate_sufficiency": Operation(
         "Judge a stage for a Director.",
-        as_json("is_sufficient", "reasoning", "partial"),
+        as_json(is_sufficient=FLAG, reasoning=TEXT, partial=FLAG),
         director.SufficiencyBody,
         example={
             "stage_name": "design",
@@ -138,7 +181,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     ),
     "POST /v1/tickets": Operation(
         "A ticket in place of a key, for one socket or one stream.",
-        {201: {JSON_TYPE: an_object("ticket", "subprotocol", "expires_in_seconds")}},
+        {201: {JSON_TYPE: an_object("expires_in_seconds", ticket=TEXT, subprotocol=TEXT)}},
     ),
     "GET /v1/usage": Operation(
         "What was asked, and what it has cost.",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from llm_stream.errors import Problem
-from llm_stream.events import Payload, Stamp
+from llm_stream.events import Payload
 from llm_stream.web import frames
 from llm_stream.web.bodies import FRAMES, RenderBody, StartFrame
 from llm_stream.web.director import QueryBody, SufficiencyBody
@@ -81,7 +81,7 @@ class _Untitled(GenerateJsonSchema):
 def schemas() -> dict[str, Schema]:
     """Name of a type -> its schema; `Event` is that of all events."""
     taken = [*BODIES, *FRAMES.values()]
-    said = [*PAYLOADS.values(), *SAID, *NOTICES.values(), Problem, Stamp]
+    said = [*PAYLOADS.values(), *SAID, *NOTICES.values(), Problem, frames.Stamp]
     _, made = TypeAdapter.json_schemas(
         [(shape, "validation", TypeAdapter(shape)) for shape in taken]
         + [(shape, "serialization", TypeAdapter(shape)) for shape in said],
@@ -97,7 +97,7 @@ def schemas() -> dict[str, Schema]:
         "description": "The body of the recipe's own call.",
         "anyOf": [ref(shape) for shape, _ in RECIPES.values()],
     }
-    stamp = found.pop(Stamp.__name__)
+    stamp = found.pop(frames.Stamp.__name__)
     for shape in PAYLOADS.values():
         _stamp(found[shape.__name__], stamp)
     found["Event"] = {
