@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
+import hypothesis
 import pytest
 import structlog
 
@@ -26,6 +27,10 @@ from .redisserver import RedisServer
 
 REDIS_CALLERS = ("llm_stream.engine.redislog.link", "llm_stream.cache.redisshelf")
 PATIENT_SECONDS = 5.0
+
+# How long a case takes says how busy the machine is.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 StartService = Callable[..., Awaitable[RunningService]]
 ConfigureLogs = Callable[..., Callable[[], list[dict[str, Any]]]]

@@ -81,7 +81,9 @@ export class SignIn {
       store(key);
       this.dialog.close(GIVEN);
       this.#show();
-      this.signedIn();
+      // Runs on the page are whose key they were opened with.
+      if (before && clientOf(before) !== clientOf(key)) this.signedOut();
+      else this.signedIn();
     } catch (error) {
       service.http.key = before;
       const { status, title, detail } = asProblem(error);
@@ -116,6 +118,11 @@ export class SignIn {
     this.#button.toggleAttribute("aria-haspopup", false);
     if (!signedIn) this.#button.setAttribute("aria-haspopup", "dialog");
   }
+}
+
+/** Who a key belongs to: it looks like `lls_<id>_<secret>_<checksum>`. @param {string} key */
+function clientOf(key) {
+  return key.split("_")[1];
 }
 
 function stored() {

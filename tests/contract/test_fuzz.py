@@ -21,9 +21,7 @@ from ..wire import SSE, WsClient, follow, start_async
 pytestmark = pytest.mark.slow
 
 # One service for all examples of a test: what the first ones leave behind, the later ones meet.
-fuzz = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fuzz = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CLOSES = {1000, 1002, 1007, 1009, 4400}
 numbers = count()
 

@@ -91,17 +91,20 @@ async def test_signing_out_forgets_the_key_and_clears_the_page(locked: Shown, ke
 async def test_a_key_that_is_revoked_is_asked_for_again(
     locked: Shown, key: str, tmp_path: Path
 ) -> None:
-    """When a key does not hold any more the page says so, and goes on with another one."""
+    """When a key does not hold any more the page says so; another client's begins anew."""
     await sign_in(locked, key)
     await locked.ready()
+    await (await locked.run("How do returns work?")).ends("completed")
     other = new_key()
     with editing(tmp_path / "clients.toml") as clients:
         clients.clear()
         clients[other.id] = ClientRecord(name="page", hash=other.hash, created_at=now())
 
     await expect(locked.page.locator("#sign-why")).to_have_text(re.compile("any more"))
-    await sign_in(locked, other.text)
+    async with locked.page.expect_event("load"):
+        await sign_in(locked, other.text)
     await locked.ready()
+    await expect(locked.cards).to_have_count(0)
 
 
 async def test_without_a_key_the_page_can_be_looked_at(locked: Shown, key: str) -> None:

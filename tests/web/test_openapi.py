@@ -102,7 +102,6 @@ def test_answers_are_as_the_document_says(name: Any, url: str, known: dict[str, 
 
     @settings(
         max_examples=25,
-        deadline=None,
         database=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
