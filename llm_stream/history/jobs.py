@@ -152,6 +152,32 @@ class Forgetting:
         self._tell(self._count)
 
 
+class Naming:
+    """Another name of a recorded run: that of one which has given its answer again.
+
+    Args:
+        run: the name.
+        recorded: the recorded run's.
+    """
+
+    optional = True
+    size = ROW_BYTES
+
+    def __init__(self, run: str, recorded: str) -> None:
+        self._run = run
+        self._recorded = recorded
+
+    def prepare(self) -> None:
+        """See `Job`."""
+
+    def write(self, store: LogStore) -> None:
+        """See `Job`."""
+        sidetable.rename(store.db.conn, self._run, self._recorded)
+
+    def done(self) -> None:
+        """See `Job`."""
+
+
 class Counting:
     """Calls that cost nothing, into the account; also a mark that says what is written so far.
 
