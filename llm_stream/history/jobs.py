@@ -27,7 +27,7 @@ class Writing:
         fresh_seconds, stale_seconds: how long its answer may be given, unless its request says.
     """
 
-    optional = True
+    optional, runs = True, 1
 
     def __init__(
         self, finished: turns.Finished, fresh_seconds: float, stale_seconds: float
@@ -130,7 +130,7 @@ class Forgetting:
         tell: told how many, once they are gone for good.
     """
 
-    optional = False
+    optional, runs = False, 0
     size = 0
 
     def __init__(
@@ -160,7 +160,7 @@ class Naming:
         recorded: the recorded run's.
     """
 
-    optional = True
+    optional, runs = True, 0
     size = ROW_BYTES
 
     def __init__(self, run: str, recorded: str) -> None:
@@ -186,7 +186,7 @@ class Counting:
         tell: told once they, and all that was queued before, are written.
     """
 
-    optional = False
+    optional, runs = False, 0
     size = 0
 
     def __init__(

@@ -84,6 +84,7 @@ async def test_an_answer_that_is_given_again_is_found_by_its_own_name(
     )
     assert await history.conversations.find("run_again", "ann") is None
     assert rows(path, "SELECT run FROM llm_stream_replays") == [("run_again",)]
+    assert history.facts().written == 1
     forget(path, run)
     assert rows(path, "SELECT * FROM llm_stream_replays") == []
 
