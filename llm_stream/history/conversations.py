@@ -1,7 +1,8 @@
 """What a run was asked and has answered, read back from llm's tables, so that it can go on."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import llm
@@ -9,6 +10,8 @@ from llm.logs import LogStore
 from llm.parts import AttachmentPart, TextPart, ToolCallPart, ToolResultPart
 from sqlite_utils import Database
 
+from llm_stream.history.jobs import Naming
+from llm_stream.history.writer import Job
 from llm_stream.models.chunks import Attachment, Message
 from llm_stream.models.toolset import ToolCall
 
@@ -23,13 +26,46 @@ class Conversation(NamedTuple):
     instructions: int
 
 
-def find(connection: sqlite3.Connection, run: str, owner: str) -> Conversation | None:
+Found = Awaitable[Conversation | None]
+
+
+class Conversations:
+    """What runs were asked and have answered.
+
+    Args:
+        ask: has a function read the database; raises HistoryUnavailable.
+        put: hands a job to the writer.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Callable[[sqlite3.Connection], "Conversation | None"]], Found],
+        put: Callable[[Job], object],
+    ) -> None:
+        self._ask = ask
+        self._put = put
+
+    async def find(self, run: str, owner: str) -> Conversation | None:
+        """The conversation of a completed run of theirs; None: it is not recorded.
+
+        Raises:
+            HistoryUnavailable: the database does not answer.
+        """
+        return await self._ask(partial(_find, run=run, owner=owner))
+
+    def said_again(self, run: str, recorded: str) -> None:
+        """A run has given the kept answer of a recorded one, and is found as long as that is."""
+        self._put(Naming(run, recorded))
+
+
+def _find(connection: sqlite3.Connection, run: str, owner: str) -> Conversation | None:
     """The conversation of a run that has completed; None if it is not there, or another owner's."""
     row = connection.execute(
         "SELECT turns.tip_message_hash, turns.id FROM llm_stream_runs"
         " JOIN turns ON turns.id = response_id"
-        " WHERE run = ? AND owner = ? AND status = 'completed' AND recipe = 'generate'",
-        [run, owner],
+        " WHERE run = coalesce((SELECT recorded FROM llm_stream_replays WHERE run = ?), ?)"
+        " AND owner = ? AND status = 'completed' AND recipe = 'generate'",
+        [run, run, owner],
     ).fetchone()
     if row is None:
         return None

@@ -13,8 +13,8 @@ from llm.logs import LogStore
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.run import Run
 from llm_stream.errors import HistoryUnavailable
-from llm_stream.history import conversations, ledger, retention, sidetable, usage
-from llm_stream.history.conversations import Conversation
+from llm_stream.history import ledger, retention, sidetable, usage
+from llm_stream.history.conversations import Conversations
 from llm_stream.history.database import transaction
 from llm_stream.history.facts import Facts
 from llm_stream.history.jobs import Forgetting, Writing
@@ -59,6 +59,9 @@ class History:
         stale_seconds: how long beyond that it may still be given.
         queue_runs, queue_bytes: most ended runs that wait for the writer; more are dropped.
         retry_seconds: pause after a fault of the database.
+
+    Attributes:
+        conversations: what runs were asked and have answered.
     """
 
     def __init__(  # noqa: PLR0913 - what the configuration says
@@ -89,6 +92,9 @@ class History:
         self._accountant = Reader(path, self._writer.count_failure)
         self._reuses = Reuses(self._writer.put)
         self._marks = Marks(self._writer)
+        self.conversations = Conversations(
+            lambda ask: self._told(self._reader, ask, FIND_SECONDS), self._writer.put
+        )
         self._voided: dict[str, float] = {}
         self._void_before = float("-inf")
         self._forgetting = 0
@@ -161,15 +167,6 @@ class History:
         forgets = self._forgets
         entry = await self._reader.find(key)
         return entry if forgets == self._forgets else None
-
-    async def conversation(self, run: str, owner: str) -> Conversation | None:
-        """What a completed run of theirs was asked and has answered; None: it is not recorded.
-
-        Raises:
-            HistoryUnavailable: the database does not answer.
-        """
-        question = partial(conversations.find, run=run, owner=owner)
-        return await self._told(self._reader, question, FIND_SECONDS)
 
     async def forget(
         self,

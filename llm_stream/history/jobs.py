@@ -27,7 +27,7 @@ class Writing:
         fresh_seconds, stale_seconds: how long its answer may be given, unless its request says.
     """
 
-    optional = True
+    optional, runs = True, 1
 
     def __init__(
         self, finished: turns.Finished, fresh_seconds: float, stale_seconds: float
@@ -130,7 +130,7 @@ class Forgetting:
         tell: told how many, once they are gone for good.
     """
 
-    optional = False
+    optional, runs = False, 0
     size = 0
 
     def __init__(
@@ -152,6 +152,32 @@ class Forgetting:
         self._tell(self._count)
 
 
+class Naming:
+    """Another name of a recorded run: that of one which has given its answer again.
+
+    Args:
+        run: the name.
+        recorded: the recorded run's.
+    """
+
+    optional, runs = True, 0
+    size = ROW_BYTES
+
+    def __init__(self, run: str, recorded: str) -> None:
+        self._run = run
+        self._recorded = recorded
+
+    def prepare(self) -> None:
+        """See `Job`."""
+
+    def write(self, store: LogStore) -> None:
+        """See `Job`."""
+        sidetable.rename(store.db.conn, self._run, self._recorded)
+
+    def done(self) -> None:
+        """See `Job`."""
+
+
 class Counting:
     """Calls that cost nothing, into the account; also a mark that says what is written so far.
 
@@ -160,7 +186,7 @@ class Counting:
         tell: told once they, and all that was queued before, are written.
     """
 
-    optional = False
+    optional, runs = False, 0
     size = 0
 
     def __init__(

@@ -59,6 +59,16 @@ SCHEMA: Final = (
     CREATE TRIGGER IF NOT EXISTS llm_stream_deleted AFTER DELETE ON llm_stream_runs
     BEGIN DELETE FROM llm_stream_names WHERE run = old.run; END
     """,
+    """
+    CREATE TABLE IF NOT EXISTS llm_stream_replays (
+        run TEXT PRIMARY KEY, recorded TEXT NOT NULL -- has given the answer of that run again
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX IF NOT EXISTS llm_stream_replays_recorded ON llm_stream_replays (recorded)",
+    """
+    CREATE TRIGGER IF NOT EXISTS llm_stream_replays_gone AFTER DELETE ON llm_stream_runs
+    BEGIN DELETE FROM llm_stream_replays WHERE recorded = old.run; END
+    """,
 )
 
 COMPRESSION: Final = 1
@@ -144,6 +154,14 @@ def write(connection: sqlite3.Connection, row: Row, response_id: str | None) -> 
     connection.executemany(
         "INSERT OR IGNORE INTO llm_stream_names VALUES (?, ?)",
         [(name, row.run) for name in row.names],
+    )
+
+
+def rename(connection: sqlite3.Connection, run: str, recorded: str) -> None:
+    """Let a recorded run be found by this name as well; nothing where it is not there."""
+    connection.execute(
+        "INSERT OR IGNORE INTO llm_stream_replays SELECT ?, run FROM llm_stream_runs WHERE run = ?",
+        [run, recorded],
     )
 
 

@@ -48,10 +48,12 @@ class Job(Protocol):
     Attributes:
         size: bytes it keeps in memory, about.
         optional: whether it may be dropped when the queue is full.
+        runs: how many it records.
     """
 
     size: int
     optional: bool
+    runs: int
 
     def prepare(self) -> None:
         """Do what needs no database; whatever it raises drops the job."""
@@ -196,7 +198,7 @@ class Writer:
                 self._jobs.popleft()
                 self._bytes -= job.size
             self._dropped += len(batch) - len(written)
-            self._written += sum(job.optional for job in written)
+            self._written += sum(job.runs for job in written)
         for job in batch:  # those that were dropped are over as well
             job.done()
         if len(written) < len(fit):  # tables are gone, perhaps; they are made when it is opened

@@ -1,5 +1,7 @@
 """Conversations out of llm's tables, as they were recorded."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from llm_stream.history.history import History
 from llm_stream.models.chunks import Attachment, Message
 from llm_stream.models.toolset import ToolCall
 
-from .conftest import MakeHistory, ended, settled
+from .conftest import MakeHistory, ended, rows, settled
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +36,12 @@ async def recorded(history: History, *texts: str, end: str = "completed", **spec
     return run.id
 
 
+def forget(path: Path, run: str) -> None:
+    """What retention does to a run."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM llm_stream_runs WHERE run = ?", [run])
+
+
 def ruin(path: Path) -> None:
     """Make the file no database."""
     path.write_bytes(b"no database" * 1000)
@@ -44,7 +52,7 @@ def ruin(path: Path) -> None:
 async def test_a_conversation_is_read_as_it_was(history: History) -> None:
     """Every turn, what providers keep with calls, and the answer as its last."""
     run = await recorded(history, "Salve", "!", messages=TURNS, instructions=9)
-    found = await history.conversation(run, "")
+    found = await history.conversations.find(run, "")
 
     assert found is not None
     assert found.messages == (*TURNS, Message("assistant", "Salve!"))
@@ -56,15 +64,34 @@ async def test_only_completed_runs_of_the_owner_are_found(history: History) -> N
     ours = await recorded(history)
     failed = await recorded(history, end="failed")
 
-    assert await history.conversation(ours, "") is not None
-    assert await history.conversation(ours, "ann") is None
-    assert await history.conversation(failed, "") is None
-    assert await history.conversation("run_x", "") is None
+    assert await history.conversations.find(ours, "") is not None
+    assert await history.conversations.find(ours, "ann") is None
+    assert await history.conversations.find(failed, "") is None
+    assert await history.conversations.find("run_x", "") is None
+
+
+async def test_an_answer_that_is_given_again_is_found_by_its_own_name(
+    history: History, path: Path
+) -> None:
+    """As long as the run is there that has made it, and no other one."""
+    run = await recorded(history, "Salve")
+    history.conversations.said_again("run_again", run)
+    history.conversations.said_again("run_other", "run_nowhere")
+    await settled(history)
+
+    assert await history.conversations.find("run_again", "") == (
+        await history.conversations.find(run, "")
+    )
+    assert await history.conversations.find("run_again", "ann") is None
+    assert rows(path, "SELECT run FROM llm_stream_replays") == [("run_again",)]
+    assert history.facts().written == 1
+    forget(path, run)
+    assert rows(path, "SELECT * FROM llm_stream_replays") == []
 
 
 async def test_where_nothing_was_written_nothing_is_found(make_history: MakeHistory) -> None:
     """A database that is not there yet is no fault."""
-    assert await make_history().conversation("run_x", "") is None
+    assert await make_history().conversations.find("run_x", "") is None
 
 
 async def test_a_database_that_cannot_be_read_is_told(history: History, path: Path) -> None:
@@ -73,4 +100,4 @@ async def test_a_database_that_cannot_be_read_is_told(history: History, path: Pa
     ruin(path)
 
     with pytest.raises(HistoryUnavailable):
-        await history.conversation(run, "")
+        await history.conversations.find(run, "")

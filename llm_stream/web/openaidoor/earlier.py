@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from llm_stream.engine.directory import RunDirectory
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.notes import SharedNotes
+from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
 from llm_stream.errors import InvalidField, LogUnavailable, RunExpired, UnknownRun
 from llm_stream.history.conversations import Conversation
@@ -83,6 +84,8 @@ class Earlier:
         """Note what a response is asked, and what it tells of the request."""
         if run.id in self._notes:
             return  # joined, or by a key: it is the same question
+        if self._history is not None and isinstance(run, Replay):
+            self._history.conversations.said_again(run.id, run.recording.run)
         noted = Noted(Conversation(spec.messages, spec.instructions), told)
         size = NOTE_BYTES + sum(
             message.chars + sum(len(each.content) for each in message.attachments)
@@ -156,7 +159,9 @@ class Earlier:
         return None if data is None else _NOTES.validate_json(data)
 
     async def _recorded(self, run_id: str, owner: str) -> Conversation | None:
-        return None if self._history is None else await self._history.conversation(run_id, owner)
+        if self._history is None:
+            return None
+        return await self._history.conversations.find(run_id, owner)
 
 
 def _answer(run: Run) -> Message:

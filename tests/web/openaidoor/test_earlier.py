@@ -236,9 +236,15 @@ async def test_the_history_has_it_after_a_restart(
         chat = await gpt.chat.completions.create(
             **ASKED, messages=[system, {"role": "user", "content": NAME}]
         )
+        again = await gpt.responses.create(
+            **ASKED, instructions="Be short.", input=PICTURE, tools=[TOOL]
+        )
+        assert again.id != first.id
     await recorded(before)
     after = await start_service(history=history)
     async with client_of(after) as gpt:
+        await gpt.responses.create(**ASKED, input=[RESULT], previous_response_id=again.id)
+        assert heard(model)[0] == ("user", "Look.")
         await gpt.responses.create(**ASKED, input=[RESULT], previous_response_id=first.id)
         assert heard(model) == [("user", "Look."), ("assistant", "Wait."), ("tool", "Noon.")]
         image = model.calls[-1].messages[0].parts[1].attachment
