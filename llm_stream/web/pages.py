@@ -76,9 +76,13 @@ class Pages:
         self._documents = {path.stem: path.read_text() for path in sorted(docs.glob("*.md"))}
         self.site = Site(site, self._documents)
         self._rendering = asyncio.Lock()
-        names = [name for name in self._documents if name != INDEX]
         links = ['<a href="/">page</a>', '<a href="/docs">docs</a>']
-        self._links = " ".join(links + [f'<a href="{DOCS}{name}">{name}</a>' for name in names])
+        links += [
+            f'<a href="{DOCS}{name}">{html.escape(name)}</a>'
+            for name in self._documents
+            if name != INDEX
+        ]
+        self._links = " ".join(links)
 
     def find(self, path: str) -> StaticFile | None:
         """The file of a path, None if there is none. Blocks while it reads or renders one."""
@@ -112,7 +116,16 @@ class Pages:
                 found = await asyncio.to_thread(self.find, path)
         if found is None:
             raise NotFound("There is nothing at this path. /docs lists what there is.")
-        headers = {hdrs.CACHE_CONTROL: PAGES_CACHE, hdrs.ETAG: f'"{found.etag}"'}
+        etag, unpacked = found.etag, False
+        headers = {hdrs.CACHE_CONTROL: PAGES_CACHE}
+        if found.packed:
+            headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
+            unpacked = "gzip" not in request.headers.get(hdrs.ACCEPT_ENCODING, "")
+            if unpacked:
+                etag += "-unpacked"
+            else:
+                headers[hdrs.CONTENT_ENCODING] = "gzip"
+        headers[hdrs.ETAG] = f'"{etag}"'
         if found.content_type == SCRIPT:
             # Modules are read with CORS; these are the client, and say nothing of anybody.
             headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
@@ -120,12 +133,8 @@ class Pages:
             return web.Response(status=304, headers=headers)
         charset = "utf-8" if found.content_type.startswith("text/") else None
         content = found.content
-        if found.packed:
-            headers[hdrs.VARY] = hdrs.ACCEPT_ENCODING
-            if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, ""):
-                headers[hdrs.CONTENT_ENCODING] = "gzip"
-            else:
-                content = await asyncio.to_thread(gzip.decompress, content)
+        if unpacked:
+            content = await asyncio.to_thread(gzip.decompress, content)
         return web.Response(
             body=content, content_type=found.content_type, charset=charset, headers=headers
         )

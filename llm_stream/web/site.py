@@ -60,5 +60,9 @@ class Site:
             for path in self._folder.rglob("*")
             if path.is_file()
         }
-        pages = {name[: -len(".html")]: path for name, path in files.items() if ".html" in name}
+        pages = {
+            name.removesuffix(".html"): path
+            for name, path in files.items()
+            if path.suffix == ".html"
+        }
         return {**pages, **files, "": files["index.html"]}
