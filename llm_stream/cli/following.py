@@ -40,7 +40,7 @@ def follow(place: Place, reading: Reading, recipe: str, body: Mapping[str, Any])
     """Ask, print, and end the process with the code that says what came of it.
 
     Raises:
-        Refused: there is no address to ask, or the request cannot be sent.
+        Refused: there is no address to ask, the request cannot be sent, or nothing be written.
     """
     try:
         orjson.dumps(body)
@@ -51,8 +51,6 @@ def follow(place: Place, reading: Reading, recipe: str, body: Mapping[str, Any])
     try:
         code = asyncio.run(following.read(recipe, body))
     except BrokenPipeError:
-        # What is left in its buffer must not be written when the process ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = PIPE_CLOSED
     finally:
         screen.close()
