@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -128,6 +129,21 @@ def test_progress_is_one_line(streams: Streams) -> None:
     Screen().status("Pay\n\tby card")
 
     assert err.said() == "\r\x1b[KPay by card, 0 s"
+
+
+def test_progress_is_as_wide_as_its_own_terminal(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where standard output is a file, say; what is on a second row could not be erased."""
+    streams(out=False, err=False)
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 30))
+    with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "w") as err:
+        monkeypatch.setattr(sys, "stderr", err)
+        Screen().status("working " * 20)
+        said = terminal.read(1000).decode()
+
+    assert said == "\r\x1b[Kworking working working wo..."
 
 
 class Full(io.RawIOBase):

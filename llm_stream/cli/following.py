@@ -1,6 +1,7 @@
 """One run for one command: started or followed, printed, and every way it can end as a code."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -44,7 +45,8 @@ def follow(place: Place, reading: Reading, recipe: str, body: Mapping[str, Any])
     """
     try:
         orjson.dumps(body)
-    except TypeError as error:
+        json.dumps(body, allow_nan=False)  # which orjson sends as null
+    except (TypeError, ValueError) as error:
         raise Refused(f"this cannot be sent as JSON: {error}") from error
     screen = Screen(quiet=reading.quiet, verbose=reading.verbose)
     following = Following(place.address(), place.key, reading, screen)

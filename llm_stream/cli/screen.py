@@ -120,7 +120,7 @@ class Screen:
         if middle or not self._moves or not self._status:
             return
         passed = time.monotonic() - self._since
-        words = fitted(f"{one_line(self._status)}, {passed:.0f} s", max(_columns(), 40) - 1)
+        words = fitted(f"{one_line(self._status)}, {passed:.0f} s", max(_width(sys.stderr) - 1, 3))
         if words != self._drawn:
             self._say(f"{ERASE}{words}")
             self._drawn = words
@@ -180,3 +180,11 @@ def _is_pipe(stream: IO[str] | None) -> bool:
 
 def _columns() -> int:
     return shutil.get_terminal_size().columns
+
+
+def _width(stream: IO[str]) -> int:
+    """Columns of the very terminal that this is; standard output may be none, or another one."""
+    with suppress(OSError):
+        if columns := os.get_terminal_size(stream.fileno()).columns:
+            return columns
+    return _columns()
