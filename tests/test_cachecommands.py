@@ -260,13 +260,35 @@ def test_somebody_else_answers(answer: Any, status: int, said: str) -> None:
     assert done.stderr == f"{other.url} answers with {said}: is an llm-stream there?\n"
 
 
-@pytest.mark.parametrize("url", ["file:///etc/hostname", "localhost:8080", "http://", "http://a:x"])
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/hostname", "localhost:8080", "http://", "http://a:x", "http://a?b", "http://a#b"],
+)
 def test_an_address_that_is_none(url: str) -> None:
     """Only http and https addresses are called."""
     done = invoke("cache", "ls", "--url", url)
 
     assert done.exit_code == 1
     assert done.stderr == f"--url {url} is no address: http://host:port is meant.\n"
+
+
+def test_secrets_in_the_wrong_place_are_not_repeated() -> None:
+    """A password in the address, or a key that is none, is refused and not shown."""
+    named = invoke("cache", "ls", "--url", "http://me:canary@a")
+    broken = invoke("cache", "ls", "--url", "http://a", "--key", "lls_canary\nX: y")
+
+    assert (named.exit_code, broken.exit_code) == (1, 1)
+    assert "LLM_STREAM_KEY" in named.stderr
+    assert "--key" in broken.stderr
+    assert "canary" not in named.output + broken.output
+
+
+def test_a_refusal_steers_no_terminal() -> None:
+    """What is told of a stranger's answer is replaced as what it would have shown."""
+    with answering({"title": "\x1b[2J", "detail": "No."}, 404) as (other, _):
+        done = other.cache("ls")
+
+    assert done.stderr == "\ufffd[2J: No.\n"
 
 
 def test_a_port_that_is_not_known() -> None:

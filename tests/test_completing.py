@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,3 +112,16 @@ def test_bash_completes(tmp_path: Path) -> None:
     )
 
     assert (done.stdout, done.stderr) == ("evaluate\n", "")
+
+
+def test_a_short_call_imports_little() -> None:
+    """A person waits for a name: neither settings nor the client are loaded for it."""
+    program = (
+        "import sys, llm_stream.cli.calling, llm_stream.cli.commands\n"
+        "print(*{'pydantic', 'aiohttp', 'llm', 'orjson'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30
+    )
+
+    assert done.stdout == "\n"

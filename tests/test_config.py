@@ -18,7 +18,7 @@ from llm_stream.config import (
     TimeoutsSection,
     load,
 )
-from llm_stream.config.settings import is_loopback
+from llm_stream.loopback import is_loopback
 from llm_stream.resources import resource
 
 SHIPPED = resource("config.toml")

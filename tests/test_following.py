@@ -141,6 +141,9 @@ def test_ctrl_c_before_anything_is_asked(shell: Shell, monkeypatch: pytest.Monke
         (["breakdown", "Build.", "-m", "nobody", "--detach"], "(field: model)"),
         (["run", "Hi", "--url", "ftp://x"], "no address"),
         (["run", "not UTF-8: \udcff"], "cannot be sent as JSON"),
+        (["run", "Hi", "-o", "temperature", "1e999"], "cannot be sent as JSON"),
+        (["run", "Hi", "--timeout", "nan"], "cannot be sent as JSON"),
+        (["run", "Hi", "--schema", '{"minimum": NaN}'], "cannot be sent as JSON"),
     ],
 )
 def test_a_refusal_is_told_with_its_field(shell: Shell, arguments: list[str], said: str) -> None:

@@ -1,6 +1,7 @@
 """Files, standard input and JSON as commands are given them."""
 
 import io
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +67,36 @@ def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert material.text("-") == "n\u00e9e"
     with pytest.raises(click.UsageError):
         material.file("-")
+
+
+def test_json_is_read_from_where_it_stands(tmp_path: Path) -> None:
+    """In the words, in a file, or in what a shell's `<(...)` makes of a command."""
+    (tmp_path / "a.json").write_text("[1]")
+    reader, writer = os.pipe()
+    os.write(writer, b"[2]")
+    os.close(writer)
+
+    said = (" [0]", str(tmp_path / "a.json"), f"/dev/fd/{reader}")
+
+    assert [Material().json(each, "--schema") for each in said] == [[0], [1], [2]]
+    os.close(reader)
+
+
+@pytest.mark.parametrize("said", ["name, age int", "x" * 300, "[" * 100_000, "{oops", "/"])
+def test_what_is_neither_json_nor_a_file(said: str) -> None:
+    """However long or deep it is, the option is named."""
+    with pytest.raises(click.BadParameter, match="JSON") as raised:
+        Material().json(said, "--schema")
+
+    assert raised.value.param_hint == "--schema"
+
+
+def test_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`<&-` leaves none."""
+    monkeypatch.setattr(sys, "stdin", None)
+
+    with pytest.raises(Refused, match="closed"):
+        Material().text("-")
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -69,6 +69,18 @@ def test_no_line_is_too_wide(columns: int) -> None:
     assert max(map(cells, lines)) <= columns
 
 
+def test_wide_efforts_leave_room_for_titles() -> None:
+    """On a narrow terminal such lines are too wide, rather than without end."""
+    effort = {"low": 100_000, "likely": 100_000, "high": 100_001, "unit": "hours"}
+
+    lines = list(plan_lines(plan(task("a-long-name", title="Build all", effort=effort)), 40))
+
+    assert lines[1:3] == [
+        " * a-long-...  Build     100000 h (100000-100001)",
+        "               all",
+    ]
+
+
 def test_it_cannot_steer_the_terminal() -> None:
     """Titles and ids come from models."""
     lines = plan_lines(plan(task("a", title="\x1b[2J\nred")), 80)

@@ -208,9 +208,10 @@ def test_reason_prints_the_answer_and_shows_steps_on_demand(shell: Shell, tmp_pa
     [
         '["One?", {"id": "b", "input": {"prompt": "Two?"}}]',
         '"One?"\n\n{"id": "b", "input": {"prompt": "Two?"}}\n',
+        '"One?\u2028"\r\n{"id": "b", "input": {"prompt": "Two?\u0085"}}',
         '{"requests": [{"input": {"prompt": "One?"}}, {"id": "b", "input": {"prompt": "Two?"}}]}',
     ],
-    ids=["array", "lines", "body"],
+    ids=["array", "lines", "line-separators", "body"],
 )
 def test_batch_prints_each_result(shell: Shell, given: str) -> None:
     """Requests are an array, one a line, or a whole body; a text alone is a prompt."""
@@ -256,6 +257,11 @@ def test_a_batch_tells_that_some_failed(shell: Shell) -> None:
         (["run", "Hi", "--after", "1-3"], ""),
         (["run", "--resume", "run_1", "--after", "1-3", "--json"], ""),
         (["run", "--resume", "run_1", "--detach"], ""),
+        (["run", "Hi", "--resume", "run_1"], ""),
+        (["reason", "--resume", "run_1", "-m", "scripted"], ""),
+        (["run", "--resume", "run_1", "--after", "1\n3"], ""),
+        (["run", "Hi", "--idempotency-key", ""], ""),
+        (["run", "Hi", "--idempotency-key", "one\ntwo"], ""),
         (["run", "Hi", "--detach", "--events"], ""),
         (["run", "Hi", "--detach", "--wait", "3"], ""),
         (["run", "Hi", "--timeout", "0"], ""),

@@ -1,12 +1,16 @@
 """What goes to which stream, on terminals and into pipes."""
 
+import errno
 import io
+import os
 import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from llm_stream.cli.configured import Refused
 from llm_stream.cli.progress import Progress
 from llm_stream.cli.screen import Screen
 
@@ -116,6 +120,67 @@ def test_progress_makes_room(streams: Streams) -> None:
 
     assert out.said() == "text\n"
     assert err.said().removeprefix(drawn) == "aside\n\r\x1b[Kagain, 0 s\r\x1b[K"
+
+
+def test_progress_is_one_line(streams: Streams) -> None:
+    """Titles come from models; what stands on a second line could not be erased."""
+    _, err = streams(out=True, err=True)
+
+    Screen().status("Pay\n\tby card")
+
+    assert err.said() == "\r\x1b[KPay by card, 0 s"
+
+
+def test_progress_is_as_wide_as_its_own_terminal(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where standard output is a file, say; what is on a second row could not be erased."""
+    streams(out=False, err=False)
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 30))
+    with os.fdopen(ours, "rb", buffering=0) as terminal, os.fdopen(theirs, "w") as err:
+        monkeypatch.setattr(sys, "stderr", err)
+        Screen().status("working " * 20)
+        said = terminal.read(1000).decode()
+
+    assert said == "\r\x1b[Kworking working working wo..."
+
+
+class Full(io.RawIOBase):
+    """What has no room, as a disk."""
+
+    def writable(self) -> bool:
+        """It seems so."""
+        return True
+
+    def write(self, _data: object) -> int:
+        """It is not."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results that find no room are an error in words; a full log is no reason to lose them."""
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BufferedWriter(Full())))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(Full())))
+    screen = Screen(verbose=True)
+
+    screen.note("aside")
+    with pytest.raises(Refused, match="standard output: No space left on device"):
+        screen.write("text")
+
+
+def test_streams_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`>&-` and `2>&-` leave none; whoever asks so wants to hear nothing."""
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    screen = Screen(verbose=True)
+
+    screen.write("text")
+    screen.raw(b"{}")
+    screen.note("aside")
+    screen.close()
+
+    assert not screen.is_terminal
 
 
 def test_quiet_leaves_errors_only(streams: Streams) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from llm_stream.cli.configured import KEY_VARIABLE, Refused, Unanswered, unanswered
-from llm_stream.config.settings import is_loopback
+from llm_stream.loopback import is_loopback
 
 TIMEOUT_SECONDS: Final = 30.0
 
@@ -77,7 +77,7 @@ class RunningService:
         try:
             problem = json.load(error)
             said = f"{problem['title']}: {problem['detail']}"
-        except (ValueError, KeyError, TypeError, OSError):
+        except (ValueError, KeyError, TypeError, OSError, HTTPException):
             return self._stranger(f"HTTP {error.code}")
         if error.code == HTTPStatus.UNAUTHORIZED:
             return Refused(f"{problem['title']}. Put it into {KEY_VARIABLE}.")

@@ -79,7 +79,7 @@ def runs(
 
 def _asked(context: click.Context, path: str, holding: str) -> dict[str, Any]:
     said = context.params
-    place = Place(said.get("url"), said.get("key") or "", said.get("config"))
+    place = Place(said.get("url"), (said.get("key") or "").strip(), said.get("config"))
     told: dict[str, Any] = place.service(PATIENCE_SECONDS).call("GET", path, holding=holding)
     return told
 

@@ -1,6 +1,5 @@
 """What commands have in common: the option `--config`, the settings behind it, and refusing."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -8,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import click
 
 from llm_stream.cli.exitcodes import UNREACHABLE
+from llm_stream.cli.textcells import cells, harmless, one_line, padded
 
 if TYPE_CHECKING:
     from llm_stream.config import Settings
@@ -32,8 +32,8 @@ class Refused(click.ClickException):
         super().__init__("\n".join(lines))
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print the lines as they are, on standard error."""
-        click.echo(self.message, file=file or sys.stderr)
+        """Print the lines on standard error; what is in them may come from a stranger."""
+        click.echo(harmless(self.message), file=file, err=True)
 
 
 class Unanswered(Refused):
@@ -73,10 +73,8 @@ def print_table(rows: Sequence[Sequence[str]]) -> None:
 
     What a terminal would obey instead of showing it - titles come from callers - is replaced.
     """
-    shown = [
-        ["".join(c if c.isprintable() else "\ufffd" for c in cell) for cell in r] for r in rows
-    ]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    shown = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(cells, column)) for column in zip(*shown, strict=True)]
     for row in shown:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+        filled = (padded(cell, width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(filled).rstrip())

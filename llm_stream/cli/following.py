@@ -1,6 +1,7 @@
 """One run for one command: started or followed, printed, and every way it can end as a code."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -40,19 +41,18 @@ def follow(place: Place, reading: Reading, recipe: str, body: Mapping[str, Any])
     """Ask, print, and end the process with the code that says what came of it.
 
     Raises:
-        Refused: there is no address to ask, or the request cannot be sent.
+        Refused: there is no address to ask, the request cannot be sent, or nothing be written.
     """
     try:
         orjson.dumps(body)
-    except TypeError as error:
+        json.dumps(body, allow_nan=False)  # which orjson sends as null
+    except (TypeError, ValueError) as error:
         raise Refused(f"this cannot be sent as JSON: {error}") from error
     screen = Screen(quiet=reading.quiet, verbose=reading.verbose)
     following = Following(place.address(), place.key, reading, screen)
     try:
         code = asyncio.run(following.read(recipe, body))
     except BrokenPipeError:
-        # What is left in its buffer must not be written when the process ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = PIPE_CLOSED
     finally:
         screen.close()

@@ -5,12 +5,11 @@ from typing import Any
 import click
 
 from llm_stream.cli.exitcodes import EPILOG, EVALUATE_EPILOG
-from llm_stream.cli.material import FILE, Material
+from llm_stream.cli.material import FILE, Material, said_of
 from llm_stream.cli.place import Place
 from llm_stream.cli.runcommands import asked, needed
 from llm_stream.cli.runoptions import (
     Reading,
-    said_of,
     with_asking,
     with_keeping,
     with_reading,

@@ -20,6 +20,17 @@ FILE: Final = click.Path(exists=True, dir_okay=False, allow_dash=True)
 ID_CHARS: Final = 64
 
 
+def token(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """An option's word that goes into a header: something on one line.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    if value is not None and not (value.strip() and value.isprintable()):
+        raise click.BadParameter("a word on one line is meant")
+    return value
+
+
 class Material:
     """Reads what the arguments of one command name; standard input once."""
 
@@ -38,7 +49,7 @@ class Material:
         """
         if path == STDIN:
             return self._stdin()
-        return _decoded(path, self.data(path))
+        return _utf8(path, self.data(path))
 
     def data(self, path: str) -> bytes:
         """The bytes of a file, or of standard input."""
@@ -56,10 +67,10 @@ class Material:
             click.BadParameter: it is neither JSON nor such a file.
         """
         inline = said.lstrip()[:1] in {"{", "["}
-        if not inline and said != STDIN and not Path(said).is_file():
+        if not inline and said != STDIN and not _is_file(said):
             raise click.BadParameter(f"{said}: neither JSON nor a file", param_hint=name)
         try:
-            return json.loads(said if inline else self.file(said))
+            return decoded(said if inline else self.file(said))
         except ValueError as error:
             raise click.BadParameter(f"not JSON: {error}", param_hint=name) from error
 
@@ -83,21 +94,42 @@ class Material:
         if not text.lstrip().startswith("["):
             return [line.strip() for line in text.splitlines() if line.strip()]
         try:
-            return list(json.loads(text))
+            return list(decoded(text))
         except ValueError as error:
             raise click.BadParameter(f"{path}: not JSON: {error}", param_hint=name) from error
 
     def _stdin(self) -> str:
-        return _decoded("standard input", self._bytes())
+        return _utf8("standard input", self._bytes())
 
     def _bytes(self) -> bytes:
         if self._taken:
             raise click.UsageError("standard input (-) can be read once only")
         self._taken = True
+        if sys.stdin is None:
+            raise Refused("standard input: it is closed")
         return sys.stdin.buffer.read()
 
 
-def _decoded(name: str, data: bytes) -> str:
+def decoded(text: str) -> Any:
+    """What stands in a JSON text.
+
+    Raises:
+        ValueError: it is none, or deeper than can be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is too deep") from None
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).exists() and not Path(path).is_dir()  # `<(jq ...)` is a pipe
+    except OSError:  # longer than a name can be
+        return False
+
+
+def _utf8(name: str, data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -115,9 +147,18 @@ def value_of(said: str) -> Any:
     """A value as JSON if it is that, `0.2` and `true` and `[1]`; else the words."""
     try:
         return json.loads(said, parse_constant=_no_number)
-    except ValueError:
+    except (ValueError, RecursionError):
         return said
 
 
 def _no_number(said: str) -> Any:
     raise ValueError(said)  # NaN and Infinity are no JSON, though Python takes them
+
+
+def said_of(**fields: Any) -> dict[str, Any]:
+    """Fields that say something: None, and what is empty, is left out."""
+    return {
+        name: value
+        for name, value in fields.items()
+        if value is not None and value not in ("", [], {})
+    }

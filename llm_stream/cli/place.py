@@ -40,12 +40,14 @@ class Place:
             Refused: what was said is no address, or nothing was and the configuration has none.
         """
         url = self.url or url_of(settings_of(self.config))
+        if "@" in url:  # not repeated: a password may stand before it
+            raise Refused(f"--url has a name in it: who asks is said by {KEY_VARIABLE}.")
         try:
             parts = urlsplit(url)
             host = parts.hostname if parts.port != 0 else None
         except ValueError:
             host = None
-        if not host or parts.scheme not in {"http", "https"}:
+        if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
             raise Refused(f"--url {url} is no address: http://host:port is meant.")
         return url.rstrip("/")
 
@@ -74,18 +76,21 @@ def with_place(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def placed(*, url: str | None, key: str | None, config: Path | None, **rest: Any) -> Any:
-        return command(place=Place(url, (key or "").strip(), config), **rest)
+        shown = (key or "").strip()
+        if not (shown.isascii() and shown.isprintable()):
+            raise Refused("--key has characters in it that no client key has.")
+        return command(place=Place(url, shown, config), **rest)
 
-    chosen = click.option(
+    where = click.option(
         "--url",
         envvar=URL_VARIABLE,
         show_envvar=True,
         help="Where the service is; without it, as [server] is configured.",
     )
-    shown = click.option(
+    who = click.option(
         "--key",
         envvar=KEY_VARIABLE,
         show_envvar=True,
         help="Client key to show; in the environment nobody else sees it.",
     )
-    return chosen(shown(with_config(placed)))
+    return where(who(with_config(placed)))

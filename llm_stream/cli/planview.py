@@ -12,6 +12,9 @@ Task = Mapping[str, Any]
 LONGEST_ID: Final = 20
 """Columns that ids get; longer ones are cut."""
 
+LEAST_TITLE: Final = 8
+"""Columns that titles get, even if there are none for them beside wide efforts."""
+
 CRITICAL: Final = "*"
 """Stands before a task that is on the critical path."""
 
@@ -77,7 +80,8 @@ class _Page:
         self._likely = max((len(_likely(task)) for task in tasks.values()), default=0)
         self._spread = max((len(_spread(task)) for task in tasks.values()), default=0)
         widest = max((cells(_title(task)) for task in tasks.values()), default=0)
-        self._title = min(widest, columns - 3 - name - 2 - 2 - self._likely - self._spread)
+        left = columns - 3 - name - 2 - 2 - self._likely - self._spread
+        self._title = min(widest, max(left, LEAST_TITLE))
         self._columns = columns
 
     def task(self, task: Task) -> Iterator[str]:

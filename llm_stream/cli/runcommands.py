@@ -1,18 +1,16 @@
 """`llm-stream run`, `reason` and `batch`: text as it is written, results as they end."""
 
 import base64
-import json
 import mimetypes
 from typing import Any
 
 import click
 
 from llm_stream.cli.exitcodes import EPILOG
-from llm_stream.cli.material import FILE, Material
+from llm_stream.cli.material import FILE, Material, decoded, said_of
 from llm_stream.cli.place import Place
 from llm_stream.cli.runoptions import (
     Reading,
-    said_of,
     with_asking,
     with_keeping,
     with_reading,
@@ -21,7 +19,14 @@ from llm_stream.cli.runoptions import (
 
 
 def asked(place: Place, reading: Reading, recipe: str, body: dict[str, Any]) -> None:
-    """Have the run; ends the process."""
+    """Have the run; ends the process.
+
+    Raises:
+        click.UsageError: a run is to be read, and something is asked.
+    """
+    if reading.resume and body:
+        said = ", ".join(body)
+        raise click.UsageError(f"--resume starts no run: leave out what it would ask ({said})")
     from llm_stream.cli.following import follow
 
     follow(place, reading, recipe, body)
@@ -186,7 +191,7 @@ def batched(text: str) -> dict[str, Any]:
         click.BadParameter: it is none of these.
     """
     try:
-        whole = json.loads(text)
+        whole = decoded(text)
     except ValueError:
         found = []
     else:
@@ -194,10 +199,10 @@ def batched(text: str) -> dict[str, Any]:
             return whole
         given = whole if isinstance(whole, list) else [whole]
         return {"requests": [request_of(each) for each in given]}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                found.append(request_of(json.loads(line)))
+                found.append(request_of(decoded(line)))
             except ValueError as error:
                 raise click.BadParameter(
                     f"line {number} is not JSON: {error}", param_hint="FILE"

@@ -10,7 +10,7 @@ import click
 
 from llm_stream.cli.completing import models, runs, templates
 from llm_stream.cli.exitcodes import INTERRUPTED
-from llm_stream.cli.material import value_of
+from llm_stream.cli.material import said_of, token, value_of
 from llm_stream.cli.place import with_place
 
 Command = Callable[..., Any]
@@ -135,15 +135,6 @@ def with_template(command: Command) -> Command:
     )(command)
 
 
-def said_of(**fields: Any) -> dict[str, Any]:
-    """Fields that say something: None, and what is empty, is left out."""
-    return {
-        name: value
-        for name, value in fields.items()
-        if value is not None and value not in ("", [], {})
-    }
-
-
 def _all(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
     for option in reversed(options):
         command = option(command)
@@ -217,11 +208,16 @@ _READING: Final = (
         help="Read this run instead of starting one.",
     ),
     click.option(
-        "--after", default="0", metavar="CURSOR", help="With --resume: only what is behind it."
+        "--after",
+        callback=token,
+        default="0",
+        metavar="CURSOR",
+        help="With --resume: only what is behind it.",
     ),
     click.option(
         "--idempotency-key",
         "key_of_run",
+        callback=token,
         metavar="KEY",
         help="The same key and request give the same run.",
     ),

@@ -9,11 +9,13 @@ import shutil
 import stat
 import sys
 import time
+from contextlib import suppress
 from typing import IO, Final
 
 import click
 
-from llm_stream.cli.textcells import fitted, harmless
+from llm_stream.cli.configured import Refused
+from llm_stream.cli.textcells import fitted, harmless, one_line
 
 ERASE: Final = "\r\x1b[K"
 """To the line's beginning, and nothing on it."""
@@ -53,12 +55,13 @@ class Screen:
 
         Raises:
             BrokenPipeError: whoever read it has left.
+            Refused: it cannot be written for another reason.
         """
         if not text:
             return
         self._erase()
         shown = harmless(text) if self.is_terminal else text
-        self._out(shown.encode(sys.stdout.encoding or "utf-8", "replace"))
+        self._out(shown)
         self._open = not shown.endswith("\n")
 
     def line(self, text: str = "") -> None:
@@ -71,13 +74,13 @@ class Screen:
         self.end_line()
         self._erase()
         shown = click.style(text, **style) if self._colour else text  # type: ignore[arg-type]
-        self._out(f"{shown}\n".encode(sys.stdout.encoding or "utf-8", "replace"))
+        self._out(f"{shown}\n")
 
     def raw(self, data: bytes) -> None:
         """Write bytes for a program: JSON, and a line break."""
         self._erase()
         # JSON escapes the most of what a terminal obeys, and not all of it.
-        self._out((harmless(data.decode()).encode() if self.is_terminal else data) + b"\n")
+        self._put((harmless(data.decode()).encode() if self.is_terminal else data) + b"\n")
 
     def end_line(self) -> None:
         """End the line of standard output that was begun, if one was."""
@@ -96,14 +99,14 @@ class Screen:
             if self._open and self.is_terminal:
                 self.end_line()
         self._thinks = True
-        click.echo(harmless(piece), err=True, nl=False)
+        self._say(harmless(piece))
 
     def complain(self, text: str) -> None:
         """Say something on standard error, whatever it is."""
         self._erase()
         if self._open and self.is_terminal:
             self.end_line()
-        click.echo(harmless(text), err=True)
+        self._say(f"{harmless(text)}\n")
 
     def status(self, words: str) -> None:
         """Say what is going on, in one line that is rewritten."""
@@ -117,22 +120,40 @@ class Screen:
         if middle or not self._moves or not self._status:
             return
         passed = time.monotonic() - self._since
-        words = fitted(f"{harmless(self._status)}, {passed:.0f} s", max(_columns(), 40) - 1)
+        words = fitted(f"{one_line(self._status)}, {passed:.0f} s", max(_width(sys.stderr) - 1, 3))
         if words != self._drawn:
-            click.echo(f"{ERASE}{words}", err=True, nl=False, color=True)
+            self._say(f"{ERASE}{words}")
             self._drawn = words
 
     def _erase(self) -> None:
         if self._thinks:
-            click.echo(err=True)
+            self._say("\n")
         if self._drawn:
-            click.echo(ERASE, err=True, nl=False, color=True)
+            self._say(ERASE)
         self._drawn, self._thinks = "", False
 
-    def _out(self, data: bytes) -> None:
+    def _out(self, text: str) -> None:
+        self._put(text.encode(getattr(sys.stdout, "encoding", None) or "utf-8", "replace"))
+
+    def _put(self, data: bytes) -> None:
         if self._piped:
             self._moves = False  # whoever reads it, `less` say, has the terminal from now on
-        click.echo(data, nl=False)
+        try:
+            click.echo(data, nl=False)
+        except OSError as error:
+            _let_go(sys.stdout)
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise Refused(f"standard output: {error.strerror}") from error
+
+    def _say(self, text: str) -> None:
+        try:
+            click.echo(text, err=True, nl=False, color=True)
+        except OSError as error:
+            # A log that is full, say: no reason to lose the answer.
+            _let_go(sys.stderr)
+            if isinstance(error, BrokenPipeError):
+                raise
 
     def close(self) -> None:
         """Leave the terminal as a shell expects it."""
@@ -140,16 +161,30 @@ class Screen:
         self._erase()
 
 
-def _is_terminal(stream: IO[str]) -> bool:
-    return stream.isatty()
+def _let_go(stream: IO[str]) -> None:
+    """See that what is left in its buffer is not written when the process ends."""
+    with suppress(OSError):  # it is no file at all
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _is_pipe(stream: IO[str]) -> bool:
+def _is_terminal(stream: IO[str] | None) -> bool:
+    return stream is not None and stream.isatty()  # a shell's `>&-` has closed it
+
+
+def _is_pipe(stream: IO[str] | None) -> bool:
     try:
-        return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+        return stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     except OSError:  # it is no file at all
         return False
 
 
 def _columns() -> int:
     return shutil.get_terminal_size().columns
+
+
+def _width(stream: IO[str]) -> int:
+    """Columns of the very terminal that this is; standard output may be none, or another one."""
+    with suppress(OSError):
+        if columns := os.get_terminal_size(stream.fileno()).columns:
+            return columns
+    return _columns()

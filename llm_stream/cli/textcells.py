@@ -4,8 +4,15 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-KEPT: Final = "\n\t\u200c\u200d"
-"""Control characters that do no harm; the last two join letters and emoji."""
+KEPT: Final = "\n\t\u200b\u200c\u200d\u200e\u200f"
+"""Control characters that do no harm: those of width 0 part words, join letters and emoji, and say
+which way the text beside them runs."""
+
+HARMLESS: Final = frozenset({"Zs", "Cn"})
+"""What Python calls unprintable as well: spaces of other widths, and emoji it has not heard of."""
+
+WIDTHLESS: Final = frozenset({"Mn", "Me", "Cf"})
+"""Marks on the character before, and what joins or parts characters."""
 
 LOST: Final = {"\r": ""}
 """Of a line break of two characters one is enough."""
@@ -15,7 +22,11 @@ def harmless(text: str) -> str:
     """The text with all that a terminal would obey replaced; carriage returns are left out."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in KEPT else LOST.get(c, "\ufffd") for c in text)
+    return "".join(c if _is_harmless(c) else LOST.get(c, "\ufffd") for c in text)
+
+
+def _is_harmless(char: str) -> bool:
+    return char.isprintable() or char in KEPT or unicodedata.category(char) in HARMLESS
 
 
 def one_line(text: str) -> str:
@@ -28,9 +39,10 @@ def cells(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        0 if unicodedata.category(c) in WIDTHLESS
+        else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
-    )
+    )  # fmt: skip
 
 
 def fitted(text: str, columns: int) -> str:
@@ -49,15 +61,18 @@ def padded(text: str, columns: int) -> str:
 
 
 def wrapped(text: str, columns: int) -> Iterator[str]:
-    """Lines that are no wider than that; words are cut only if they are. At least one line."""
+    """Lines that are no wider than that; words are cut only if they are. At least one line.
+
+    A line has a character at least, however narrow it may be.
+    """
     line = ""
     for word in one_line(text).split(" "):
-        while cells(word) > columns:
+        while cells(word) > columns and len(word) > 1:
             if line:
                 yield line
                 line = ""
             head = word
-            while cells(head) > columns:
+            while cells(head) > columns and len(head) > 1:
                 head = head[:-1]
             yield head
             word = word[len(head) :]  # noqa: PLW2901 - what is left of it

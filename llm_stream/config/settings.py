@@ -1,6 +1,5 @@
 """All sections together, and what only all of them can tell."""
 
-from ipaddress import ip_address
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -20,6 +19,7 @@ from llm_stream.config.sections import (
 )
 from llm_stream.config.storage import CacheSection, HistorySection, RedisSection
 from llm_stream.config.telemetry import LoggingSection, TelemetrySection
+from llm_stream.loopback import is_loopback
 
 
 class Sections(Section):
@@ -85,11 +85,3 @@ class Settings(Sections):
                 {"host": self.server.host},
             )
         return self
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address; names other than localhost count as open."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

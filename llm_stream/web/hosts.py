@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final
 
-from llm_stream.config.settings import is_loopback
 from llm_stream.errors import HostRefused
+from llm_stream.loopback import is_loopback
 
 MAX_REMEMBERED: Final = 64
 """Headers that were found good and are not looked into again."""
