@@ -196,6 +196,15 @@ const cases = {
     return { pieces, how, left };
   },
 
+  addressed: async (_client, { urls }) =>
+    urls.map((url) => {
+      try {
+        return new Client(url).http.url;
+      } catch (error) {
+        return error.name;
+      }
+    }),
+
   async begun(client, { bodies }) {
     const streams = bodies.map((body) => client.generate(body).events());
     const events = [];

@@ -41,7 +41,7 @@ async def test_a_key_opens_both_wires(guarded: Client, key: str) -> None:
     assert answer["text"] == "Hello, world."
 
 
-@pytest.mark.parametrize("wrong", ["", "lls_wrong"])
+@pytest.mark.parametrize("wrong", ["", "lls_wrong", "lls_\nwrong"])
 async def test_without_one_that_holds_it_is_told(guarded: Client, wrong: str) -> None:
     """By the service's error, and by one event for a page that can ask for another."""
     told = await guarded.ask("unauthenticated", {"key": wrong}, body=BODY)

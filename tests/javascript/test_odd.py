@@ -232,3 +232,26 @@ async def test_a_request_that_is_too_large_is_not_sent(asker: Asker, service: An
     told = await client.begin("result", body={"prompt": "x" * 1_100_000})
 
     assert (told["code"], told["status"]) == ("payload_too_large", 413)
+
+
+async def test_an_address_is_one_of_http(asker: Asker) -> None:
+    """Else nothing is asked, and a password in it is told to nobody."""
+    urls = ["http://a.example/", "https://a.example", "localhost:8080", "http://me:pw@a.example"]
+    told = await Client(asker, "http://127.0.0.1:1").ask("addressed", urls=urls)
+
+    assert told == ["http://a.example", "https://a.example", "TypeError", "TypeError"]
+
+
+async def test_no_redirect_is_followed(asker: Asker) -> None:
+    """What is asked, and the key, are for the service alone."""
+    asked = list[str]()
+
+    async def talk(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    async with await serve(talk, "/{any:.*}") as server:
+        client = Client(asker, str(server.make_url("")), key="lls_k")
+        told = await client.begin("result", body={"prompt": "Hi"})
+
+    assert (told["code"], asked) == ("unexpected_answer", ["/v1/generate"])
