@@ -183,11 +183,15 @@ const cases = {
   },
 
   // What a stream makes of what a wire tells it.
-  async told(_client, { calls, restarts = false }) {
+  async told(_client, { calls, again = calls, restarts = false }) {
     let left = 0;
+    let turn = 0;
     const open = (sink) => {
-      queueMicrotask(() => calls.forEach(([call, ...words]) => sink[call](...words)));
-      return { close: () => (left += 1), abandon: async () => void (left += 1), pause() {}, resume() {} };
+      const tell = (calls, mine = ++turn) =>
+        queueMicrotask(() => calls.forEach(([call, ...words]) => mine === turn && sink[call](...words)));
+      tell(calls);
+      const leave = () => (left += 1);
+      return { close: leave, abandon: async () => void leave(), pause() {}, resume: () => tell(again) };
     };
     const stream = new Stream(open, { after: "0", owned: true });
     const pieces = [];

@@ -54,6 +54,14 @@ async def test_what_comes_twice_is_given_once(odd: Any) -> None:
     assert await odd(*twice, event(3, text="x", step="s"), completed(4, "a")) == (["a"], None, 0)
 
 
+async def test_what_was_missed_is_read_again(odd: Any) -> None:
+    """Once; the events before it are not given twice."""
+    missed = [event(2, text="a"), event(4, text="c"), completed(5, "abc")]
+    whole = [event(2, text="a"), event(3, text="b"), *missed[1:]]
+
+    assert await odd(*missed, again=whole) == (["a", "b", "c"], None, 0)
+
+
 @pytest.mark.parametrize(
     "calls",
     [
@@ -145,16 +153,18 @@ async def test_a_start_that_was_not_answered_is_the_same_start(asker: Asker) -> 
     assert keys[0] == keys[1] != keys[2]
 
 
+def line(told: Any) -> str:
+    """What a wire tells of an event, as a stream has it."""
+    _, _, said = told
+    return f"id: {said['id']}\ndata: {json.dumps(said)}\n\n"
+
+
 @pytest.mark.parametrize(("ms", "code"), [(1, None), (90_000, "unreachable")])
 async def test_who_is_sent_away_comes_back_when_told(
     asker: Asker, ms: int, code: str | None
 ) -> None:
     """Behind what was read, and not before: who has less patience than that gives up at once."""
     cursors = list[str]()
-
-    def line(told: Any) -> str:
-        _, _, said = told
-        return f"id: {said['id']}\ndata: {json.dumps(said)}\n\n"
 
     async def talk(request: web.Request) -> web.Response:
         first = request.method == "POST"
@@ -255,3 +265,24 @@ async def test_no_redirect_is_followed(asker: Asker) -> None:
         told = await client.begin("result", body={"prompt": "Hi"})
 
     assert (told["code"], asked) == ("unexpected_answer", ["/v1/generate"])
+
+
+async def test_an_end_that_was_not_the_next_is_read_again(asker: Asker) -> None:
+    """Over SSE, from behind the last event that was."""
+    cursors = list[str]()
+
+    async def talk(request: web.Request) -> web.Response:
+        cursors.append(request.headers.get("Last-Event-ID", ""))
+        said = (
+            [event(2, text="a"), completed(3, "a")] if cursors[-1] else [STARTED, completed(3, "a")]
+        )
+        return web.Response(
+            text="".join(map(line, said)),
+            headers={"X-Run-Id": "run_1"},
+            content_type="text/event-stream",
+        )
+
+    async with await serve(talk, "/v1/{any:.*}") as server:
+        told = await Client(asker, str(server.make_url(""))).ask("result", body={"prompt": "Hi"})
+
+    assert (told["text"], cursors) == ("a", ["", "1-1"])
