@@ -55,3 +55,11 @@ async def test_a_ticket_may_come_from_elsewhere(guarded: Client, key: Any) -> No
     told = await guarded.ask("ticketed", body=BODY, key=key)
 
     assert told == ["unexpected_answer", "Hello, world."]
+
+
+@pytest.mark.parametrize("wire", ["websocket"])
+async def test_another_key_may_be_given_when_one_is_refused(guarded: Client, key: str) -> None:
+    """What is to be read over the socket is read by it."""
+    told = await guarded.ask("another", {"key": "lls_wrong"}, body=BODY, key=key)
+
+    assert told == "Hello, world."
