@@ -57,7 +57,11 @@ export class Client extends EventTarget {
     if (wire === "websocket" && !(options.WebSocket ?? globalThis.WebSocket)) {
       throw new TypeError("There is no WebSocket here. Give a class as `WebSocket`, or read over SSE.");
     }
-    this.http = new Http(String(new URL(url)), {
+    const address = new URL(url);
+    if (!/^https?:$/.test(address.protocol) || address.username || address.password) {
+      throw new TypeError("The address is to be http(s)://host[:port]; a client key is given as `key`.");
+    }
+    this.http = new Http(String(address), {
       key,
       silenceMs,
       ticket,
@@ -191,7 +195,7 @@ export class Client extends EventTarget {
     return this.http.call("POST", "/v1/cache/invalidate", what);
   }
 
-  /** End every connection. What is being read, and what is asked later, fails with `client_closed`; no run is cancelled. */
+  /** End every connection. What is being read, and what is asked later, fails with `client_closed`; runs end by their own policy. */
   close() {
     this.http.closed = true;
     this.#wire.close();

@@ -2,7 +2,7 @@
 
 /** @import {Problem} from "./types.js" */
 
-import { CLOSED, StreamError, asProblem, problemOf, unexpected } from "./problem.js";
+import { CLOSED, StreamError, UNAUTHENTICATED, asProblem, problemOf, unexpected } from "./problem.js";
 
 const JSON_TYPE = "application/json";
 
@@ -41,13 +41,15 @@ export class Http {
    */
   async response(path, init = {}) {
     if (this.closed) throw new StreamError(CLOSED);
+    // What no header takes the platform would name in its error, and with it in somebody's log.
+    if (!/^[\x20-\x7e]*$/.test(this.key)) throw this.#refused(UNAUTHENTICATED);
     const headers = new Headers(init.headers);
     if (this.key) headers.set("Authorization", `Bearer ${this.key}`);
-    const response = await reached(fetch(this.url + path, { ...init, headers }), init.signal);
+    // Whoever it is that a redirect names, the request and the key are not for them.
+    const sent = fetch(this.url + path, { ...init, headers, redirect: "manual" });
+    const response = await reached(sent, init.signal);
     if (response.ok) return response;
-    const problem = await problemOf(response);
-    if (response.status === 401) this.unauthenticated(problem);
-    throw new StreamError(problem);
+    throw this.#refused(await problemOf(response));
   }
 
   /**
@@ -62,8 +64,7 @@ export class Http {
   async call(method, path, body, headers = {}, ms = this.silenceMs) {
     /** @type {RequestInit} */ const init = { method, headers, ...bodyOf(body, headers) };
     const tooLong = new AbortController();
-    const reason = new StreamError(asProblem(`No answer within ${ms} ms.`));
-    const timer = setTimeout(() => tooLong.abort(reason), ms);
+    const timer = setTimeout(() => tooLong.abort(late(ms)), ms);
     try {
       const response = await this.response(path, { ...init, signal: tooLong.signal });
       const text = await reached(response.text(), tooLong.signal);
@@ -82,9 +83,33 @@ export class Http {
    * @returns {Promise<string>} a subprotocol to ask for, within 30 seconds.
    */
   async ticket() {
-    const given = await (this.getTicket?.() ?? this.call("POST", "/v1/tickets"));
+    const given = await (this.getTicket ? inTime(this.getTicket(), this.silenceMs) : this.call("POST", "/v1/tickets"));
     if (/^ticket\.[\w-]+$/.test(given?.subprotocol)) return given.subprotocol;
     throw new StreamError(unexpected("It is no ticket of POST /v1/tickets."));
+  }
+
+  /** @param {Problem} problem */
+  #refused(problem) {
+    if (problem.status === 401) this.unauthenticated(problem);
+    return new StreamError(problem);
+  }
+}
+
+/** @param {number} ms */
+function late(ms) {
+  return new StreamError(asProblem(`No answer within ${ms} ms.`));
+}
+
+/** @template T @param {Promise<T>} promise @param {number} ms @returns {Promise<T>} */
+async function inTime(promise, ms) {
+  let timer;
+  const tooLong = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(late(ms)), ms);
+  });
+  try {
+    return await Promise.race([promise, /** @type {Promise<never>} */ (tooLong)]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

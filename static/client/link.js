@@ -38,7 +38,8 @@ export class Link {
   /** Rises with every attempt, and when one is given up. */ #turn = 0;
   /** @type {ReturnType<typeof setTimeout>|undefined} */ #timer;
   /** @type {ReturnType<typeof setInterval>|undefined} */ #checking;
-  #openedAt = 0;
+  /** Of this connection; later than anything while there is none. */ #openedAt = Infinity;
+  /** What this attempt has shown. */ #key = "";
   #heardAt = 0;
   /** How long it may be silent now. */ #patientMs = 0;
   /** Whether the last attempt ended before its welcome: why is told to no page, and to HTTP. */ #unwelcome = false;
@@ -96,18 +97,25 @@ export class Link {
   async #connect() {
     const turn = ++this.#turn;
     const protocols = [PROTOCOL];
+    this.#key = this.http.key;
+    this.#returnMs = null;
     try {
       if (this.http.needsTicket || this.#unwelcome) protocols.push(await this.http.ticket());
     } catch (error) {
       const problem = asProblem(error);
       if (turn !== this.#turn) return;
-      if (this.http.needsTicket || CODES.has(problem.status)) {
-        this.#unticketed(problem);
-        return;
-      }
+      if (this.http.needsTicket || CODES.has(problem.status)) return this.#unticketed(problem);
     }
     if (turn !== this.#turn) return; // somebody has asked anew meanwhile
-    const socket = new this.make(`${this.http.url.replace(/^http/, "ws")}/v1/ws`, protocols);
+    try {
+      this.#open(new this.make(`${this.http.url.replace(/^http/, "ws")}/v1/ws`, protocols));
+    } catch (error) {
+      this.#refused(unexpected(`There can be no socket: ${asProblem(error).detail}`), 4400);
+    }
+  }
+
+  /** @param {WebSocket} socket */
+  #open(socket) {
     this.#socket = socket;
     this.#unwelcome = true;
     this.#heardAt = performance.now();
@@ -175,6 +183,8 @@ export class Link {
 
   /** @param {Problem} problem @param {number} code */
   #refused(problem, code) {
+    // Refused was a key that is not shown any more.
+    if (problem.status === 401 && this.#key !== this.http.key) return this.retry();
     this.#change({ name: "refused", code });
     this.handlers.refused(problem);
   }
@@ -182,14 +192,12 @@ export class Link {
   /** @param {Problem} problem @param {number|undefined} code */
   #again(problem, code) {
     if (performance.now() - this.#openedAt > STABLE_MS) this.#attempt = 0;
-    const ms = this.#returnMs ?? (problem.retry_after_ms ?? 0) + backoff(this.#attempt);
+    const ms = (this.#returnMs ?? problem.retry_after_ms ?? 0) + backoff(this.#attempt);
+    this.#openedAt = Infinity;
     this.#attempt += 1;
-    this.#returnMs = null;
     this.#plan("waiting", ms, code);
     this.handlers.failed(problem, ms);
-    if (this.handlers.wanted()) return;
-    this.#unplan();
-    this.#change({ name: "idle" });
+    if (!this.handlers.wanted()) this.close();
   }
 
   /** @param {"waiting"|"dropped"} name @param {number} ms @param {number|undefined} code */

@@ -20,6 +20,7 @@ export class Reader {
 
   /** @type {RunEvent[]} */ #waiting = [];
   /** Of the last event that has arrived. */ #arrived;
+  /** The cursor behind which it was read again, for want of the next event. */ #mended = "";
   #ended = false;
   #paused = false;
   /** What is thrown when everything that has arrived was given. @type {unknown} */ #failure = null;
@@ -82,12 +83,13 @@ export class Reader {
   /** @param {string} _raw @param {RunEvent} event */
   receive(_raw, event) {
     const place = order(this.#arrived, event.id);
-    if (this.#paused || place === "seen") return;
+    if (this.#paused || this.#failure || place === "seen") return;
     if (place === "hole") {
-      this.#fail(new EventsLost(this.#arrived, event.id, this.run));
+      this.#mend(event.id);
       return;
     }
     this.#arrived = event.id;
+    this.#mended = "";
     this.#waiting.push(event);
     if (TERMINAL.has(event.type)) this.#ended = true;
     else if (this.#waiting.length >= HELD_EVENTS) this.#hold();
@@ -167,6 +169,18 @@ export class Reader {
     // Who cannot be told that a run is not wanted finds it abandoned.
     await Promise.race([feed.abandon().catch(() => {}), late]);
     clearTimeout(timer);
+  }
+
+  /** Something is missing: read it again; what is then missing still is lost. @param {string} next */
+  #mend(next) {
+    if (this.#mended === this.#arrived) {
+      this.#fail(new EventsLost(this.#arrived, next, this.run));
+      return;
+    }
+    this.#mended = this.#arrived;
+    this.resumes += 1;
+    this.#feed?.pause();
+    this.#feed?.resume(this.#arrived);
   }
 
   #hold() {

@@ -33,7 +33,7 @@ export class Socket {
       {
         opened: (welcome) => this.#opened(welcome),
         received: (frame, text) => this.#received(frame, text),
-        heard: () => this.#streams.forEach(({ patience }) => patience?.progressed()),
+        heard: () => this.#streams.forEach((stream) => stream.heard()),
         lost: () => this.#lost(),
         failed: (problem, ms) => this.#giveUp(problem, (patience) => !patience.lasts(ms)),
         refused: (problem) => this.#giveUp(problem, () => true),
@@ -48,6 +48,11 @@ export class Socket {
   /** Of the last ping, in milliseconds; only once `open` was called. */
   get roundTripMs() {
     return this.commands.roundTripMs;
+  }
+
+  /** Whether anything is read from it. */
+  get busy() {
+    return this.#streams.size > 0;
   }
 
   /** Connect, and stay connected; without it there is a connection while there are streams. */
@@ -72,8 +77,7 @@ export class Socket {
    *
    * @param {string} recipe
    * @param {object} input the body of the REST call.
-   * @param {Sink} sink
-   * @param {Patience|null} [patience] see `Subscription`.
+   * @param {Sink} sink @param {Patience|null} [patience] see `Subscription`.
    * @returns {string} the stream's name; `follow` too.
    */
   start(recipe, input, sink, patience = null) {
@@ -88,6 +92,7 @@ export class Socket {
   /** Leave a stream; its run goes on by its own policy. @param {string} name */
   leave(name) {
     this.pause(name);
+    this.#streams.get(name)?.left();
     this.#streams.delete(name);
   }
 
@@ -152,8 +157,7 @@ export class Socket {
 
   #flushSoon() {
     if (this.#flushing) return;
-    // Everything that is asked for in one turn goes out in one subscribe.
-    this.#flushing = true;
+    this.#flushing = true; // everything that is asked for in one turn goes out in one subscribe
     queueMicrotask(() => this.#flush());
   }
 
@@ -192,8 +196,7 @@ export class Socket {
       // Left before it was open.
       if (reply.error) return;
       this.commands.send({ type: "unsubscribe", stream: stream.name });
-      if (stream.phase !== "over" || !stream.order) return;
-      this.#disclaim(reply.run).catch(() => {}); // then its run ends by its own policy
+      if (stream.phase === "over" && stream.order) this.#disclaim(reply.run).catch(() => {}); // it ends by its policy
     } else if (reply.error) {
       stream.refused(reply.error);
       if (stream.phase === "over") this.#streams.delete(stream.name);
@@ -230,6 +233,7 @@ export class Socket {
     if (frame.type === "reply" || frame.type === "pong") {
       this.commands.answered(frame);
     } else if (frame.stream !== undefined) {
+      this.#streams.forEach((each) => each.heard()); // there are heartbeats in silence only
       const stream = this.#streams.get(frame.stream);
       if (stream) this.hold.push({ stream, frame, text });
     }

@@ -175,7 +175,8 @@ export class EventStream {
     if (event.name !== "") return;
     this.#cursor = event.id;
     this.sink.receive(event.data, value);
-    if (!TERMINAL.has(value.type)) return;
+    // It may have asked for it again, and for what is missing before it.
+    if (!TERMINAL.has(value.type) || this.#connection.signal.aborted) return;
     this.#finished = true;
     this.sink.ended();
   }

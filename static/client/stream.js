@@ -1,6 +1,6 @@
 /** One run as who asked for it reads it: text, finished pieces, events, the whole answer. */
 
-/** @import {Answer, Feed, Piece, RunEvent, Sink} from "./types.js" */
+/** @import {Answer, Feed, Piece, Problem, RunEvent, Sink} from "./types.js" */
 
 import { compare } from "./digest.js";
 import { Fold } from "./fold.js";
@@ -159,7 +159,7 @@ export class Stream {
   /** Throw unless this event can be trusted, and is no bad end. @param {RunEvent} event */
   async #judge(event) {
     const { run } = this;
-    if (event.type === "run.failed" && event.error) throw new StreamError({ run, ...event.error });
+    if (event.type === "run.failed") throw new StreamError({ run, .../** @type {Problem} */ (event.error) });
     if (event.type === "run.cancelled") {
       throw new StreamError({ ...CANCELLED, detail: `Why: ${event.reason}.`, run });
     }

@@ -18,6 +18,7 @@ export class Subscription {
   /** @type {Order|null} */ order = null;
   /** Whether this very connection has started its run. */ claimed = false;
   #severed = false;
+  /** @type {ReturnType<typeof setTimeout>|undefined} */ #rest;
 
   /**
    * @param {string} name
@@ -64,8 +65,7 @@ export class Subscription {
       return;
     }
     this.phase = "resting";
-    setTimeout(() => {
-      if (this.phase !== "resting") return;
+    this.#rest = setTimeout(() => {
       this.#again();
       this.ready();
     }, ms);
@@ -73,16 +73,26 @@ export class Subscription {
 
   /** Nothing follows, and why. @param {Problem} problem */
   end(problem) {
+    this.left();
     this.phase = "over";
     // The service names the field of the frame; the caller has given the input alone.
     const field = problem.field?.replace(/^input\./, "");
     this.sink.refused(field ? { ...problem, field } : problem);
   }
 
+  /** Nobody waits for it any more. */
+  left() {
+    clearTimeout(this.#rest);
+  }
+
+  /** The service is there, and sends what there is of it. */
+  heard() {
+    if (this.phase === "open") this.patience?.progressed();
+  }
+
   /** @param {any} frame @param {string} text */
   deliver(frame, text) {
     if (this.phase !== "open") return;
-    this.patience?.progressed();
     if (frame.event) {
       this.cursor = frame.event.id;
       this.sink.receive(text.slice(text.indexOf('"event":') + 8, -1), frame.event);

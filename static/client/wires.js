@@ -52,7 +52,11 @@ export class SocketWire {
    * @param {{connectMs: number, WebSocket?: typeof globalThis.WebSocket}} options
    */
   constructor(http, changed, options) {
-    this.make = () => new Socket(http, changed, options);
+    this.make = () => {
+      /** @type {Socket} */
+      const made = new Socket(http, (state) => made === this.socket && changed(state), options);
+      return made;
+    };
     this.socket = this.make();
   }
 
@@ -74,9 +78,13 @@ export class SocketWire {
   }
 
   #current() {
+    for (const old of this.#old) {
+      if (old.busy) continue;
+      old.close(CLOSED);
+      this.#old.delete(old);
+    }
     if (this.socket.link.state.name === "draining") {
-      // The service ends it when its streams have ended; nothing new is to begin on it.
-      for (const old of this.#old) if (old.link.state.name === "idle") this.#old.delete(old);
+      // Its streams are read to their end, on it or where it comes back; nothing new is to begin on it.
       this.#old.add(this.socket);
       this.socket = this.make();
     }

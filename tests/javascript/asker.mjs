@@ -183,11 +183,15 @@ const cases = {
   },
 
   // What a stream makes of what a wire tells it.
-  async told(_client, { calls, restarts = false }) {
+  async told(_client, { calls, again = calls, restarts = false }) {
     let left = 0;
+    let turn = 0;
     const open = (sink) => {
-      queueMicrotask(() => calls.forEach(([call, ...words]) => sink[call](...words)));
-      return { close: () => (left += 1), abandon: async () => void (left += 1), pause() {}, resume() {} };
+      const tell = (calls, mine = ++turn) =>
+        queueMicrotask(() => calls.forEach(([call, ...words]) => mine === turn && sink[call](...words)));
+      tell(calls);
+      const leave = () => (left += 1);
+      return { close: leave, abandon: async () => void leave(), pause() {}, resume: () => tell(again) };
     };
     const stream = new Stream(open, { after: "0", owned: true });
     const pieces = [];
@@ -195,6 +199,107 @@ const cases = {
     const how = await collect(stream.text({ onRestart }), pieces).then(() => null, failure);
     return { pieces, how, left };
   },
+
+  // A key that does not hold, and another as soon as that is told.
+  async another(client, { body, key }) {
+    client.addEventListener("unauthenticated", () => (client.key = key));
+    return (await client.generate(body).result()).text;
+  },
+
+  // Sockets and tickets that never come to be.
+  async unopened({ http: { url } }, { body }) {
+    const told = [];
+    const options = { wire: "websocket", patienceMs: 0, silenceMs: 50 };
+    const no = class {
+      constructor() {
+        throw new DOMException("no", "SecurityError");
+      }
+    };
+    for (const more of [{ WebSocket: no }, { ticket: () => new Promise(() => {}) }]) {
+      const client = new Client(url, { ...options, ...more });
+      told.push((await client.generate(body).result().catch(failure)).code);
+    }
+    return told;
+  },
+
+  // What a socket waits that was open for long, and then can be opened no more; a clock that stands.
+  async waits(_client, { body }) {
+    const real = { random: Math.random, setTimeout: globalThis.setTimeout };
+    let ms = 60_000;
+    let opened = 0;
+    performance.now = () => ms;
+    Math.random = () => 1;
+    globalThis.setTimeout = (call) => real.setTimeout(call, 0);
+    class Socket {
+      constructor() {
+        setImmediate(() => (opened++ ? this.onerror() : this.open()));
+      }
+      open() {
+        const limits = { streams: 9, message_bytes: 9_000 };
+        this.onmessage({ data: JSON.stringify({ type: "welcome", heartbeat_ms: 1e9, limits }) });
+        ms += 10_000;
+        this.onclose({ code: 1006, reason: "" });
+      }
+      send() {}
+      close() {}
+    }
+    const client = new Client("http://127.0.0.1:1", { wire: "websocket", WebSocket: Socket });
+    const waits = [];
+    client.addEventListener("link", ({ detail: { name, until } }) => {
+      if (name === "waiting" && waits.push(until - ms) === 4) client.close();
+    });
+    await client.generate(body).result().catch(failure);
+    Object.assign(globalThis, { setTimeout: real.setTimeout });
+    Math.random = real.random;
+    delete performance.now;
+    return waits;
+  },
+
+  // Leaves a stream that is to be asked for again in a minute; how many timers of a minute are left.
+  async rested(client, { body, leave }) {
+    const { setTimeout, clearTimeout } = globalThis;
+    const left = new Set();
+    const resting = new Promise((resolve) => {
+      globalThis.setTimeout = (call, ms) => {
+        const timer = setTimeout(call, ms);
+        if (ms >= 60_000) resolve(left.add(timer));
+        return timer;
+      };
+    });
+    globalThis.clearTimeout = (timer) => {
+      left.delete(timer);
+      clearTimeout(timer);
+    };
+    const stream = client.generate(body);
+    const waiting = stream.result().catch(failure);
+    await resting;
+    if (leave === "client") client.close();
+    else await stream.close();
+    await waiting;
+    Object.assign(globalThis, { setTimeout, clearTimeout });
+    return left.size;
+  },
+
+  // Three streams, each left when it has begun.
+  async drained(client, { body }) {
+    const states = [];
+    client.addEventListener("link", ({ detail }) => states.push(detail.name));
+    for (let count = 0; count < 3; count += 1) {
+      const stream = client.generate(body);
+      await stream.events().next();
+      await stream.close();
+    }
+    await reached(states);
+  },
+
+  addressed: async (_client, { urls }) =>
+    urls.map((url) => {
+      try {
+        return new Client(url).http.url;
+      } catch (error) {
+        return error.name;
+      }
+    }),
 
   async begun(client, { bodies }) {
     const streams = bodies.map((body) => client.generate(body).events());

@@ -41,7 +41,7 @@ async def test_a_key_opens_both_wires(guarded: Client, key: str) -> None:
     assert answer["text"] == "Hello, world."
 
 
-@pytest.mark.parametrize("wrong", ["", "lls_wrong"])
+@pytest.mark.parametrize("wrong", ["", "lls_wrong", "lls_\nwrong"])
 async def test_without_one_that_holds_it_is_told(guarded: Client, wrong: str) -> None:
     """By the service's error, and by one event for a page that can ask for another."""
     told = await guarded.ask("unauthenticated", {"key": wrong}, body=BODY)
@@ -55,3 +55,11 @@ async def test_a_ticket_may_come_from_elsewhere(guarded: Client, key: Any) -> No
     told = await guarded.ask("ticketed", body=BODY, key=key)
 
     assert told == ["unexpected_answer", "Hello, world."]
+
+
+@pytest.mark.parametrize("wire", ["websocket"])
+async def test_another_key_may_be_given_when_one_is_refused(guarded: Client, key: str) -> None:
+    """What is to be read over the socket is read by it."""
+    told = await guarded.ask("another", {"key": "lls_wrong"}, body=BODY, key=key)
+
+    assert told == "Hello, world."

@@ -1,5 +1,6 @@
 """What the JavaScript client makes of odd streams, and of services that are none."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable
@@ -52,6 +53,14 @@ async def test_what_comes_twice_is_given_once(odd: Any) -> None:
     twice = (event(2, text="a"), event(2, text="a"))
 
     assert await odd(*twice, event(3, text="x", step="s"), completed(4, "a")) == (["a"], None, 0)
+
+
+async def test_what_was_missed_is_read_again(odd: Any) -> None:
+    """Once; the events before it are not given twice."""
+    missed = [event(2, text="a"), event(4, text="c"), completed(5, "abc")]
+    whole = [event(2, text="a"), event(3, text="b"), *missed[1:]]
+
+    assert await odd(*missed, again=whole) == (["a", "b", "c"], None, 0)
 
 
 @pytest.mark.parametrize(
@@ -145,16 +154,18 @@ async def test_a_start_that_was_not_answered_is_the_same_start(asker: Asker) -> 
     assert keys[0] == keys[1] != keys[2]
 
 
+def line(told: Any) -> str:
+    """What a wire tells of an event, as a stream has it."""
+    _, _, said = told
+    return f"id: {said['id']}\ndata: {json.dumps(said)}\n\n"
+
+
 @pytest.mark.parametrize(("ms", "code"), [(1, None), (90_000, "unreachable")])
 async def test_who_is_sent_away_comes_back_when_told(
     asker: Asker, ms: int, code: str | None
 ) -> None:
     """Behind what was read, and not before: who has less patience than that gives up at once."""
     cursors = list[str]()
-
-    def line(told: Any) -> str:
-        _, _, said = told
-        return f"id: {said['id']}\ndata: {json.dumps(said)}\n\n"
 
     async def talk(request: web.Request) -> web.Response:
         first = request.method == "POST"
@@ -176,6 +187,9 @@ async def test_who_is_sent_away_comes_back_when_told(
     assert cursors == ([] if code else ["1-2"])
 
 
+GOAWAY = {"type": "goaway", "reconnect_after_ms": 1}
+
+
 def started(frame: Any) -> list[Any]:
     """A reply, and an event of the run."""
     run = {"run": "run_1", "stream": frame["stream"]}
@@ -183,30 +197,182 @@ def started(frame: Any) -> list[Any]:
     return [{"type": "reply", "id": frame["id"], **run}, {"stream": frame["stream"], "event": said}]
 
 
-async def test_a_socket_that_is_to_be_left_takes_nothing_new(asker: Asker) -> None:
-    """Its streams are read to their end; others begin on a new one."""
+def speaking(answer: Callable[[Any, int], list[Any]]) -> Any:
+    """Serves sockets: a welcome, then what is answered to each frame on the socket of a number."""
     sockets = list[web.WebSocketResponse]()
 
     async def talk(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(protocols=["llm-stream.v1"])
         await socket.prepare(request)
         sockets.append(socket)
+        number = len(sockets)
         limits = {"message_bytes": 1000, "streams": 9}
         await socket.send_json({"type": "welcome", "heartbeat_ms": 9000, "limits": limits})
         async for message in socket:
-            frame = message.json()
-            if frame["type"] == "start":
-                goaway = {"type": "goaway", "reconnect_after_ms": 1}
-                for word in (goaway, *started(frame)):
-                    await socket.send_json(word)
+            for word in answer(message.json(), number):
+                await socket.send_json(word)
+        answer({"type": "closed"}, number)
         return socket
 
-    async with await serve(talk, "/v1/ws") as server:
+    return talk
+
+
+async def test_a_socket_that_is_to_be_left_takes_nothing_new(asker: Asker) -> None:
+    """Its streams are read to their end; others begin on a new one."""
+    numbers = list[int]()
+
+    def answer(frame: Any, number: int) -> list[Any]:
+        if frame["type"] != "start":
+            return []
+        numbers.append(number)
+        return [GOAWAY, *started(frame)]
+
+    async with await serve(speaking(answer), "/v1/ws") as server:
         client = Client(asker, str(server.make_url("")), wire="websocket")
         events = await client.ask("begun", bodies=[{"prompt": "a"}, {"prompt": "b"}])
 
     assert [each["text"] for each in events] == ["x", "x"]
-    assert len(sockets) == 2
+    assert numbers == [1, 2]
+
+
+async def test_a_socket_that_was_left_is_closed(asker: Asker) -> None:
+    """When nothing is read from it any more; of its states nothing is told."""
+    closed = asyncio.Event()
+
+    def answer(frame: Any, number: int) -> list[Any]:
+        if frame["type"] == "closed" and number == 1:
+            closed.set()
+        if frame["type"] == "start":
+            return [*([GOAWAY] if number == 1 else []), *started(frame)]
+        return [{"type": "reply", "id": frame["id"]}] if frame["type"] == "cancel" else []
+
+    async with await serve(speaking(answer), "/v1/ws") as server:
+        client = Client(asker, str(server.make_url("")), wire="websocket")
+        told = await client.begin("drained", body={"prompt": "a"})
+        await asyncio.wait_for(closed.wait(), 5)
+        await client.go()
+
+    assert told["reached"] == ["connecting", "open", "draining", "connecting", "open"]
+
+
+REFUSED = {"title": "", "detail": "", "status": 429, "code": "too_many_runs", "retryable": True}
+
+
+async def test_heartbeats_are_no_success_of_what_is_refused(asker: Asker) -> None:
+    """It is asked for again for as long as patience lasts, however alive the socket is."""
+
+    def answer(frame: Any, _number: int) -> list[Any]:
+        if frame["type"] != "start":
+            return []
+        return [{"type": "reply", "id": frame["id"], "error": REFUSED}, {"type": "heartbeat"}]
+
+    async with await serve(speaking(answer), "/v1/ws") as server:
+        client = Client(asker, str(server.make_url("")), wire="websocket", patienceMs=300)
+        told = await client.begin("result", body={"prompt": "a"})
+
+    assert told["code"] == "too_many_runs"
+
+
+@pytest.mark.parametrize("leave", ["stream", "client"])
+async def test_what_waits_for_its_turn_is_left_at_once(asker: Asker, leave: str) -> None:
+    """No timer goes on, which would keep Node from ending."""
+
+    def answer(frame: Any, _number: int) -> list[Any]:
+        if frame["type"] != "start":
+            return []
+        advised = {**REFUSED, "retry_after_ms": 60_000}
+        return [{"type": "reply", "id": frame["id"], "error": advised}]
+
+    async with await serve(speaking(answer), "/v1/ws") as server:
+        client = Client(asker, str(server.make_url("")), wire="websocket")
+
+        assert await client.ask("rested", body={"prompt": "a"}, leave=leave) == 0
+
+
+async def test_waits_for_a_socket_double(asker: Asker) -> None:
+    """From the end of a connection that has held."""
+    waits = await Client(asker, "http://127.0.0.1:1").ask("waits", body={"prompt": "Hi"})
+
+    assert waits == [250, 500, 1000, 2000]
+
+
+async def test_what_cannot_be_opened_is_an_error(asker: Asker) -> None:
+    """A socket that the platform refuses, and a ticket that does not come."""
+    told = await Client(asker, "http://127.0.0.1:1").ask("unopened", body={"prompt": "Hi"})
+
+    assert told == ["unexpected_answer", "unreachable"]
+
+
+async def test_an_address_is_one_of_http(asker: Asker) -> None:
+    """Else nothing is asked, and a password in it is told to nobody."""
+    urls = ["http://a.example/", "https://a.example", "localhost:8080", "http://me:pw@a.example"]
+    told = await Client(asker, "http://127.0.0.1:1").ask("addressed", urls=urls)
+
+    assert told == ["http://a.example", "https://a.example", "TypeError", "TypeError"]
+
+
+async def test_no_redirect_is_followed(asker: Asker) -> None:
+    """What is asked, and the key, are for the service alone."""
+    asked = list[str]()
+
+    async def talk(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    async with await serve(talk, "/{any:.*}") as server:
+        client = Client(asker, str(server.make_url("")), key="lls_k")
+        told = await client.begin("result", body={"prompt": "Hi"})
+
+    assert (told["code"], asked) == ("unexpected_answer", ["/v1/generate"])
+
+
+async def test_an_end_that_was_not_the_next_is_read_again(asker: Asker) -> None:
+    """Over SSE, from behind the last event that was."""
+    cursors = list[str]()
+
+    async def talk(request: web.Request) -> web.Response:
+        cursors.append(request.headers.get("Last-Event-ID", ""))
+        said = (
+            [event(2, text="a"), completed(3, "a")] if cursors[-1] else [STARTED, completed(3, "a")]
+        )
+        return web.Response(
+            text="".join(map(line, said)),
+            headers={"X-Run-Id": "run_1"},
+            content_type="text/event-stream",
+        )
+
+    async with await serve(talk, "/v1/{any:.*}") as server:
+        told = await Client(asker, str(server.make_url(""))).ask("result", body={"prompt": "Hi"})
+
+    assert (told["text"], cursors) == ("a", ["", "1-1"])
+
+
+async def test_a_socket_is_asked_again_for_what_was_missed(asker: Asker) -> None:
+    """For that stream alone, from behind the last event that was next."""
+    cursors = list[str]()
+
+    def answer(frame: Any, _number: int) -> list[Any]:
+        kind = frame["type"]
+        if kind not in {"start", "subscribe"}:
+            return []
+        name = frame["stream"] if kind == "start" else frame["streams"][0]["stream"]
+        run = {"run": "run_1", "stream": name}
+        reply = {
+            "type": "reply",
+            "id": frame["id"],
+            **(run if kind == "start" else {"streams": [run]}),
+        }
+        if kind == "subscribe":
+            cursors.append(frame["streams"][0]["after"])
+        said = [STARTED if kind == "start" else event(2, text="a"), completed(3, "a")]
+        events = [{"stream": name, "event": each[2]} for each in said]
+        return [reply, *events, {"type": "end", "stream": name}]
+
+    async with await serve(speaking(answer), "/v1/ws") as server:
+        client = Client(asker, str(server.make_url("")), wire="websocket")
+        told = await client.ask("result", body={"prompt": "a"})
+
+    assert (told["text"], cursors) == ("a", ["1-1"])
 
 
 async def test_a_socket_of_somebody_else_is_an_error(asker: Asker) -> None:
