@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from llm_stream import __version__
-from llm_stream.web import director, entries
+from llm_stream.web import director, entries, rest
 from llm_stream.web.auth import ANY, NEEDS, PUBLIC
 from llm_stream.web.bodies import RenderBody
 from llm_stream.web.negotiation import JSON_TYPE, NDJSON_TYPE, SSE_TYPE
@@ -70,7 +70,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "GET /v1/runs": Operation(
         "Runs, newest first.",
         as_json("runs", "total"),
-        query={"limit": LIST_LIMIT, "state": TEXT, "hidden": {"type": "boolean"}},
+        query={
+            "limit": LIST_LIMIT,
+            "state": {"enum": [*rest.STATES]},
+            "hidden": {"type": "boolean"},
+        },
     ),
     "GET /v1/runs/{run}": Operation("The snapshot of a run.", as_json(*RUN, "text", "items")),
     "GET /v1/runs/{run}/events": Operation(
