@@ -47,7 +47,7 @@ STEPS_SCHEMA: Final[dict[str, Any]] = {
 
 
 class Reason:
-    """The spec's `input` is the validated request; see docs/protocol.md, "Reasoning".
+    """The spec's `input` is the validated request; see docs/api-recipes.md, "Reason".
 
     Args:
         prompts: where the `reason-...` templates are.

@@ -1,7 +1,7 @@
 """GET /openapi.json: the HTTP surface, out of the models that validate it.
 
 Shapes of requests are pydantic's own schemas of them, so they cannot differ from what is checked.
-Answers are told by the names they always have; docs/protocol.md says what those mean.
+Answers are told by the names they always have; docs/api.md says what those mean.
 """
 
 from functools import cache
