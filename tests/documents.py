@@ -16,6 +16,7 @@ HERE: Final = Path(__file__).parent
 _BLOCK = re.compile(
     r"```(bash|python|javascript)\n(.*?)```\n\n(?:It prints:\n\n)?```(\w*)\n(.*?)```", re.DOTALL
 )
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _WIDTH: Final = 110
 
 Form = Callable[[str], Any]
@@ -43,6 +44,19 @@ def examples(text: str) -> list[Example]:
         Example(found[1], found[2], found[3], found[4], found.span(4))
         for found in _BLOCK.finditer(text)
     ]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a document that has no output below it, nor is one."""
+
+    language: str
+    code: str
+
+
+def blocks(text: str) -> list[Block]:
+    """All blocks of a document that are no part of an example."""
+    return [Block(*found) for found in _FENCED.findall(_BLOCK.sub("", text))]
 
 
 class ExampleRunner:
