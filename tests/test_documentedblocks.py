@@ -43,7 +43,7 @@ NOT_RUN: Final = {
     "id: 1-7": "an event that stands in the document as JSON too",
     '<- {"type"': "frames that are cut short; tests/web/test_ws.py has them",
     "llm-stream keys": "asks for keys and for providers; tests/test_keycommands.py runs it",
-    "llm-stream serve": "serves until it is stopped; tests/test_cli.py runs it",
+    "llm-stream serve": "serves until it is stopped; tests/process.py starts it",
     "seed: 7": "tests/test_documents.py reads it",
 }
 """How a block begins -> why it is not run here."""
