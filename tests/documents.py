@@ -60,14 +60,9 @@ def blocks(text: str) -> list[Block]:
 
 
 class ExampleRunner:
-    """Runs examples against the service at `address`, in `folder`, which stands for /tmp.
+    """Runs examples: each of the shell is a process, those of Python and JavaScript share one."""
 
-    Each shell example is a process; all of Python share one, and all of JavaScript.
-    """
-
-    def __init__(self, address: str, folder: Path) -> None:
-        self._place = address.removeprefix("http://")
-        self._folder = folder
+    def __init__(self) -> None:
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._count = 0
 
@@ -86,31 +81,36 @@ class ExampleRunner:
             process.kill()
             process.communicate()
 
-    def run(self, example: Example) -> str:
-        """The example's output with the usual address.
+    def run(self, example: Example, address: str, folder: Path) -> str:
+        """An example's output with the usual address.
+
+        Args:
+            example: what to run.
+            address: of the service it is run against.
+            folder: stands for /tmp.
 
         Raises:
             AssertionError: it failed.
         """
-        code = example.code.replace(USUAL_PLACE, self._place)
-        code = code.replace("/tmp", str(self._folder))
+        place = address.removeprefix("http://")
+        code = example.code.replace(USUAL_PLACE, place).replace("/tmp", str(folder))
         if example.language == "bash":
             done = subprocess.run(
                 ["bash", "-eu"], input=code, capture_output=True, text=True, check=False,
-                timeout=100, env=_environment(), cwd=self._folder,
+                timeout=100, env=_environment(), cwd=folder,
             )  # fmt: skip
             failure = done.stderr if done.returncode else None
             told: dict[str, Any] = {"printed": done.stdout, "failure": failure}
         else:
-            told = self._told(example.language, code)
+            told = self._told(example.language, code, folder)
         if told["failure"] is not None:
             raise AssertionError(f"{example.code}\n{told['printed']}{told['failure']}")
         printed: str = told["printed"]
-        return printed.replace(self._place, USUAL_PLACE)
+        return printed.replace(place, USUAL_PLACE)
 
-    def _told(self, language: str, code: str) -> dict[str, Any]:
+    def _told(self, language: str, code: str, folder: Path) -> dict[str, Any]:
         self._count += 1
-        path = self._folder / f"example{self._count}{'.py' if language == 'python' else '.mjs'}"
+        path = folder / f"example{self._count}{'.py' if language == 'python' else '.mjs'}"
         path.write_text(code)
         process = self._process(language)
         assert process.stdin is not None
@@ -129,7 +129,7 @@ class ExampleRunner:
             }[language]
             self._processes[language] = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                env=_environment(), cwd=self._folder,
+                env=_environment(),
             )  # fmt: skip
         return self._processes[language]
 

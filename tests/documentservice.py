@@ -25,6 +25,7 @@ from llm_stream.testing.scripted import Call
 from llm_stream.testing.service import RunningService, running_service
 
 from .documents import Example, Form, exactly, outline, shape
+from .wire import until
 
 FORMS: Final[dict[str, Form]] = {
     "quickstart": shape, "recipes": outline, "client": outline, "openai": outline,
@@ -79,6 +80,9 @@ async def shop_service(folder: Path) -> AsyncIterator[RunningService]:
         cache=CacheSection(prices={"demo": PRICE}),
     )
     async with running_service(settings, [model]) as service:
+        history = service.parts.history
+        # What the examples show of its state is that of a service which has started.
+        await until(lambda: history is None or history.facts().state == "open")
         yield service
 
 

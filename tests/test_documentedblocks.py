@@ -118,9 +118,9 @@ async def look_at_history(block: Block, folder: Path) -> None:
 async def call_service(block: Block, folder: Path) -> None:
     """Calls are answered with 2xx."""
     code = f'curl() {{ command curl -sS --fail-with-body "$@"; }}\n{block.code}'
+    example = Example("bash", code, "", "", (0, 0))
     async with shop_service(folder) as service:
-        with ExampleRunner(service.url, folder) as runner:
-            assert await asyncio.to_thread(runner.run, Example("bash", code, "", "", (0, 0)))
+        assert await asyncio.to_thread(ExampleRunner().run, example, service.url, folder)
 
 
 Reader = Callable[[Block, Path], Awaitable[None] | None]

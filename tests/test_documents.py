@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,41 +17,49 @@ from .documentservice import FORMS, form_of, serving
 DOCS = resource("docs")
 
 
+@pytest.fixture(scope="module")
+def runner() -> Iterator[ExampleRunner]:
+    """Its processes are started once, for all documents."""
+    with ExampleRunner() as made:
+        yield made
+
+
 @pytest.mark.slow
 @pytest.mark.real_model
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", [*FORMS])
-async def test_the_examples_run(tmp_path: Path, name: str) -> None:
+async def test_the_examples_run(runner: ExampleRunner, tmp_path: Path, name: str) -> None:
     """Each command works with the embedded model, and prints what is written in its form."""
-    await check_examples(name, tmp_path)
+    await check_examples(name, runner, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.node
 @pytest.mark.parametrize("name", [path.stem for path in sorted(DOCS.glob("api-*.md"))])
-async def test_the_examples_of_the_api_run(tmp_path: Path, name: str) -> None:
+async def test_the_examples_of_the_api_run(
+    runner: ExampleRunner, tmp_path: Path, name: str
+) -> None:
     """Each example works with a scripted model, and prints word for word what is written."""
-    await check_examples(name, tmp_path)
+    await check_examples(name, runner, tmp_path)
 
 
 @pytest.mark.slow
-async def test_the_examples_for_tests_run(tmp_path: Path) -> None:
+async def test_the_examples_for_tests_run(runner: ExampleRunner, tmp_path: Path) -> None:
     """docs/testing.md's programs print what it says; they bring their services with them."""
-    await check_examples("testing", tmp_path)
+    await check_examples("testing", runner, tmp_path)
 
 
-async def check_examples(name: str, folder: Path) -> None:
+async def check_examples(name: str, runner: ExampleRunner, folder: Path) -> None:
     """Run a document's examples in order; what differs is told with the example."""
     recorded = examples(DOCS.joinpath(f"{name}.md").read_text())
     assert recorded
     async with serving(name, folder) as url:
-        with ExampleRunner(url, folder) as runner:
-            for example in recorded:
-                output = await asyncio.to_thread(runner.run, example)
-                form = form_of(name, example)
+        for example in recorded:
+            output = await asyncio.to_thread(runner.run, example, url, folder)
+            form = form_of(name, example)
 
-                assert form(output), example.code
-                assert form(output) == form(example.output), example.code
+            assert form(output), example.code
+            assert form(output) == form(example.output), f"{example.code}\n{output}"
 
 
 def test_the_script_in_the_document_can_be_used(tmp_path: Path) -> None:
