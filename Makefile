@@ -34,10 +34,11 @@ soak: $(VENV)/.test-installed ## tests that take long; the last breaks things fo
 conformance: $(VENV)/.test-installed ## the WebSocket against the cases of the Autobahn test suite
 	$(BIN)/python -m pytest tests/web/test_ws_conformance.py tests/contract/test_hostile_frames.py
 
-check: $(VENV)/.check-installed ## style, types, spelling, security, architecture, what is deployed
+check: $(VENV)/.check-installed node ## style, types, spelling, security, architecture, what is deployed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(if $(filter 0,$(NODE)),true,artifacts/node/node_modules/.bin/tsc --project jsconfig.json)
 	$(BIN)/interrogate --quiet tests
 	$(BIN)/codespell
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive llm_stream benchmarks scripts

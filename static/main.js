@@ -1,6 +1,7 @@
 /** The page: who is told what. Everything that is seen or sent is in the modules it joins. */
 
 import { Run } from "./run.js";
+import { service } from "./service.js";
 import { Session } from "./session.js";
 import { CacheGauge } from "./view/cachegauge.js";
 import { CachePanel } from "./view/cachepanel.js";
@@ -13,14 +14,13 @@ import { StatusBar } from "./view/statusbar.js";
 import { UsagePanel } from "./view/usagepanel.js";
 import * as api from "./wire/api.js";
 import { asProblem } from "./wire/problem.js";
-import { Socket } from "./wire/socket.js";
 
 /** @import {Card} from "./view/card.js" */
 /** @import {Order} from "./view/composer.js" */
 
 const notices = new Notices();
 const painter = new Painter();
-const socket = new Socket(`${location.origin.replace(/^http/, "ws")}/v1/ws`, linkChanged);
+const { socket } = service;
 const deck = new Deck(painter, (name, card) => ACTIONS[name](card));
 const composer = new Composer(start);
 const drawer = new Drawer(painter, {
@@ -189,6 +189,7 @@ async function loadCatalog() {
   }
 }
 
+service.addEventListener("link", linkChanged);
 painter.add(bar);
 restore();
 openAddressed();

@@ -1,9 +1,11 @@
 /** A run as its reader knows it: events in, text and figures out. No wire and no page in it. */
 
-/** @import {Problem, RunEvent, Sink} from "./types.js" */
+/** @import {Problem, RunEvent, Sink} from "./client/types.js" */
 
 import { Arrivals } from "./arrivals.js";
-import { HANDLERS } from "./fold.js";
+import { order } from "./client/cursor.js";
+import { compare } from "./client/digest.js";
+import { Fold, TERMINAL } from "./client/fold.js";
 
 /**
  * A place in a text where its stream was interrupted.
@@ -29,20 +31,16 @@ const CUT = {
 /** States that nothing follows. */
 export const ENDED = new Set(["completed", "failed", "cancelled", "left", "lost"]);
 
-/** @implements {Sink} */
-export class Run {
+/** Kinds of events that are a piece of output. */
+const OUTPUT = new Set(["text.delta", "reasoning.delta", "item.completed"]);
+
+/** Kinds of events that show that it is queued no more. */
+const BUSY = new Set([...OUTPUT, "run.started", "attempt.failed", "step.started", "tool.called"]);
+
+/** @extends {Fold<Seam>} @implements {Sink} */
+export class Run extends Fold {
   /** @type {string|null} */ id = null;
   /** @type {RunState} */ state = "starting";
-  /** Pieces of the answer in order; replaced, not emptied, at `run.restarted`. @type {(string|Seam)[]} */
-  text = [];
-  /** The same without what single steps have said: what the reader came for. @type {(string|Seam)[]} */
-  spoken = [];
-  /** Steps of recipes that have them, in order. @type {{id: string, title: string, text: string[], done: boolean}[]} */
-  steps = [];
-  /** Finished pieces of the result, in order of arrival. @type {{path: string, value: any}[]} */
-  items = [];
-  /** The same of the reasoning. @type {(string|Seam)[]} */
-  reasoning = [];
   /** Every event as it came, as JSON text. @type {string[]} */
   events = [];
   arrivals = new Arrivals();
@@ -52,20 +50,11 @@ export class Run {
   chars = 0;
   reasoningChars = 0;
   duplicates = 0;
-  /** What went wrong with single attempts. @type {RunEvent[]} */ failures = [];
-  /** @type {RunEvent[]} */ tools = [];
   /** @type {Seam[]} */ seams = [];
-  restarts = 0;
   /** @type {number|null} */ firstMs = null;
   /** @type {number|null} */ position = null;
-  model = "";
-  template = "";
-  /** @type {string|null} */ cache = null;
-  /** Whether it says an answer of the cache again, and how old that is. */ replayed = false;
-  /** @type {number|null} */ ageSeconds = null;
+  /** Whether it says an answer of the cache again. */ replayed = false;
   /** Where a reload of the page has taken it up again. @type {string|null} */ reloadedAt = null;
-  /** @type {{input_tokens: number|null, output_tokens: number|null}|null} */ usage = null;
-  /** The terminal event. @type {any} */ terminal = null;
   /** Why it failed, or cannot be read. @type {Problem|null} */ problem = null;
   /** @type {"checking"|"equal"|"differs"|"unchecked"|null} */ digest = null;
 
@@ -83,6 +72,7 @@ export class Run {
    * @param {object|null} [about.input] the request, null if somebody else has made it.
    */
   constructor({ recipe = "generate", title = "", input = null } = {}) {
+    super();
     this.recipe = recipe;
     this.title = title;
     this.input = input;
@@ -93,16 +83,15 @@ export class Run {
     return ENDED.has(this.state);
   }
 
-  /** The whole answer so far. */
-  get plainText() {
-    return this.text.filter((piece) => typeof piece === "string").join("");
+  /** What the reader came for: the answer, not what steps have said. */
+  get spoken() {
+    return this.text;
   }
 
   /** What a reader takes away: the answer, or the result where it is more than text. */
   get copied() {
-    const said = this.spoken.filter((piece) => typeof piece === "string").join("");
     const { result } = this.terminal ?? {};
-    return said || (result ? JSON.stringify(result, null, 2) : "");
+    return this.plainText || (result ? JSON.stringify(result, null, 2) : "");
   }
 
   /** Milliseconds since its creation: up to now, or up to its end. @returns {number} */
@@ -136,7 +125,7 @@ export class Run {
   /** @param {{run: string, cache?: string}} reply */
   opened(reply) {
     this.id = reply.run;
-    this.cache = reply.cache ?? this.cache;
+    if (reply.cache) this.cache = reply.cache;
     this.cutOff = false;
     this.#lastEventAt ||= performance.now();
     this.#open = true;
@@ -181,13 +170,9 @@ export class Run {
     this.events.push(raw);
     this.#lastEventMs = event.t_ms;
     this.#lastEventAt = performance.now();
-    HANDLERS[event.type]?.(this, event);
-    this.#changed();
-  }
-
-  /** @param {"equal"|"differs"|"unchecked"} digest whether `text` is what the service has sent. */
-  checked(digest) {
-    this.digest = digest;
+    this.add(event);
+    this.#count(event);
+    this.#settle(event);
     this.#changed();
   }
 
@@ -205,16 +190,46 @@ export class Run {
 
   /** @param {string} id @returns {boolean} false for what was there before. */
   #inOrder(id) {
-    const [epoch, seq] = id.split("-").map(Number);
-    const [lastEpoch, lastSeq] = this.cursor === "0" ? [epoch, 0] : this.cursor.split("-").map(Number);
-    if (epoch < lastEpoch || (epoch === lastEpoch && seq <= lastSeq)) {
-      this.duplicates += 1;
-      return false;
+    const place = order(this.cursor, id);
+    if (place === "seen") this.duplicates += 1;
+    if (place === "hole") this.#seam({ kind: "hole", after: this.cursor, first: id });
+    return place !== "seen";
+  }
+
+  /** @param {RunEvent} event */
+  #count({ type, t_ms, text = "", step }) {
+    if (type === "run.restarted") {
+      this.chars = this.reasoningChars = this.deltas = 0;
+      this.firstMs = null;
     }
-    if (epoch === lastEpoch && seq > lastSeq + 1) {
-      this.#seam({ kind: "hole", after: this.cursor, first: id });
+    if (!OUTPUT.has(type)) return;
+    this.deltas += 1;
+    this.firstMs ??= t_ms;
+    this.arrivals.add(t_ms);
+    if (type === "reasoning.delta") this.reasoningChars += text.length;
+    else if (!step) this.chars += text.length;
+  }
+
+  /** @param {RunEvent} event */
+  #settle(event) {
+    const { type } = event;
+    if (BUSY.has(type)) this.state = "running";
+    if (type === "run.started") this.replayed = event.cache === "hit";
+    if (type === "run.queued") {
+      this.state = "queued";
+      this.position = event.position ?? null;
     }
-    return true;
+    if (type === "run.failed") this.problem = event.error ?? null;
+    if (!TERMINAL.has(type)) return;
+    this.state = /** @type {RunState} */ (type.replace("run.", ""));
+    if (type === "run.completed") void this.#check(event.text_sha256 ?? "");
+  }
+
+  /** Whether the text is what the service has sent. @param {string} sha256 */
+  async #check(sha256) {
+    this.digest = "checking";
+    this.digest = await compare(this.plainText, sha256);
+    this.#changed();
   }
 
   /** @param {Seam} seam */
@@ -222,7 +237,7 @@ export class Run {
     this.seams.push(seam);
     this.arrivals.mark();
     const thinking = this.reasoning.length && !this.text.length;
-    for (const pieces of thinking ? [this.reasoning] : [this.text, this.spoken]) pieces.push(seam);
+    (thinking ? this.reasoning : this.text).push(seam);
   }
 
   #changed() {

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,10 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from llm_stream.resources import resource
+
 USUAL_PLACE: Final = "127.0.0.1:8080"
 HERE: Final = Path(__file__).parent
+STATIC: Final = resource("static")
 _BLOCK = re.compile(
-    r"```(bash|python|javascript)\n(.*?)```\n\n(?:It prints:\n\n)?```(\w*)\n(.*?)```", re.DOTALL
+    r"```(bash|python|javascript|js)\n(.*?)```\n\n(?:It prints:\n\n)?```(\w*)\n(.*?)```", re.DOTALL
 )
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _WIDTH: Final = 110
@@ -112,6 +116,10 @@ class ExampleRunner:
         self._count += 1
         path = folder / f"example{self._count}{'.py' if language == 'python' else '.mjs'}"
         path.write_text(code)
+        if "./client.js" in code:
+            shutil.copytree(STATIC / "client", folder / "client", dirs_exist_ok=True)
+            shutil.copy(STATIC / "client.js", folder)
+            shutil.copy(STATIC / "package.json", folder)
         process = self._process(language)
         assert process.stdin is not None
         assert process.stdout is not None
@@ -121,6 +129,7 @@ class ExampleRunner:
         return told
 
     def _process(self, language: str) -> subprocess.Popen[str]:
+        language = {"js": "javascript"}.get(language, language)
         if language not in self._processes:
             command = {
                 "python": [sys.executable, str(HERE / "examplerunner.py")],

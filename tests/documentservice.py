@@ -28,7 +28,8 @@ from .documents import Example, Form, exactly, outline, shape
 from .wire import until
 
 FORMS: Final[dict[str, Form]] = {
-    "quickstart": shape, "recipes": outline, "client": outline, "openai": outline,
+    "quickstart": shape, "recipes": outline, "client": outline, "javascript": outline,
+    "openai": outline,
 }  # fmt: skip
 """What is compared where the model's words are not known before, by document."""
 

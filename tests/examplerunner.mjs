@@ -1,18 +1,21 @@
 // Runs JavaScript examples of documents as examplerunner.py does Python ones.
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
-import { format } from "node:util";
+
+const answer = process.stdout.write.bind(process.stdout);
+let printed = "";
+process.stdout.write = (piece) => {
+  printed += piece;
+  return true;
+};
 
 for await (const line of createInterface({ input: process.stdin })) {
-  let printed = "";
+  printed = "";
   let failure = null;
-  console.log = (...values) => {
-    printed += `${format(...values)}\n`;
-  };
   try {
     await import(pathToFileURL(line));
   } catch (error) {
     failure = error.stack ?? String(error);
   }
-  process.stdout.write(`${JSON.stringify({ printed, failure })}\n`);
+  answer(`${JSON.stringify({ printed, failure })}\n`);
 }

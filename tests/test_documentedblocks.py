@@ -44,6 +44,8 @@ NOT_RUN: Final = {
     '<- {"type"': "frames that are cut short; tests/web/test_ws.py has them",
     "llm-stream keys": "asks for keys and for providers; tests/test_keycommands.py runs it",
     "llm-stream serve": "serves until it is stopped; tests/process.py starts it",
+    "const client = new Client(undefined": "is a page's; tests/page has one that does this",
+    'import { Client } from "https://llm': "is a page's, as above",
     "seed: 7": "tests/test_documents.py reads it",
 }
 """How a block begins -> why it is not run here."""

@@ -39,8 +39,8 @@ class ServerSection(Section):
     )
     allowed_origins: tuple[Origin, ...] = Field(
         default=(),
-        description="Browser pages of other hosts that may call the service, as"
-        ' "https://host[:port]". The page that the service itself shows is always allowed.',
+        description="Browser pages of other hosts that may call the service and read its answers,"
+        ' as "https://host[:port]". The page that the service itself shows is always allowed.',
     )
     body_bytes: int = Field(default=8_388_608, ge=1024, description="Largest request body.")
     first_byte_seconds: float = Field(

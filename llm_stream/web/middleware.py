@@ -15,7 +15,6 @@ from llm_stream.errors import (
     InvalidHttp,
     MethodNotAllowed,
     NotFound,
-    OriginRefused,
     PayloadTooLarge,
     RequestTimedOut,
     StreamError,
@@ -25,6 +24,7 @@ from llm_stream.web.auth import admitted
 from llm_stream.web.connection import Connection
 from llm_stream.web.headers import set_headers
 from llm_stream.web.openaidoor.failures import failure_response, speaks_openai
+from llm_stream.web.origins import check_origin, is_preflight, let_read, preflight_response
 from llm_stream.web.problems import problem, problem_response
 from llm_stream.web.service import REQUEST_ID, SERVICE
 from llm_stream.web.views import cache_word
@@ -88,6 +88,7 @@ def _about(response: web.StreamResponse) -> dict[str, str]:
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal handler of every response: the request's id and what browsers need to know."""
     set_headers(response.headers, request.get(REQUEST_ID, ""))
+    let_read(request, response)
 
 
 async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -96,6 +97,8 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
         check_framing(request)
         service = request.app[SERVICE]
         service.hosts.check(request.headers.get(hdrs.HOST))
+        if is_preflight(request):
+            return preflight_response()
         check_origin(request)
         if not service.access.roster.asks_for_keys:
             return await handler(request)
@@ -139,26 +142,6 @@ def check_framing(request: web.Request) -> None:
         body = coding is not None or headers.get(hdrs.CONTENT_LENGTH, "0") != "0"
         if body or old:
             raise InvalidHttp("A WebSocket begins with a request of HTTP/1.1 that has no body.")
-
-
-def check_origin(request: web.Request) -> None:
-    """Refuse a page of another origin anything but reading.
-
-    Raises:
-        OriginRefused: `Origin` is neither this host nor in `server.allowed_origins`.
-    """
-    origin = request.headers.get(hdrs.ORIGIN)
-    changes = request.method not in {"GET", "HEAD", "OPTIONS"}
-    if origin is None or not (changes or hdrs.UPGRADE in request.headers):
-        return
-    service = request.app[SERVICE]
-    own = origin.partition("://")[2] == request.headers.get(hdrs.HOST)
-    if not own and origin not in service.settings.server.allowed_origins:
-        raise OriginRefused(
-            f"Pages of {origin[:100]!a} may not call this service. Its operator can list them in "
-            "server.allowed_origins.",
-            field="Origin",
-        )
 
 
 def _from_http(error: web.HTTPException, request: web.Request) -> StreamError:

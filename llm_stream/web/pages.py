@@ -15,7 +15,9 @@ from aiohttp import hdrs, web
 
 from llm_stream.errors import NotFound
 
-mimetypes.add_type("text/javascript", ".js")
+SCRIPT: Final = "text/javascript"
+
+mimetypes.add_type(SCRIPT, ".js")
 
 PAGES_CACHE: Final = "no-cache"
 """Browsers ask again each time; an ETag makes that cheap and an upgrade visible at once."""
@@ -91,6 +93,9 @@ class Pages:
         if found is None:
             raise NotFound("There is nothing at this path. /docs lists what there is.")
         headers = {hdrs.CACHE_CONTROL: PAGES_CACHE, hdrs.ETAG: f'"{found.etag}"'}
+        if found.content_type == SCRIPT:
+            # Modules are read with CORS; these are the client, and say nothing of anybody.
+            headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
         if request.headers.get(hdrs.IF_NONE_MATCH) == headers[hdrs.ETAG]:
             return web.Response(status=304, headers=headers)
         charset = "utf-8" if found.content_type.startswith("text/") else None

@@ -1,7 +1,7 @@
 /** How a run has ended, in sentences: what happened, whether trying again helps, what is here. */
 
 /** @import {Run} from "../run.js" */
-/** @import {Problem} from "../types.js" */
+/** @import {Problem} from "../client/types.js" */
 
 import { counted } from "./figures.js";
 
@@ -41,7 +41,7 @@ const ENDINGS = {
   cancelled: (run) => ({
     tone: "warn",
     head: "Cancelled.",
-    words: [CANCELLED[/** @type {keyof CANCELLED} */ (run.terminal.reason)] ?? "", received(run)],
+    words: [CANCELLED[/** @type {keyof typeof CANCELLED} */ (run.terminal.reason)] ?? "", received(run)],
   }),
   failed: (run) => ({
     tone: "bad",

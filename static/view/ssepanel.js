@@ -3,7 +3,9 @@
 /** @import {Painter} from "./painter.js" */
 
 import { Run } from "../run.js";
-import { EventStream } from "../wire/sse.js";
+import { service } from "../service.js";
+import { Patience } from "../client/patience.js";
+import { EventStream } from "../client/sse.js";
 import { make, setText } from "./element.js";
 import { ending } from "./ending.js";
 import { counted, duration } from "./figures.js";
@@ -36,7 +38,7 @@ export class SsePanel {
     if (!run?.id) return;
     this.#copy = new Run();
     this.#copy.watchers.add(() => this.painter.touch(this));
-    this.#stream = new EventStream(run.id, this.#copy);
+    this.#stream = new EventStream(service.http, this.#copy, new Patience(Infinity), { run: run.id });
     void this.#stream.follow();
     this.painter.touch(this);
   }

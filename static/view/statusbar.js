@@ -1,7 +1,7 @@
 /** The thin bar below: the connection, what runs, how fast. */
 
 /** @import {Run} from "../run.js" */
-/** @import {Socket} from "../wire/socket.js" */
+/** @import {Socket} from "../client/socket.js" */
 
 import { byId, setText } from "./element.js";
 import { NONE, duration, perSecond } from "./figures.js";
@@ -65,6 +65,7 @@ export class StatusBar {
     const state = this.socket.link.state;
     const left = state.until ? Math.max(0, state.until - performance.now()) / 1000 : 0;
     return {
+      idle: "not connected",
       connecting: "connecting",
       open: "connected",
       draining: "the service is shutting down",

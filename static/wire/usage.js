@@ -2,7 +2,7 @@
 
 /** @import {Usage} from "../types.js" */
 
-import { request } from "./api.js";
+import { service } from "../service.js";
 
 /** @typedef {"model"|"tier"|"recipe"|"client"} Dimension */
 
@@ -10,5 +10,5 @@ import { request } from "./api.js";
 export function usage(dimensions, since) {
   const query = new URLSearchParams({ group_by: dimensions.join(",") });
   if (since) query.set("since", since);
-  return request(`/v1/usage?${query}`);
+  return service.http.call("GET", `/v1/usage?${query}`);
 }

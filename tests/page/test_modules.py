@@ -19,9 +19,9 @@ async def bare(open_page: OpenPage, service: RunningService) -> Shown:
 
 
 async def parse(tab: Shown, *pieces: str) -> list[dict[str, Any]]:
-    """What the parser of `wire/sse.js` makes of a stream that comes in these pieces."""
+    """What the parser of `client/eventparser.js` makes of a stream that comes in these pieces."""
     program = """async (pieces) => {
-      const { EventStreamParser } = await import("/static/wire/sse.js");
+      const { EventStreamParser } = await import("/static/client/eventparser.js");
       const parser = new EventStreamParser();
       return pieces.flatMap((piece) => parser.push(piece));
     }"""
@@ -45,7 +45,7 @@ async def test_the_sse_parser_is_indifferent_to_cuts(bare: Shown) -> None:
     stream = 'id: 1-7\r\ndata: {"text":"é 日"}\r\n\r\nid: 1-8\rdata: x\r\rdata: y\n\n'
     whole = await parse(bare, stream)
     program = """async (stream) => {
-      const { EventStreamParser } = await import("/static/wire/sse.js");
+      const { EventStreamParser } = await import("/static/client/eventparser.js");
       return [...stream].map((_, cut) => {
         const parser = new EventStreamParser();
         return [...parser.push(stream.slice(0, cut)), ...parser.push(stream.slice(cut))];
@@ -75,7 +75,7 @@ async def test_arrivals_lose_no_count(bare: Shown) -> None:
 async def test_back_off_is_full_jitter(bare: Shown) -> None:
     """A wait is anything from nothing to a bound that doubles, up to ten seconds."""
     program = """async () => {
-      const { backoff } = await import("/static/wire/backoff.js");
+      const { backoff } = await import("/static/client/patience.js");
       return [0, 3, 50].map((attempt) => {
         const waits = Array.from({ length: 500 }, () => backoff(attempt));
         return [Math.min(...waits), Math.max(...waits)];

@@ -52,6 +52,18 @@ async def test_the_page_and_its_security_headers(
     assert response.headers["Referrer-Policy"] == "no-referrer"
 
 
+async def test_modules_may_be_imported_from_anywhere(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
+    """What is a script, and nothing else."""
+    allowed = [
+        (await get(http, service, path))[0].headers.get("Access-Control-Allow-Origin")
+        for path in ("/static/client.js", "/static/client/http.js", "/", "/static/faults.json")
+    ]
+
+    assert allowed == ["*", "*", None, None]
+
+
 async def test_an_unchanged_file_is_304(
     service: RunningService, http: aiohttp.ClientSession
 ) -> None:
