@@ -18,7 +18,8 @@ USUAL_PLACE: Final = "127.0.0.1:8080"
 HERE: Final = Path(__file__).parent
 STATIC: Final = resource("static")
 _BLOCK = re.compile(
-    r"```(bash|python|javascript|js)\n(.*?)```\n\n(?:It prints:\n\n)?```(\w*)\n(.*?)```", re.DOTALL
+    r"```(bash|python|javascript|js)\n(.*?)```\n\n(?:It prints:\n\n)?```(text|json|)\n(.*?)```",
+    re.DOTALL,
 )
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _WIDTH: Final = 110
@@ -125,7 +126,9 @@ class ExampleRunner:
         assert process.stdout is not None
         process.stdin.write(f"{path}\n")
         process.stdin.flush()
-        told: dict[str, Any] = json.loads(process.stdout.readline())
+        answer = process.stdout.readline()
+        assert answer, f"It ended the process of all examples in {language}:\n{code}"
+        told: dict[str, Any] = json.loads(answer)
         return told
 
     def _process(self, language: str) -> subprocess.Popen[str]:
