@@ -15,7 +15,7 @@ import { SocketWire, SseWire } from "./client/wires.js";
 
 export { EventsLost, Stream, StreamError };
 
-/** @typedef {Record<string, any>} Body fields of a request, see docs/protocol.md. */
+/** @typedef {Record<string, any>} Body fields of a request, see docs/api-recipes.md. */
 /** @typedef {{signal?: AbortSignal}} Options `signal` leaves the stream, which cancels a run that was started here. */
 
 /** @typedef {{link: LinkState, unauthenticated: Problem}} ClientEvents what its events tell, as `detail`. */

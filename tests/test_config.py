@@ -18,6 +18,7 @@ from llm_stream.config import (
     TimeoutsSection,
     load,
 )
+from llm_stream.config.reference import reference
 from llm_stream.loopback import is_loopback
 from llm_stream.resources import resource
 
@@ -91,6 +92,24 @@ def test_shipped_file_has_no_other_key() -> None:
     named -= {key for key in named if key.startswith("models.aliases.")}
 
     assert named <= known
+
+
+def test_the_reference_is_made_of_the_models() -> None:
+    """docs/configuration.md goes on, behind its introduction, as the script writes it."""
+    assert resource("docs").joinpath("configuration.md").read_text().endswith(f"\n\n{reference()}")
+
+
+def test_the_variables_of_the_reference_are_those_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All of them at once, with the defaults that stand beside them, change nothing."""
+    told = re.findall("^`(LLM_STREAM__[A-Z_]+)` .*default `(.+)`$", reference(), re.MULTILINE)
+    for variable, default in told:
+        if "__NAME" not in variable:
+            monkeypatch.setenv(variable, default.strip('"'))
+
+    assert load() == Settings()
+    assert len(told) > 80
 
 
 def test_settings_are_frozen() -> None:

@@ -2,70 +2,55 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
 from llm_stream.cli import main
-from llm_stream.config import LimitsSection, LocalSection, ModelsSection, Settings
 from llm_stream.resources import resource
-from llm_stream.testing import ScriptedModel
 from llm_stream.testing.mockproviders import load_script
 from llm_stream.testing.mockproviders.modelnames import KNOWN
-from llm_stream.testing.service import RunningService, running_service
 from llm_stream.web.pages import anchor
 
-from .cliexamples import answer
-from .documents import examples, outline, run, shape
+from .documents import ExampleRunner, examples
+from .documentservice import FORMS, form_of, serving
+
+DOCS = resource("docs")
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[ExampleRunner]:
+    """Its processes are started once, for all documents."""
+    with ExampleRunner() as made:
+        yield made
 
 
 @pytest.mark.slow
 @pytest.mark.real_model
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("name", "count", "form"),
-    [
-        ("quickstart", 6, shape),
-        ("recipes", 3, outline),
-        ("client", 3, outline),
-        ("openai", 3, outline),
-    ],
-)
-async def test_the_examples_run(
-    tmp_path: Path, name: str, count: int, form: Callable[[str], list[str]]
-) -> None:
-    """Each command works with the embedded model, and prints what is written in that form."""
-    recorded = examples(resource("docs").joinpath(f"{name}.md").read_text())
-    # Threads that compute wait for one another, and slowly where other tests take the cores.
-    settings = Settings(
-        limits=LimitsSection(late_seconds=0),
-        models=ModelsSection(plugins=()),
-        local=LocalSection(threads=1),
-    )
-    async with running_service(settings) as service:
-        for example in recorded:
-            output = await asyncio.to_thread(run, example, service.url, tmp_path)
-
-            assert form(output), example.code
-            assert form(output) == form(example.output), example.code
-    assert len(recorded) == count
+# tests/javascript runs those of the JavaScript client, with a model that is faster.
+@pytest.mark.parametrize("name", [name for name in FORMS if name != "javascript"])
+async def test_the_examples_run(runner: ExampleRunner, tmp_path: Path, name: str) -> None:
+    """Each command works with the embedded model, and prints what is written in its form."""
+    await check_examples(name, runner, tmp_path)
 
 
 @pytest.mark.slow
-async def test_the_command_lines_examples_run(
-    tmp_path: Path, service: RunningService, model: ScriptedModel
+@pytest.mark.node
+@pytest.mark.parametrize("name", [path.stem for path in sorted(DOCS.glob("api-*.md"))])
+async def test_the_examples_of_the_api_run(
+    runner: ExampleRunner, tmp_path: Path, name: str
 ) -> None:
+    """Each example works with a scripted model, and prints word for word what is written."""
+    await check_examples(name, runner, tmp_path)
+
+
+@pytest.mark.slow
+async def test_the_command_lines_examples_run(runner: ExampleRunner, tmp_path: Path) -> None:
     """docs/cli.md's commands print what it says, line for line; criteria in any order."""
-    recorded = examples(resource("docs").joinpath("cli.md").read_text())
-    model.respond = answer
-
-    for example in recorded:
-        output = await asyncio.to_thread(run, example, service.url, tmp_path)
-
-        assert sorted(output.splitlines()) == sorted(example.output.splitlines())
-    assert len(recorded) == 6
+    await check_examples("cli", runner, tmp_path)
 
 
 def leaves(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -92,15 +77,22 @@ def test_every_option_of_a_command_is_documented(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [0, 1], ids=["scripted-models", "mock-providers"])
-def test_the_examples_for_tests_run(tmp_path: Path, number: int) -> None:
-    """docs/testing.md's programs print what it says."""
-    text = resource("docs").joinpath("testing.md").read_text()
-    recorded = examples(text.replace("It prints:\n\n", ""))
-    example = recorded[number]
+async def test_the_examples_for_tests_run(runner: ExampleRunner, tmp_path: Path) -> None:
+    """docs/testing.md's programs print what it says; they bring their services with them."""
+    await check_examples("testing", runner, tmp_path)
 
-    assert run(example, "http://127.0.0.1:1", tmp_path).endswith(example.output)
-    assert len(recorded) == 2
+
+async def check_examples(name: str, runner: ExampleRunner, folder: Path) -> None:
+    """Run a document's examples in order; what differs is told with the example."""
+    recorded = examples(DOCS.joinpath(f"{name}.md").read_text())
+    assert recorded
+    async with serving(name, folder) as url:
+        for example in recorded:
+            output = await asyncio.to_thread(runner.run, example, url, folder)
+            form = form_of(name, example)
+
+            assert form(output), example.code
+            assert form(output) == form(example.output), f"{example.code}\n{output}"
 
 
 def test_the_script_in_the_document_can_be_used(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run that was read as events, as the JSON that its plain call answers (docs/protocol.md)."""
+"""A run that was read as events, as the JSON that its plain call answers (docs/api-recipes.md)."""
 
 from typing import Any
 

@@ -41,7 +41,7 @@ def plan_lines(result: Mapping[str, Any], columns: int) -> Iterator[str]:
     """The plan, no line wider than `columns` (40 or more).
 
     Args:
-        result: of a breakdown (docs/protocol.md, "POST /v1/breakdown").
+        result: of a breakdown (docs/api-recipes.md, "Breakdown").
         columns: how wide.
     """
     tasks = {task["id"]: task for task in result["tasks"]}

@@ -1,7 +1,8 @@
 """Runs over Server-Sent Events: a connection a stream."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,12 +13,16 @@ import orjson
 from llm_stream.client.http import Http, unreachable
 from llm_stream.client.problems import UnexpectedAnswer
 from llm_stream.client.wire import Beat, Frame, Gap, GoAway, Opened, Told
+from llm_stream.events import TERMINAL_TYPES
 from llm_stream.eventstream import LineTooLong, SseParser
 
 EVENT_STREAM: Final = "text/event-stream"
 
 MAX_EVENT_BYTES: Final = 64 * 1_048_576
 """Of one event; a result is one."""
+
+END_SECONDS: Final = 1.0
+"""How long the end of a response behind its last event may take."""
 
 LEAVE_SECONDS: Final = 5.0
 """How long telling the service that a run is not wanted may take."""
@@ -33,6 +38,7 @@ class SseFeed:
         self._url = url
         self._response = response
         self._stack = stack
+        self._ended = False
 
     async def frames(self) -> AsyncIterator[Frame]:
         """See `Feed.frames`."""
@@ -43,6 +49,7 @@ class SseFeed:
                     told: Told = orjson.loads(data)
                     # What is of the run has an id; what is about the stream has a name instead.
                     if "id" in told:
+                        self._ended = told["type"] in TERMINAL_TYPES
                         yield told
                     elif "first" in told:
                         yield Gap(told["after"], told["first"])
@@ -57,8 +64,18 @@ class SseFeed:
             raise UnexpectedAnswer("The stream is not one of llm-stream's.") from error
 
     async def close(self) -> None:
-        """See `Feed.close`."""
-        await self._stack.aclose()
+        """See `Feed.close`.
+
+        Behind the last event only the response's end comes. It is read, so that the connection is
+        used again, and the service does not take a reader that has all for one that went away.
+        """
+        try:
+            if self._ended:
+                with suppress(aiohttp.ClientError, TimeoutError, OSError, RuntimeError):
+                    async with asyncio.timeout(END_SECONDS):
+                        await self._response.content.read()
+        finally:
+            await self._stack.aclose()
 
 
 class SseWire:

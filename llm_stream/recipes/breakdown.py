@@ -25,7 +25,7 @@ AT_ONCE: Final = 4
 
 
 class Breakdown:
-    """The spec's `input` is the validated request; see docs/protocol.md, "Plan".
+    """The spec's `input` is the validated request; see docs/api-recipes.md, "Breakdown".
 
     Args:
         prompts: where the templates `breakdown` (or the one the spec names) and

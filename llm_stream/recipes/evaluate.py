@@ -29,7 +29,7 @@ AT_ONCE: Final = 4
 
 
 class Evaluate:
-    """The spec's `input` is the validated request; see docs/protocol.md, "Verdict".
+    """The spec's `input` is the validated request; see docs/api-recipes.md, "Evaluate".
 
     Args:
         prompts: where the templates `evaluate` (or the one the spec names) and `rubric` are.

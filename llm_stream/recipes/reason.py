@@ -47,7 +47,7 @@ STEPS_SCHEMA: Final[dict[str, Any]] = {
 
 
 class Reason:
-    """The spec's `input` is the validated request; see docs/protocol.md, "Reasoning".
+    """The spec's `input` is the validated request; see docs/api-recipes.md, "Reason".
 
     Args:
         prompts: where the `reason-...` templates are.
@@ -119,20 +119,16 @@ class Reason:
         self, spec: RunSpec, ask: Ask, asked: Mapping[str, Any]
     ) -> AsyncGenerator[Payload | Outcome]:
         votes: dict[str, dict[str, Any]] = {}
+        titles = {f"vote-{n + 1}": f"Vote {n + 1}" for n in range(asked["samples"])}
         work = [
-            self._step(
-                ask,
-                self._call(spec, "reason-vote", asked, sample=n),
-                f"vote-{n + 1}",
-                f"Vote {n + 1}",
-            )
-            for n in range(asked["samples"])
+            self._step(ask, self._call(spec, "reason-vote", asked, sample=n), step, title)
+            for n, (step, title) in enumerate(titles.items())
         ]
         async with aclosing(merged(work, AT_ONCE)) as payloads:
             async for payload in payloads:
                 if payload["type"] == "step.completed":
                     votes[payload["step"]] = {
-                        "title": payload["step"],
+                        "title": titles[payload["step"]],
                         "text": payload["text"],
                         "vote": vote_of(payload["text"]),
                     }

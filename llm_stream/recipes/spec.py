@@ -1,6 +1,7 @@
 """`RunSpec`: one validated request, frozen, and the fingerprint that is its identity."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -29,6 +30,8 @@ FINGERPRINT_VERSION: Final = 1
 """Part of every fingerprint; raised when the meaning of a field changes."""
 
 TITLE_CHARS: Final = 80
+_MARKS: Final = re.compile(r"^(<<<|>>>)[0-9a-f]{12} .*$", re.MULTILINE)
+"""Lines around material in the calls of recipes, as of `material.delimited`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,11 @@ class RunSpec:
 
     @cached_property
     def title(self) -> str:
-        """First words of the last user turn, at most 80 characters, on one line."""
+        """First words of the last user turn, at most 80 characters, on one line, without marks."""
         text = next((m.content for m in reversed(self.messages) if m.role == "user"), "")
         for name in ("stage_name", "task", "question"):
             text = text or str((self.input or {}).get(name, ""))
-        return " ".join(text[: TITLE_CHARS * 4].split())[:TITLE_CHARS]
+        return " ".join(_MARKS.sub("", text[: TITLE_CHARS * 4]).split())[:TITLE_CHARS]
 
     @property
     def call(self) -> ModelCall:

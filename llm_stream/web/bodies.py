@@ -226,4 +226,6 @@ def _field_error(error: ValidationError, prefix: str) -> StreamError:
         return UnknownField(
             f"Field {path!r} is not known here. Remove it or correct its name.", field=path
         )
+    if not path:  # a combination of fields
+        return InvalidField(f"{first['msg'][:1].upper()}{first['msg'][1:]}.")
     return InvalidField(f"Field {path!r}: {first['msg']}.", field=path)

@@ -2,7 +2,7 @@
 
 Shapes of requests, events and problems are pydantic's own schemas of them (`web/shapes`), so they
 cannot differ from what is checked. Answers are told by the fields they always have;
-docs/protocol.md says what those mean.
+docs/api.md says what those mean.
 """
 
 import re

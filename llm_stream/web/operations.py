@@ -126,7 +126,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "GET /v1/runs": Operation(
         "Runs, newest first.",
         as_json(runs=a_list(an_object(**RUN)), total=COUNT),
-        query={"limit": LIST_LIMIT, "state": TEXT, "recipe": TEXT, "hidden": FLAG},
+        query={"limit": LIST_LIMIT, "state": STATE, "recipe": TEXT, "hidden": FLAG},
     ),
     "GET /v1/runs/{run}": Operation(
         "The snapshot of a run.", as_json("items", "usage", text=TEXT, **RUN)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from typing import Final
+from typing import Final, get_args
 
 import orjson
 from aiohttp import web
@@ -10,6 +10,7 @@ from aiohttp import web
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
+from llm_stream.engine.runinfo import State
 from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import InvalidField, RunCancelled
 from llm_stream.launcher import Launch
@@ -36,6 +37,8 @@ from llm_stream.web.views import answer, replayed, run_headers, snapshot, summar
 
 PAGE_EVENTS: Final = 1000
 """Most events in one page of GET /v1/runs/{id}/events, and most runs in one list."""
+
+STATES: Final = get_args(State)
 
 routes = web.RouteTableDef()
 
@@ -138,6 +141,8 @@ async def list_runs(request: web.Request) -> web.Response:
     service = request.config_dict[SERVICE]
     limit = number_of(request, "limit", 50)
     state, recipe = request.query.get("state"), request.query.get("recipe")
+    if state not in {None, *STATES}:
+        raise InvalidField(f"?state= has to be one of {', '.join(STATES)}.", field="state")
     owner, hidden = principal_of(request).owner, request.query.get("hidden") == "true"
     lines, complete = await service.runs.newest(owner, others=PAGE_EVENTS, hidden=hidden)
     chosen = [

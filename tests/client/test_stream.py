@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -77,6 +78,17 @@ async def test_an_answer_needs_no_block(client: AsyncClient) -> None:
     assert isinstance(first, Answer)
     assert await stream.result() == first
     assert (await client.generate("Hi").result()).cache == "hit"
+
+
+async def test_streams_that_were_read_share_a_connection(
+    client: AsyncClient, proxy: FaultProxy, lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    """Who has read all goes on with the same one, and is not taken for a reader that went away."""
+    for prompt in ("Hi", "Ho"):
+        await client.generate(prompt, cache={"mode": "bypass"}).result()
+
+    assert proxy.accepted == 1
+    assert 499 not in {line.get("status") for line in lines()}
 
 
 async def test_events_are_those_of_the_run(client: AsyncClient) -> None:

@@ -480,7 +480,7 @@ async def test_reason_by_plan(
 async def test_reason_by_vote(
     service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:
-    """The majority answers, whatever its case, and the agreement is told."""
+    """The majority answers, whatever its case, and the agreement and each vote are told."""
     votes = iter(["Hm. Answer: Buy", "Answer: build", "So... answer: buy."])
     model.respond = lambda _call: Script(chunks=(next(votes),))
     body = {"question": "Build or buy?", "strategy": "vote", "samples": 3}
@@ -490,6 +490,7 @@ async def test_reason_by_vote(
     assert result["agreement"] == {
         "value": 0.6667, "samples": 3, "votes": {"buy": 2, "build": 1},
     }  # fmt: skip
+    assert [step["title"] for step in result["steps"]] == ["Vote 1", "Vote 2", "Vote 3"]
 
 
 async def test_reason_by_critique(

@@ -11,7 +11,7 @@ from llm_stream.testing import Script, ScriptedModel
 from llm_stream.testing.scripted import Call
 from llm_stream.testing.service import RunningService
 
-from ..documents import examples, outline, run
+from ..documents import ExampleRunner, examples, outline
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 
@@ -30,8 +30,9 @@ async def test_the_examples_run(
     """With a model of which it is known what it says."""
     model.respond = say
     recorded = examples(resource("docs").joinpath("javascript.md").read_text())
-    for example in recorded:
-        output = await asyncio.to_thread(run, example, service.url, tmp_path)
+    with ExampleRunner() as runner:
+        for example in recorded:
+            output = await asyncio.to_thread(runner.run, example, service.url, tmp_path)
 
-        assert outline(output) == outline(example.output), example.code
+            assert outline(output) == outline(example.output), example.code
     assert len(recorded) == 3

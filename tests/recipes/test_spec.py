@@ -8,6 +8,7 @@ import pytest
 from llm_stream.models.chunks import Attachment, Message
 from llm_stream.models.timers import Timeouts
 from llm_stream.models.toolset import Tool, ToolCall, Toolset
+from llm_stream.recipes.material import delimited
 from llm_stream.recipes.spec import CacheControl, RunSpec, TemplateRef, dump_spec, load_spec
 
 SPEC = RunSpec(
@@ -96,6 +97,14 @@ def test_attachments_count_by_content() -> None:
     )
 
     assert one.fingerprint() != two.fingerprint()
+
+
+def test_the_title_of_a_recipes_call_is_of_its_material() -> None:
+    """Marks that keep material apart say nothing to people."""
+    prompt = f"{delimited({'notes': 'Pages: start.', 'spec': 'Lamps.'})}\n\nJudge it."
+    spec = RunSpec(recipe="generate", model="m", messages=(Message("user", prompt),))
+
+    assert spec.title == "Pages: start. Lamps. Judge it."
 
 
 def test_the_title_is_the_prompts_first_words() -> None:

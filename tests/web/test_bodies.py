@@ -6,6 +6,7 @@ import pytest
 
 from llm_stream.errors import InvalidField, MalformedRequest, MissingField, UnknownField
 from llm_stream.web.bodies import FRAMES, GenerateBody, StartFrame, read_object, validate
+from llm_stream.web.entries import InvalidateBody
 
 
 def test_an_object_is_read_as_it_is() -> None:
@@ -42,6 +43,15 @@ def test_faults_name_their_path(value: Any, error: Any, field: Any) -> None:
         validate(GenerateBody, value, "input.")
 
     assert caught.value.field == field
+
+
+def test_a_faulty_combination_has_no_path() -> None:
+    """What no single field is to blame for is told as it is."""
+    with pytest.raises(InvalidField) as caught:
+        validate(InvalidateBody, {"all": True, "tag": "x"})
+
+    assert caught.value.field is None
+    assert caught.value.detail == "Give one of all, recipe, model, template and tag, or an age."
 
 
 def test_bodies_are_frozen_and_strict() -> None:

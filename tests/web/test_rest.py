@@ -515,6 +515,7 @@ async def test_a_body_over_the_limit_is_413(
     [
         ("/v1/runs/run_nope", 404, "unknown_run"),
         ("/v1/runs/run_nope/events", 404, "unknown_run"),
+        ("/v1/runs?state=done", 400, "invalid_field"),
         ("/v1/runs?limit=0", 400, "invalid_field"),
         ("/v1/runs?limit=x", 400, "invalid_field"),
         ("/v1/runs?limit=1001", 400, "invalid_field"),

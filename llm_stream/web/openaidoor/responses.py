@@ -90,9 +90,13 @@ async def retrieve(request: web.Request) -> web.StreamResponse:
 async def cancel(request: web.Request) -> web.Response:
     """Want a response no more; ends it unless others share it. `?claim=` as for any run."""
     run = await _owned(request)
-    await request.app[SERVICE].runs.release(run, request.query.get("claim"))
+    released = await request.app[SERVICE].runs.release(run, request.query.get("claim"))
     told = await request.app[EARLIER].told(run)
-    return json_response(_so_far(run, told), headers={"X-Run-Id": run.id})
+    fold = Fold(run.events())
+    if released["state"] == "cancelled" and fold.terminal is None:
+        # Its end is decided; its task only has not come to write it.
+        fold.terminal = {"type": "run.cancelled", "reason": "requested"}
+    return json_response(snapshot(run, fold, told), headers={"X-Run-Id": run.id})
 
 
 async def _owned(request: web.Request) -> Run:

@@ -188,14 +188,15 @@ async def test_in_the_background(gpt: Any, service: RunningService, model: Scrip
 async def test_a_response_is_cancelled(
     gpt: Any, service: RunningService, model: ScriptedModel
 ) -> None:
-    """What nobody reads goes on until it is cancelled."""
+    """What nobody reads goes on until it is cancelled; who cancels it is told so at once."""
     model.scripts = [STALL]
     begun = await gpt.responses.create(**ASKED, background=True)
     await until(lambda: model.calls and model.calls[0].said == 1)
-    await gpt.responses.cancel(begun.id)
+    cancelled = await gpt.responses.cancel(begun.id)
     run = next(iter(service.parts.registry.newest()))
     await ended(run)
 
+    assert cancelled.status == "cancelled"
     assert (await gpt.responses.retrieve(begun.id)).status == "cancelled"
 
 
