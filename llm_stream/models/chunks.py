@@ -17,6 +17,13 @@ class Reasoning:
 
 
 @dataclass(frozen=True, slots=True)
+class Calling:
+    """A piece of a call of a tool: a sign of life; the call itself is told when it is whole."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The last chunk of an answer that is complete.
 
@@ -33,8 +40,9 @@ class Finish:
 
 Role = Literal["system", "user", "assistant", "tool"]
 
-Chunk = str | Reasoning | ToolCall | Finish
-"""A piece of an answer; a plain `str` is answer text. A chunk is not a token."""
+Chunk = str | Reasoning | Calling | ToolCall | Finish
+"""A piece of an answer; a plain `str` is answer text. A chunk is not a token. Calls of tools come
+last, right before the `Finish`."""
 
 
 @dataclass(frozen=True, slots=True)
