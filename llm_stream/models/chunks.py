@@ -1,7 +1,7 @@
 """What comes out of a model, and what goes in: the contract of `ModelAdapter`."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import orjson
 from pydantic import ConfigDict
@@ -21,6 +21,10 @@ class Calling:
     """A piece of a call of a tool: a sign of life; the call itself is told when it is whole."""
 
     text: str
+
+
+CUT_OFF: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
+"""Providers' words for an answer that ran out of tokens."""
 
 
 @dataclass(frozen=True, slots=True)

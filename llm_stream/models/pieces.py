@@ -7,15 +7,20 @@ import llm
 import orjson
 
 from llm_stream.errors import InvalidOutput
-from llm_stream.models.chunks import Calling, Chunk, Reasoning
+from llm_stream.models.chunks import CUT_OFF, Calling, Chunk, Reasoning
 from llm_stream.models.toolset import ToolCall
 
 THOUGHTS: Final = "thoughts"
 """Where a call keeps the signed thoughts that led to it, beside what each provider keeps there."""
 
 
-def arguments_of(name: str, text: str) -> dict[str, Any]:
+def arguments_of(name: str, text: str, finish_reason: str = "") -> dict[str, Any]:
     """The arguments of a call; none at all mean an empty object.
+
+    Args:
+        name: the tool's.
+        text: what the model has written.
+        finish_reason: its provider's word for how the answer ended.
 
     Raises:
         InvalidOutput: they are no JSON object (the model's doing).
@@ -23,8 +28,9 @@ def arguments_of(name: str, text: str) -> dict[str, Any]:
     try:
         value = orjson.loads(text or "{}")
     except orjson.JSONDecodeError as error:
+        why = " It was cut off; raise max_tokens." if finish_reason in CUT_OFF else ""
         raise InvalidOutput(
-            f"The model called {name[:100]!r} with arguments that are not JSON."
+            f"The model called {name[:100]!r} with arguments that are not JSON.{why}"
         ) from error
     if not isinstance(value, dict):
         raise InvalidOutput(f"The model called {name[:100]!r} with arguments that are no object.")
@@ -60,8 +66,11 @@ class Pieces:
             return Calling(event.chunk)
         return None
 
-    def calls(self) -> Iterator[ToolCall]:
+    def calls(self, finish_reason: str = "") -> Iterator[ToolCall]:
         """The calls of tools, once all events were taken; the first has the signed thoughts.
+
+        Args:
+            finish_reason: its provider's word for how the answer ended.
 
         Raises:
             InvalidOutput: a call has no name, or arguments that are no JSON object (the model's
@@ -71,7 +80,7 @@ class Pieces:
         for place, call in enumerate(self._calls.values()):
             if not call.name:
                 raise InvalidOutput("The model called a tool, and did not say which.")
-            arguments = arguments_of(call.name, "".join(call.arguments))
+            arguments = arguments_of(call.name, "".join(call.arguments), finish_reason)
             kept = call.kept | ({THOUGHTS: thoughts} if thoughts else {})
             thoughts = []
             yield ToolCall(call.id or f"call_{place}", call.name, arguments, kept or None)

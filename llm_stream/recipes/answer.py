@@ -3,7 +3,7 @@
 from typing import Any
 
 from llm_stream.errors import InvalidOutput
-from llm_stream.models.chunks import Calling, Finish
+from llm_stream.models.chunks import CUT_OFF, Calling, Finish
 from llm_stream.models.toolset import ToolCall, Toolset
 from llm_stream.recipes.incremental import whole_json
 from llm_stream.recipes.schemas import hold_against
@@ -81,7 +81,7 @@ class Answer:
     @property
     def repairable(self) -> bool:
         """Whether asking again can help: not if the answer ran out of tokens."""
-        return self.ending.finish_reason not in {"length", "max_tokens", "MAX_TOKENS"}
+        return self.ending.finish_reason not in CUT_OFF
 
     def checked(self, schema: Any) -> Any:
         """The decoded answer, held against the schema.

@@ -75,6 +75,16 @@ def test_arguments_that_are_no_json_object_are_the_models_fault(text: str) -> No
         list(pieces.calls())
 
 
+def test_arguments_that_were_cut_off_tell_to_raise_max_tokens() -> None:
+    """As a schema's answer that was cut off does."""
+    pieces = Pieces(calls_are_text=False)
+    pieces.take(NAME)
+    pieces.take(args('{"x":'))
+
+    with pytest.raises(InvalidOutput, match="max_tokens"):
+        list(pieces.calls("length"))
+
+
 def test_a_call_without_a_name_is_the_models_fault() -> None:
     """Nobody could answer it."""
     pieces = Pieces(calls_are_text=False)

@@ -101,7 +101,7 @@ class Answer(ABC):
                 input=self.input_tokens, output=self.output_tokens, details=self.details or None
             )
         for call_id, (name, *pieces) in self.calls.items():
-            arguments = arguments_of(name, "".join(pieces))
+            arguments = arguments_of(name, "".join(pieces), self.finish_reason)
             response.add_tool_call(
                 llm.ToolCall(name=name, arguments=arguments, tool_call_id=call_id)
             )

@@ -145,18 +145,19 @@ async def test_content_in_parts(wire: MakeAdapter, provider: FakeProvider) -> No
     assert (await ask(wire("openai")))[:-1] == [Reasoning("Hm."), "Hé", "llo"]
 
 
-@pytest.mark.parametrize("arguments", ["{", "[1]"])
+@pytest.mark.parametrize(
+    ("arguments", "reason", "says"),
+    [("{", "tool_calls", "not JSON"), ("[1]", "tool_calls", "no object"), ("{", "length", "cut")],
+)
 async def test_arguments_that_are_no_object(
-    arguments: str, wire: MakeAdapter, provider: FakeProvider
+    arguments: str, reason: str, says: str, wire: MakeAdapter, provider: FakeProvider
 ) -> None:
     """A call with half a JSON value, or another one, is the model's fault."""
     function = {"name": "f", "arguments": arguments}
-    events = sse(
-        chunk({"tool_calls": [{"index": 0, "function": function}]}), chunk({}, "tool_calls")
-    )
+    events = sse(chunk({"tool_calls": [{"index": 0, "function": function}]}), chunk({}, reason))
     provider.answer(Reply(events))
 
-    with pytest.raises(InvalidOutput):
+    with pytest.raises(InvalidOutput, match=says):
         await ask(wire("openai"))
 
 
