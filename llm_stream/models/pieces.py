@@ -52,14 +52,13 @@ class Pieces:
 
     def take(self, event: llm.parts.StreamEvent) -> Chunk | None:
         """What an event says at once; pieces of calls are collected, and only said to come."""
-        if event.server_executed:
-            return None  # the provider's own tools: nobody is to run them
         if event.type == "text":
             return event.chunk or None
         if event.type == "reasoning":
             self._keep(event)
             return Reasoning(event.chunk) if event.chunk else None
-        if event.type in {"tool_call_name", "tool_call_args"}:
+        # What the provider runs itself, nobody else is to run.
+        if event.type in {"tool_call_name", "tool_call_args"} and not event.server_executed:
             if self._calls_are_text:
                 return event.chunk or None if event.type == "tool_call_args" else None
             self._collect(event)
