@@ -1,18 +1,19 @@
 """What a run was asked and has answered, read back from llm's tables, so that it can go on."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import llm
 from llm.logs import LogStore
-from llm.parts import AttachmentPart, TextPart, ToolCallPart, ToolResultPart
+from llm.parts import AttachmentPart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from sqlite_utils import Database
 
 from llm_stream.history.jobs import Naming
 from llm_stream.history.writer import Job
 from llm_stream.models.chunks import Attachment, Message
+from llm_stream.models.pieces import THOUGHTS
 from llm_stream.models.toolset import ToolCall
 
 
@@ -99,9 +100,19 @@ def _turns(message: llm.parts.Message) -> Iterator[Message]:
             for part in parts
             if isinstance(part, AttachmentPart) and part.attachment is not None
         ),
-        tuple(
-            ToolCall(part.tool_call_id or "", part.name, part.arguments, part.provider_metadata)
-            for part in parts
-            if isinstance(part, ToolCallPart)
-        ),
+        tuple(_calls(parts)),
     )
+
+
+def _calls(parts: Sequence[llm.parts.Part]) -> Iterator[ToolCall]:
+    """The calls of a turn; the first has the signed thoughts, which llm keeps as parts."""
+    thoughts = [
+        {"text": part.text, "provider_metadata": part.provider_metadata}
+        for part in parts
+        if isinstance(part, ReasoningPart) and part.provider_metadata
+    ]
+    for part in parts:
+        if isinstance(part, ToolCallPart):
+            kept = (part.provider_metadata or {}) | ({THOUGHTS: thoughts} if thoughts else {})
+            thoughts = []
+            yield ToolCall(part.tool_call_id or "", part.name, part.arguments, kept or None)

@@ -195,7 +195,7 @@ class ModelAdapter:
         except Exception as error:  # plugins share no base class; see models/faults
             raise from_model(error, self.id) from error
         # Calls may be acted on: none is told before it is known that all of them are whole.
-        calls, finish = [*pieces.calls()], finish_of(response, self.id)
-        for tool_call in calls:
+        finish = finish_of(response, self.id)
+        for tool_call in [*pieces.calls(finish.finish_reason)]:
             yield tool_call
         yield finish

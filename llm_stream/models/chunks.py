@@ -1,7 +1,7 @@
 """What comes out of a model, and what goes in: the contract of `ModelAdapter`."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import orjson
 from pydantic import ConfigDict
@@ -14,6 +14,17 @@ class Reasoning:
     """A piece of the model's reasoning."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """A piece of a call of a tool: a sign of life; the call itself is told when it is whole."""
+
+    text: str
+
+
+CUT_OFF: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
+"""Providers' words for an answer that ran out of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,9 @@ class Finish:
 
 Role = Literal["system", "user", "assistant", "tool"]
 
-Chunk = str | Reasoning | ToolCall | Finish
-"""A piece of an answer; a plain `str` is answer text. A chunk is not a token."""
+Chunk = str | Reasoning | Calling | ToolCall | Finish
+"""A piece of an answer; a plain `str` is answer text. A chunk is not a token. Calls of tools come
+last, right before the `Finish`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class Toolset:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A whole request for a tool; `arguments` is the decoded JSON value.
+    """A whole request for a tool; `arguments` is the decoded JSON object.
 
     `provider_metadata` is what the provider wants to have back with the call, by its name (a
     signature of the thoughts that led to it); None as a rule.

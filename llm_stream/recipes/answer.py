@@ -3,7 +3,7 @@
 from typing import Any
 
 from llm_stream.errors import InvalidOutput
-from llm_stream.models.chunks import Finish
+from llm_stream.models.chunks import CUT_OFF, Calling, Finish
 from llm_stream.models.toolset import ToolCall, Toolset
 from llm_stream.recipes.incremental import whole_json
 from llm_stream.recipes.schemas import hold_against
@@ -21,11 +21,11 @@ class Answer:
         text: pieces of the text that readers have, if it is kept.
         finish: the model's last chunk, None before it.
         visible: whether readers have anything of it.
-        called_tools: whether they have calls of tools, which no second answer repeats.
+        calls: calls of tools, which readers get when all of the answer is whole.
         splice: what the call being made has to repeat first; None for the first call.
     """
 
-    __slots__ = ("_strict", "called_tools", "finish", "keep_text", "splice", "text", "visible")
+    __slots__ = ("_strict", "calls", "finish", "keep_text", "splice", "text", "visible")
 
     def __init__(self, *, keep_text: bool, tools: Toolset | None = None) -> None:
         self._strict = {t.name: t.parameters for t in (tools.tools if tools else ()) if t.strict}
@@ -33,13 +33,13 @@ class Answer:
         self.text: list[str] = []
         self.finish: Finish | None = None
         self.visible = False
-        self.called_tools = False
+        self.calls: list[ToolCall] = []
         self.splice: Splice | None = None
 
     def begin_anew(self) -> None:
         """Readers were told to discard what they have."""
         self.text.clear()
-        self.visible = self.called_tools = False
+        self.visible = False
         self.splice = None
 
     def continue_after_text(self) -> None:
@@ -47,19 +47,25 @@ class Answer:
         self.text[:] = ["".join(self.text)]
         self.splice = Splice(self.text[0])
 
-    def called(self, call: ToolCall) -> None:
-        """The model calls a tool.
+    def take(self, chunk: Calling | ToolCall | Finish) -> None:
+        """What readers do not get as it comes: calls may be acted on, so they wait for the end.
 
         Raises:
             InvalidOutput: the arguments do not meet the schema of a strict tool (the model's
                 doing).
         """
+        if isinstance(chunk, Finish):
+            self.finish = chunk
+        elif isinstance(chunk, ToolCall):
+            self._check(chunk)
+            self.calls.append(chunk)
+
+    def _check(self, call: ToolCall) -> None:
         if (schema := self._strict.get(call.name)) is not None:
             try:
                 hold_against(schema, call.arguments)
             except InvalidOutput as error:
                 raise InvalidOutput(f"Call of {call.name!r}: {error.detail}") from error
-        self.called_tools = True
 
     @property
     def ending(self) -> Finish:
@@ -75,7 +81,7 @@ class Answer:
     @property
     def repairable(self) -> bool:
         """Whether asking again can help: not if the answer ran out of tokens."""
-        return self.ending.finish_reason not in {"length", "max_tokens", "MAX_TOKENS"}
+        return self.ending.finish_reason not in CUT_OFF
 
     def checked(self, schema: Any) -> Any:
         """The decoded answer, held against the schema.

@@ -107,10 +107,7 @@ class Attempts:
         if answer.splice is not None and answer.splice.diverged:
             self._upstreams.mended["diverged"] += 1
             return None
-        can_go_on = spec.midstream == "restart" or (
-            spec.midstream == "splice" and not answer.called_tools
-        )
-        following = route.following(error) if can_go_on else None
+        following = None if spec.midstream == "error" else route.following(error)
         if following is None:
             self._upstreams.mended["lost"] += 1
         return following
@@ -124,7 +121,8 @@ class Attempts:
         call, timeouts = question(adapter), spec.timeouts.over(upstream.patience)
         keep = answer.text.append if answer.keep_text else None
         splice = answer.splice
-        begun = False
+        shown = False
+        answer.calls.clear()
         admission = self._upstreams.admission(adapter.id, adapter.provider)
         if position := max(admission.ahead, adapter.ahead):
             yield {"type": "run.queued", "position": position}
@@ -139,12 +137,9 @@ class Attempts:
                         watch.touch()
                         if speed is not None:
                             speed.count(chunk)
-                        if isinstance(chunk, ToolCall):
-                            answer.called(chunk)
-                        if not begun:
-                            begun = True
+                        if not shown:
                             attempt.has_begun()
-                            _first(route, answer, chunk)
+                            shown = _shown(route, answer, chunk)
                         if splice is not None:
                             new = splice.new_of(chunk)
                             if splice.caught_up:
@@ -157,33 +152,36 @@ class Attempts:
                             if keep is not None:
                                 keep(chunk)
                             yield {"type": "text.delta", "text": chunk}
-                        elif isinstance(chunk, Finish):
-                            answer.finish = chunk
+                        elif isinstance(chunk, Reasoning):
+                            yield {"type": "reasoning.delta", "text": chunk.text}
                         else:
-                            yield _payload(chunk)
-        yield _usage(adapter.id, answer.ending)
+                            answer.take(chunk)
+        usage = _usage(adapter.id, answer.ending)
+        for each in answer.calls:
+            yield _called(each)
+        yield usage
 
 
-def _first(route: Route, answer: Answer, chunk: Chunk) -> None:
-    """The first chunk of a call: from now on readers have something, if it is no mere end."""
-    if not answer.visible and not isinstance(chunk, Finish):
+def _shown(route: Route, answer: Answer, chunk: Chunk) -> bool:
+    """Whether readers get this chunk of a call; from the first one on they have something."""
+    if not isinstance(chunk, (str, Reasoning)):
+        return False
+    if not answer.visible:
         answer.visible = True
         # What breaks off now is worse than what failed unseen before.
         route.cause = None
+    return True
 
 
-def _payload(chunk: Chunk) -> Payload:
-    if isinstance(chunk, Reasoning):
-        return {"type": "reasoning.delta", "text": chunk.text}
-    assert not isinstance(chunk, (str, Finish))  # noqa: S101 - narrows the type, see the caller
+def _called(call: ToolCall) -> ToolCalled:
     payload: ToolCalled = {
         "type": "tool.called",
-        "tool_call_id": chunk.tool_call_id,
-        "name": chunk.name,
-        "arguments": chunk.arguments,
+        "tool_call_id": call.tool_call_id,
+        "name": call.name,
+        "arguments": call.arguments,
     }
-    if chunk.provider_metadata is not None:
-        payload["provider_metadata"] = dict(chunk.provider_metadata)
+    if call.provider_metadata is not None:
+        payload["provider_metadata"] = dict(call.provider_metadata)
     return payload
 
 

@@ -61,7 +61,7 @@ class Generate:
                 yield payload
         result, repair = None, None
         # A call of a tool is no answer yet: what it leads to is held against the schema.
-        if spec.schema is not None and not answer.called_tools:
+        if spec.schema is not None and not answer.calls:
             try:
                 result = answer.checked(spec.schema)
             except InvalidOutput as fault:

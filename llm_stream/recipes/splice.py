@@ -1,7 +1,7 @@
 """A second answer laid over the part of the first that readers have."""
 
 from llm_stream.errors import InvalidOutput
-from llm_stream.models.chunks import Chunk, Reasoning
+from llm_stream.models.chunks import Calling, Chunk, Reasoning
 
 
 class Splice:
@@ -37,6 +37,8 @@ class Splice:
             return self._new_text(chunk) or None
         if isinstance(chunk, Reasoning):
             return None
+        if isinstance(chunk, Calling):
+            return chunk
         # A call of a tool, or the end: both come after all text.
         if self._at < len(self._sent):
             self._diverge()

@@ -20,6 +20,8 @@ from llm_stream.models.toolset import Choice
 from llm_stream.web.strictjson import check_strictly
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+# Some servers keep signatures of thoughts in it (LiteLLM).
+CallId = Annotated[str, Field(min_length=1, max_length=20_000)]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Scalar = str | int | float | bool
@@ -41,7 +43,7 @@ class AttachmentBody(Body):
 class ToolCallBody(Body):
     """A call that a model has made, as it was told; `provider_metadata` is its provider's own."""
 
-    tool_call_id: Name
+    tool_call_id: CallId
     name: Name
     arguments: dict[str, Any]
     provider_metadata: dict[str, Any] | None = None
@@ -54,7 +56,7 @@ class MessageBody(Body):
     content: str
     attachments: list[AttachmentBody] = []
     tool_calls: Annotated[list[ToolCallBody], Field(max_length=128)] = []
-    tool_call_id: Name | None = None
+    tool_call_id: CallId | None = None
 
 
 class ToolBody(Body):

@@ -105,7 +105,7 @@ def _check_calls(messages: Sequence[MessageBody]) -> None:
                 )
             if message.tool_call_id not in open_calls:
                 raise InvalidField(
-                    f"No call {message.tool_call_id!r} waits for a result here.",
+                    f"No call {message.tool_call_id[:100]!r} waits for a result here.",
                     field=f"{where}.tool_call_id",
                 )
             open_calls.remove(message.tool_call_id)
@@ -129,14 +129,14 @@ def _opened(message: MessageBody, where: str) -> set[str]:
     for place, name in enumerate(ids):
         if name in ids[:place]:
             raise InvalidField(
-                f"Two calls have the id {name!r}.",
+                f"Two calls have the id {name[:100]!r}.",
                 field=f"{where}.tool_calls.{place}.tool_call_id",
             )
     return set(ids)
 
 
 def _listed(calls: Iterable[str]) -> str:
-    return ", ".join(repr(call) for call in sorted(calls))
+    return ", ".join(repr(call[:100]) for call in sorted(calls))
 
 
 def _calls(bodies: Sequence[ToolCallBody], path: str) -> Iterator[ToolCall]:

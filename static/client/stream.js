@@ -1,6 +1,6 @@
 /** One run as who asked for it reads it: text, finished pieces, events, the whole answer. */
 
-/** @import {Answer, Feed, Piece, Problem, RunEvent, Sink} from "./types.js" */
+/** @import {Answer, Feed, Piece, Problem, RunEvent, Sink, ToolCall} from "./types.js" */
 
 import { compare } from "./digest.js";
 import { Fold } from "./fold.js";
@@ -146,7 +146,7 @@ export class Stream {
       result: end.result,
       items: fold.items,
       reasoning: fold.reasoning.join(""),
-      toolCalls: fold.tools,
+      toolCalls: fold.tools.map(callOf),
       finishReason: end.finish_reason,
       usage: end.usage,
       cache: this.cache,
@@ -204,3 +204,9 @@ const RESTARTED = {
   code: "answer_restarted",
   retryable: false,
 };
+
+/** A call as a request takes it back. @param {any} event @returns {ToolCall} */
+function callOf({ tool_call_id, name, arguments: given, provider_metadata }) {
+  const call = { tool_call_id, name, arguments: given };
+  return provider_metadata === undefined ? call : { ...call, provider_metadata };
+}

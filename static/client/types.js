@@ -75,6 +75,8 @@
  *
  * @typedef {{path: string, value: any}} Piece a finished piece of a result: a `Criterion`, a `Task`, ...
  *
+ * @typedef {{tool_call_id: string, name: string, arguments: any, provider_metadata?: any}} ToolCall what the model asks its caller for.
+ *
  * @typedef {object} Answer a whole answer; there is none of a run that failed or was cancelled.
  * @property {string} run the run's id.
  * @property {string} recipe what was asked for.
@@ -83,7 +85,7 @@
  * @property {any} result the recipe's own object (a verdict, a plan, ...); of generate what meets the schema.
  * @property {Piece[]} items in the order in which they came.
  * @property {string} reasoning of the model, no part of the answer.
- * @property {RunEvent[]} toolCalls with `tool_call_id`, `name`, `arguments`.
+ * @property {ToolCall[]} toolCalls to be sent back as they are, with their results.
  * @property {string} finishReason the provider's, in our words.
  * @property {{input_tokens: number|null, output_tokens: number|null}} usage
  * @property {string|null} cache `miss`, `hit`, `joined` or `bypass`.

@@ -16,7 +16,12 @@ from .conftest import MakeHistory, ended, rows, settled
 
 pytestmark = pytest.mark.slow
 
-CALL = ToolCall("c1", "now", {"zone": "UTC"}, {"gemini": {"thoughtSignature": "x"}})
+SIGNED = [
+    {"text": "Hm.", "provider_metadata": {"anthropic": {"signature": "x"}}},
+    {"text": "", "provider_metadata": {"anthropic": {"data": "y"}}},
+]
+KEPT = {"gemini": {"thoughtSignature": "x"}, "thoughts": SIGNED}
+CALL = ToolCall("c1", "now", {"zone": "UTC"}, KEPT)
 TURNS = (
     Message("system", "Be short.\n\nSpeak Latin."),
     Message("user", "Look.", (Attachment("image/png", b"\x89PNG"),)),

@@ -45,6 +45,20 @@ async def test_text_comes_piece_by_piece(client: Client, model: ScriptedModel) -
     assert told["again"] == answer
 
 
+async def test_calls_of_tools_go_back_as_they_came(client: Client, model: ScriptedModel) -> None:
+    """A request takes them so: without what makes them events."""
+    model.scripts = [Script(chunks=("Wait.",), tool_calls=(("c1", "now", "{}"),)), Script()]
+    tools, question = [{"name": "now"}], {"role": "user", "content": "What time is it?"}
+    first = await client.ask("result", body={"messages": [question], "tools": tools})
+    said = {"role": "assistant", "content": first["text"], "tool_calls": first["toolCalls"]}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "Noon."}
+    turns = [question, said, result]
+    second = await client.ask("result", body={"messages": turns, "tools": tools})
+
+    assert first["toolCalls"] == [{"tool_call_id": "c1", "name": "now", "arguments": {}}]
+    assert second["text"] == "Hello, world."
+
+
 async def test_events_are_those_of_the_run(client: Client) -> None:
     """All of them, from `run.started` to the terminal one, cursors without a hole."""
     told = await client.ask("events", body=BODY)

@@ -6,7 +6,7 @@ import pytest
 from llm.parts import StreamEvent
 
 from llm_stream.errors import InvalidOutput
-from llm_stream.models.chunks import Reasoning
+from llm_stream.models.chunks import Calling, Reasoning
 from llm_stream.models.pieces import Pieces
 from llm_stream.models.toolset import ToolCall
 
@@ -25,10 +25,11 @@ def thought(chunk: str, part: int | None, **kept: str) -> StreamEvent:
 
 
 def test_a_call_is_told_when_it_is_whole() -> None:
-    """Its pieces are none of the answer's."""
+    """Its pieces are none of the answer's, and only say that it comes."""
     pieces = Pieces(calls_are_text=False)
 
-    assert [pieces.take(event) for event in (NAME, args('{"x":'), args("1}"))] == [None] * 3
+    told = [pieces.take(event) for event in (NAME, args('{"x":'), args("1}"))]
+    assert told == [Calling("add"), Calling('{"x":'), Calling("1}")]
     assert [*pieces.calls()] == [ToolCall("a", "add", {"x": 1})]
 
 
@@ -47,7 +48,9 @@ def test_signed_thoughts_are_kept_with_the_first_call() -> None:
 
     told = [pieces.take(event) for event in (*events, thought("?", None), NAME)]
 
-    assert told == [Reasoning("H"), Reasoning("m"), None, Reasoning("!"), Reasoning("?"), None]
+    assert told == [
+        Reasoning("H"), Reasoning("m"), None, Reasoning("!"), Reasoning("?"), Calling("add"),
+    ]  # fmt: skip
     kept = [{"text": "Hm", "provider_metadata": {"p": {"signature": "x"}}}]
     assert [*pieces.calls()] == [ToolCall("a", "add", {}, {"thoughts": kept})]
 
@@ -61,11 +64,51 @@ def test_what_is_kept_of_a_call_stays_with_it() -> None:
     assert [*pieces.calls()] == [ToolCall("a", "add", {}, {"p": {"signature": "x"}})]
 
 
-def test_arguments_that_are_no_json_are_the_models_fault() -> None:
-    """No caller could use them."""
+@pytest.mark.parametrize("text", ["{", "[1]", "null"])
+def test_arguments_that_are_no_json_object_are_the_models_fault(text: str) -> None:
+    """No caller could use them, or send them back."""
     pieces = Pieces(calls_are_text=False)
     pieces.take(NAME)
-    pieces.take(args("{"))
+    pieces.take(args(text))
 
     with pytest.raises(InvalidOutput, match="add"):
         list(pieces.calls())
+
+
+def test_arguments_that_were_cut_off_tell_to_raise_max_tokens() -> None:
+    """As a schema's answer that was cut off does."""
+    pieces = Pieces(calls_are_text=False)
+    pieces.take(NAME)
+    pieces.take(args('{"x":'))
+
+    with pytest.raises(InvalidOutput, match="max_tokens"):
+        list(pieces.calls("length"))
+
+
+def test_a_call_without_a_name_is_the_models_fault() -> None:
+    """Nobody could answer it."""
+    pieces = Pieces(calls_are_text=False)
+    pieces.take(args("{}"))
+
+    with pytest.raises(InvalidOutput, match="which"):
+        list(pieces.calls())
+
+
+def test_calls_without_ids_are_told_apart() -> None:
+    """llm numbers their parts; each gets an id, to be answered by."""
+    pieces = Pieces(calls_are_text=False)
+    for part, kind, chunk in ((1, "name", "f"), (1, "args", '{"x":1}'), (2, "name", "g")):
+        pieces.take(StreamEvent(type=f"tool_call_{kind}", chunk=chunk, part_index=part))
+
+    assert [*pieces.calls()] == [ToolCall("call_0", "f", {"x": 1}), ToolCall("call_1", "g", {})]
+
+
+def test_what_its_provider_runs_is_no_call() -> None:
+    """Nobody here, and no caller, is asked for it."""
+    pieces = Pieces(calls_are_text=False)
+    searched = StreamEvent(
+        type="tool_call_name", chunk="web_search", tool_call_id="s", server_executed=True
+    )
+
+    assert pieces.take(searched) is None
+    assert [*pieces.calls()] == []

@@ -7,7 +7,7 @@ import pytest
 
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
-from llm_stream.errors import ContentRefused, StreamError, UpstreamFailed, UpstreamTimedOut
+from llm_stream.errors import ContentRefused, UpstreamFailed, UpstreamTimedOut
 from llm_stream.models.timers import Timeouts
 from llm_stream.models.toolset import Tool, Toolset
 from llm_stream.recipes.spec import RunSpec
@@ -133,15 +133,16 @@ TOOLS = (("t1", "look_up", "{}"), ("t2", "look_up", '{"a": 1}'))
 STRICT = Toolset((Tool("look_up", "", {"additionalProperties": False}, strict=True),))
 
 
-async def test_nothing_is_spliced_after_a_call_of_a_tool() -> None:
-    """Somebody may have acted on it, and a second answer would call under another id."""
-    a, b = ScriptedModel("a", Script(tool_calls=TOOLS)), ScriptedModel("b")
-    seen: list[Any] = []
-    with pytest.raises(StreamError):
-        await Bench(a, b).run(splicing(fallback_models=("b",), tools=STRICT), seen)
+@pytest.mark.parametrize("policy", ["splice", "restart"])
+async def test_no_call_is_told_of_an_answer_that_is_given_up(policy: Any) -> None:
+    """Somebody may have acted on it, and the next answer calls under another id."""
+    a = ScriptedModel("a", Script(tool_calls=TOOLS))
+    b = ScriptedModel("b", Script(tool_calls=(("t3", "look_up", "{}"),)))
+    asked = spec(on_midstream_failure=policy, fallback_models=("b",), tools=STRICT)
+    seen = await Bench(a, b).run(asked)
 
-    assert kinds(seen)[-1] == "tool.called"
-    assert b.calls == []
+    called = [payload for payload in seen[:-1] if payload["type"] == "tool.called"]
+    assert [call["tool_call_id"] for call in called] == ["t3"]
 
 
 async def test_a_tool_called_before_the_text_was_repeated_diverges() -> None:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import llm
-import orjson
 from llm.parts import StreamEvent
 
-from llm_stream.errors import ContentRefused, InvalidOutput, UpstreamFailed
+from llm_stream.errors import ContentRefused, UpstreamFailed
+from llm_stream.models.pieces import arguments_of
 
 NOTHING: Final[tuple[StreamEvent, ...]] = ()
 
@@ -81,7 +81,7 @@ class Answer(ABC):
         Raises:
             UpstreamFailed: the provider did not say why it ended: the answer was cut.
             ContentRefused: its content policy ended it.
-            InvalidOutput: a tool was called with what is not JSON.
+            InvalidOutput: a tool was called with what is no JSON object.
         """
         why = self.refusal()
         if why is not None:
@@ -101,27 +101,10 @@ class Answer(ABC):
                 input=self.input_tokens, output=self.output_tokens, details=self.details or None
             )
         for call_id, (name, *pieces) in self.calls.items():
-            arguments = decoded(name, "".join(pieces))
+            arguments = arguments_of(name, "".join(pieces), self.finish_reason)
             response.add_tool_call(
                 llm.ToolCall(name=name, arguments=arguments, tool_call_id=call_id)
             )
-
-
-def decoded(name: str, arguments: str) -> dict[str, Any]:
-    """The arguments of a call; none at all mean an empty object.
-
-    Raises:
-        InvalidOutput: they are no JSON object (the model's doing).
-    """
-    try:
-        value = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError as error:
-        raise InvalidOutput(
-            f"The model called {name[:100]!r} with arguments that are not JSON."
-        ) from error
-    if not isinstance(value, dict):
-        raise InvalidOutput(f"The model called {name[:100]!r} with arguments that are no object.")
-    return value
 
 
 def text_of(chunk: object) -> str:

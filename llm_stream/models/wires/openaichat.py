@@ -62,7 +62,7 @@ class ChatAnswer(Answer):
             raise error_event(body["error"], self.model_id)
         (choice, *_) = body["choices"]
         message = choice["message"]
-        calls = [{"index": n, **call} for n, call in enumerate(message.get("tool_calls") or ())]
+        calls = [{**call, "index": n} for n, call in enumerate(message.get("tool_calls") or ())]
         return self.take(
             {**body, "choices": [{**choice, "delta": {**message, "tool_calls": calls}}]}
         )
@@ -79,11 +79,13 @@ class ChatAnswer(Answer):
         if refused := delta.get("refusal"):
             self.refused.append(text_of(refused))
         for call in delta.get("tool_calls") or ():
-            index = call.get("index", 0)
+            # Some servers do not count: a name with another id begins another call.
+            index, call_id = call.get("index") or 0, call.get("id")
             function = call["function"]
-            if index not in self._call_ids:
-                self._call_ids[index] = call.get("id") or f"call_{index}"
-                name = function.get("name") or ""
+            name = function.get("name") or ""
+            known = self._call_ids.get(index)
+            if known is None or (name and call_id and call_id != known):
+                self._call_ids[index] = call_id or f"call_{index}"
                 found.append(self.tool_called(self._call_ids[index], name))
             if arguments := function.get("arguments"):
                 found.append(self.tool_arguments(self._call_ids[index], text_of(arguments)))

@@ -11,8 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-import orjson
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from llm_stream.engine.directory import RunDirectory
 from llm_stream.engine.fold import Fold
@@ -29,10 +28,10 @@ from llm_stream.web.openaidoor.replies import text_of
 from llm_stream.web.openaidoor.responsesreplies import run_id
 
 MAX_BYTES: Final = 67_108_864
-"""Of all that is noted here, about; beyond, the oldest is left to Redis and the history."""
+"""Of all that is noted here; beyond, the oldest is left to Redis and the history."""
 
 NOTE_BYTES: Final = 1000
-"""What a note takes beside its texts, about."""
+"""What a note takes beside its JSON, about."""
 
 FIELD: Final = "previous_response_id"
 
@@ -46,8 +45,8 @@ class Noted(NamedTuple):
 
 class _Note(NamedTuple):
     until: float
-    size: int
-    noted: Noted
+    data: bytes
+    """As JSON: decoded it may take many times the room."""
 
 
 _NOTES: Final = TypeAdapter(Noted)
@@ -86,22 +85,17 @@ class Earlier:
             return  # joined, or by a key: it is the same question
         if self._history is not None and isinstance(run, Replay):
             self._history.conversations.said_again(run.id, run.recording.run)
-        noted = Noted(Conversation(spec.messages, spec.instructions), told)
-        size = NOTE_BYTES + sum(
-            message.chars + sum(len(each.content) for each in message.attachments)
-            for message in spec.messages
-        )
-        size += len(orjson.dumps(told))
+        data = _NOTES.dump_json(Noted(Conversation(spec.messages, spec.instructions), told))
         # An answer is kept from its end on, and may take as long to be made.
-        self._notes[run.id] = _Note(self._clock() + 2 * self._seconds, size, noted)
-        self._bytes += size
+        self._notes[run.id] = _Note(self._clock() + 2 * self._seconds, data)
+        self._bytes += NOTE_BYTES + len(data)
         while self._notes and (
             self._bytes > MAX_BYTES or next(iter(self._notes.values())).until < self._clock()
         ):
             _, gone = self._notes.popitem(last=False)
-            self._bytes -= gone.size
+            self._bytes -= NOTE_BYTES + len(gone.data)
         if self._shared is not None:
-            self._shared.note(run.id, _NOTES.dump_json(noted))
+            self._shared.note(run.id, data)
 
     async def told(self, run: Run) -> dict[str, Any]:
         """What a response tells of its request; nothing where that is not known any more."""
@@ -154,9 +148,12 @@ class Earlier:
 
     async def _noted(self, run_id: str) -> Noted | None:
         if (note := self._notes.get(run_id)) is not None:
-            return note.noted
+            return _NOTES.validate_json(note.data)
         data = None if self._shared is None else await self._shared.read(run_id)
-        return None if data is None else _NOTES.validate_json(data)
+        try:
+            return None if data is None else _NOTES.validate_json(data)
+        except ValidationError:  # another version of the service has written it
+            return None
 
     async def _recorded(self, run_id: str, owner: str) -> Conversation | None:
         if self._history is None:

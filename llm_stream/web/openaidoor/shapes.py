@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llm_stream.web.bodies import Body, CacheBody, Name, TimeoutsBody
+from llm_stream.web.bodies import Body, CacheBody, CallId, Name, TimeoutsBody
 from llm_stream.web.openaidoor.toolshapes import ChatCall, ChatChoice, ChatTools, Choice
 
 # An integer stays one: 0 and 0.0 would be two questions to the cache.
@@ -88,7 +88,7 @@ class ChatMessage(Body):
     function_call: None = None
     annotations: Nothing | None = None
     tool_calls: Annotated[list[ChatCall], Field(max_length=128)] | None = None
-    tool_call_id: Name | None = None
+    tool_call_id: CallId | None = None
 
 
 class JsonSchema(Body):

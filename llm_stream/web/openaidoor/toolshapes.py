@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field
 
-from llm_stream.web.bodies import Body, Name, ToolName
+from llm_stream.web.bodies import Body, CallId, Name, ToolName
 
 
 class Function(Body):
@@ -75,7 +75,7 @@ class Called(Body):
 class ChatCall(Body):
     """A call that an answer has made, sent back; `extra_content` is its provider's own."""
 
-    id: Name
+    id: CallId
     type: Literal["function"]
     function: Called
     index: int | None = None
@@ -86,7 +86,7 @@ class InputCall(Body):
     """The same as an item of a response; what an SDK's item has beside it is taken if empty."""
 
     type: Literal["function_call"]
-    call_id: Name
+    call_id: CallId
     name: Name
     arguments: str
     parsed_arguments: Any = None
@@ -111,7 +111,7 @@ class InputResult(Body):
     """What came of a call."""
 
     type: Literal["function_call_output"]
-    call_id: Name
+    call_id: CallId
     output: str | list[ResultText]
     id: str | None = None
     status: str | None = None

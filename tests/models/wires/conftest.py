@@ -8,7 +8,7 @@ import pytest
 
 from llm_stream.config import ProviderSection
 from llm_stream.models.adapter import ModelAdapter
-from llm_stream.models.chunks import Chunk, Message, ModelCall
+from llm_stream.models.chunks import Calling, Chunk, Message, ModelCall
 from llm_stream.models.keys import Keyring
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.wires.providers import Providers
@@ -62,6 +62,6 @@ def call(*messages: Message, **more: Any) -> ModelCall:
 
 
 async def ask(adapter: ModelAdapter, asked: ModelCall | None = None) -> list[Chunk]:
-    """All chunks of an answer."""
+    """All chunks of an answer, mere signs of life left out."""
     async with aclosing(adapter.stream(asked or call(), None)) as chunks:
-        return [chunk async for chunk in chunks]
+        return [chunk async for chunk in chunks if not isinstance(chunk, Calling)]

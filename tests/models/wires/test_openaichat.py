@@ -113,6 +113,23 @@ async def test_reasoning_and_tool_calls(wire: MakeAdapter, provider: FakeProvide
     assert chunks[-1].details == {"completion_tokens_details": {"reasoning_tokens": 2}}
 
 
+async def test_calls_that_are_not_counted(wire: MakeAdapter, provider: FakeProvider) -> None:
+    """Some servers give all of them one number, or none: another id begins another call."""
+    whole = {"arguments": '{"a":1}'}
+    calls = (
+        {"index": 0, "id": "c0", "function": {"name": "f", **whole}},
+        {"index": 0, "id": "c1", "function": {"name": "f", **whole}},
+        {"id": "c2", "function": {"name": "g", "arguments": ""}},
+        {"id": "c2", "function": {"name": "g", "arguments": "{}"}},
+    )
+    events = [chunk({"tool_calls": [call]}) for call in calls]
+    provider.answer(Reply(sse(*events, chunk({}, "tool_calls"), CHAT_USAGE)))
+
+    assert (await ask(wire("openai")))[:-1] == [
+        ToolCall("c0", "f", {"a": 1}), ToolCall("c1", "f", {"a": 1}), ToolCall("c2", "g", {}),
+    ]  # fmt: skip
+
+
 async def test_content_in_parts(wire: MakeAdapter, provider: FakeProvider) -> None:
     """Thoughts and text as Mistral says them; a part nobody knows is passed over."""
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
@@ -128,18 +145,19 @@ async def test_content_in_parts(wire: MakeAdapter, provider: FakeProvider) -> No
     assert (await ask(wire("openai")))[:-1] == [Reasoning("Hm."), "Hé", "llo"]
 
 
-@pytest.mark.parametrize("arguments", ["{", "[1]"])
+@pytest.mark.parametrize(
+    ("arguments", "reason", "says"),
+    [("{", "tool_calls", "not JSON"), ("[1]", "tool_calls", "no object"), ("{", "length", "cut")],
+)
 async def test_arguments_that_are_no_object(
-    arguments: str, wire: MakeAdapter, provider: FakeProvider
+    arguments: str, reason: str, says: str, wire: MakeAdapter, provider: FakeProvider
 ) -> None:
     """A call with half a JSON value, or another one, is the model's fault."""
     function = {"name": "f", "arguments": arguments}
-    events = sse(
-        chunk({"tool_calls": [{"index": 0, "function": function}]}), chunk({}, "tool_calls")
-    )
+    events = sse(chunk({"tool_calls": [{"index": 0, "function": function}]}), chunk({}, reason))
     provider.answer(Reply(events))
 
-    with pytest.raises(InvalidOutput):
+    with pytest.raises(InvalidOutput, match=says):
         await ask(wire("openai"))
 
 

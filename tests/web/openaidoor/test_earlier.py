@@ -10,6 +10,7 @@ import pytest
 from llm_stream.access.clientfile import ClientRecord, editing, now
 from llm_stream.access.clientkey import new_key
 from llm_stream.engine.directory import RunDirectory
+from llm_stream.engine.notes import SharedNotes
 from llm_stream.engine.run import Run
 from llm_stream.errors import UnknownRun
 from llm_stream.testing import Fault, Script, ScriptedModel, words
@@ -309,3 +310,26 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     clock[0] = 2 * 60 + 1
     await note("four")
     assert await known() == ["four"]
+
+
+class Foreign(SharedNotes):
+    """Notes of a version that says them otherwise."""
+
+    def note(self, run: str, data: bytes) -> None:
+        """See `SharedNotes.note`."""
+
+    async def read(self, run: str) -> bytes | None:
+        """See `SharedNotes.read`."""
+        return b'{"said": []}'
+
+
+async def test_a_note_that_cannot_be_read_is_none() -> None:
+    """Replicas of two versions run side by side while one takes the other's place."""
+    runs = Ended()
+    _, run = await ended("one")
+    runs.runs[run.id] = run
+    kept = Earlier(runs, 60, shared=Foreign())
+
+    assert await kept.told(run) == {}
+    with pytest.raises(UnknownRun):
+        await kept.conversation(response_id(run.id), "")

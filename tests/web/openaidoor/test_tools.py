@@ -290,3 +290,19 @@ async def test_what_a_provider_keeps_with_a_call_goes_round(gpt: Any, model: Scr
 
     assert model.calls[0].messages[1].parts[0].provider_metadata == kept
     assert len(model.calls) == 1
+
+
+async def test_a_long_id_of_a_call_goes_round(gpt: Any, model: ScriptedModel) -> None:
+    """Some servers keep signed thoughts in it."""
+    call_id = "call_1__thought__" + "x" * 4000
+    model.scripts = [Script(chunks=(), tool_calls=((call_id, "weather", "{}"),)), Script()]
+    asked: dict[str, Any] = {"model": "scripted", "tools": [TOOL]}
+    first = await gpt.responses.create(**asked, input="Rain?")
+    result = RESULT | {"call_id": call_id}
+    await gpt.responses.create(**asked, input=[result], previous_response_id=first.id)
+
+    assert model.calls[1].messages[2].parts[0].tool_call_id == call_id
+    chat = [QUESTION, CHAT_SAID | {"tool_calls": [CHAT_CALL | {"id": call_id}]}]
+    sent = CHAT_RESULT | {"tool_call_id": call_id}
+    await gpt.chat.completions.create(model="scripted", messages=[*chat, sent])
+    assert model.calls[2].messages[2].parts[0].tool_call_id == call_id
