@@ -16,11 +16,11 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 CODE := llm_stream tests benchmarks
 LEFT_OUT := $(if $(filter 0,$(BROWSER)), and not browser)$(if $(filter 0,$(NGINX)), and not nginx)$(if $(filter 0,$(NODE)), and not node)
 
-.PHONY: help serve test soak conformance check docs bench dist pin clean weights chromium nginx node
+.PHONY: help serve test soak conformance check docs bench bench-quick dist pin clean weights chromium nginx node
 .DELETE_ON_ERROR:
 
 help: ## these lines
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1|\2/p' Makefile | column -t -s '|'
 
 serve: $(VENV)/.serve-installed weights ## install what is needed, fetch the model, serve on 127.0.0.1:8080
 	@exec $(BIN)/llm-stream serve --config $(CONFIG)
@@ -57,7 +57,11 @@ site/built-from: docs/conf.py pyproject.toml $(wildcard docs/*.md docs/_static/*
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --doctree-dir artifacts/doctrees docs site
 
 bench: $(VENV)/.test-installed ## what an event costs, measured
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python -m benchmarks.speed
+
+bench-quick: $(VENV)/.test-installed ## the service beside a bare proxy, a minute of it
+	$(BIN)/python -m benchmarks.speed --quick --repeat 1
 
 dist: $(VENV)/.test-installed docs ## wheel and source archive in dist/
 	$(BIN)/python -m build --no-isolation

@@ -262,7 +262,7 @@ def test_other_libraries_log_the_same_way(lines: Any) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["caf\u00e9 \x9b", "half a character: \udcff", 1 << 70, float("nan"), {("a", 1): 2}, object()],
+    ["\u00e9\u00e8 \x9b", "half a character: \udcff", 1 << 70, float("nan"), {("a", 1): 2}, object()],
     ids=["letters", "half a character", "huge", "no number", "odd key", "object"],
 )
 def test_every_value_can_be_told(lines: Any, value: Any) -> None:
