@@ -77,6 +77,12 @@ COMPRESSION: Final = 1
 MAX_ENTRY_BYTES: Final = 1 << 28
 """An entry that claims to be larger is not read."""
 
+MAX_REPLAYS: Final = 1000
+"""Names of one run: an answer that is given again all day must not fill the disk with them."""
+
+REPLAY_BYTES: Final = 150
+"""What a name takes, in its table and the index, about."""
+
 KEYS_AT_ONCE: Final = 500
 """Parameters of one statement."""
 
@@ -158,10 +164,25 @@ def write(connection: sqlite3.Connection, row: Row, response_id: str | None) -> 
 
 
 def rename(connection: sqlite3.Connection, run: str, recorded: str) -> None:
-    """Let a recorded run be found by this name as well; nothing where it is not there."""
-    connection.execute(
+    """Let a recorded run be found by this name as well; nothing where it is not there.
+
+    Ids are in the order of time: of too many names the oldest go. What they take is the run's.
+    """
+    added = connection.execute(
         "INSERT OR IGNORE INTO llm_stream_replays SELECT ?, run FROM llm_stream_runs WHERE run = ?",
         [run, recorded],
+    ).rowcount
+    if not added:
+        return
+    gone = connection.execute(
+        "DELETE FROM llm_stream_replays WHERE run IN (SELECT run FROM llm_stream_replays"
+        " WHERE recorded = ?1 ORDER BY run LIMIT max(0, (SELECT count(*) - ?2"
+        " FROM llm_stream_replays WHERE recorded = ?1)))",
+        [recorded, MAX_REPLAYS],
+    ).rowcount
+    connection.execute(
+        "UPDATE llm_stream_runs SET size = size + ? WHERE run = ?",
+        [REPLAY_BYTES * (added - gone), recorded],
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llm_stream.errors import HistoryUnavailable
+from llm_stream.history import sidetable
 from llm_stream.history.history import History
 from llm_stream.models.chunks import Attachment, Message
 from llm_stream.models.toolset import ToolCall
@@ -92,6 +93,25 @@ async def test_an_answer_that_is_given_again_is_found_by_its_own_name(
     assert history.facts().written == 1
     forget(path, run)
     assert rows(path, "SELECT * FROM llm_stream_replays") == []
+
+
+async def test_names_of_one_answer_are_bounded(
+    history: History, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest go, and the others count as a part of the run."""
+    monkeypatch.setattr(sidetable, "MAX_REPLAYS", 2)
+    run, other = await recorded(history), await recorded(history)
+    before = rows(path, "SELECT size FROM llm_stream_runs ORDER BY run")
+    for name in ("run_1", "run_2", "run_3", "run_3"):
+        history.conversations.said_again(name, run)
+    history.conversations.said_again("run_0", other)
+    await settled(history)
+
+    names = rows(path, "SELECT run, recorded FROM llm_stream_replays ORDER BY run")
+    assert names == [("run_0", other), ("run_2", run), ("run_3", run)]
+    after = rows(path, "SELECT size FROM llm_stream_runs ORDER BY run")
+    grown = [now - then for (now,), (then,) in zip(after, before, strict=True)]
+    assert sorted(grown) == [sidetable.REPLAY_BYTES, 2 * sidetable.REPLAY_BYTES]
 
 
 async def test_where_nothing_was_written_nothing_is_found(make_history: MakeHistory) -> None:

@@ -98,7 +98,8 @@ class ClaudeAnswer(Answer):
         self._count(message.get("usage") or {})
 
     def _stop(self, said: dict[str, Any]) -> None:
-        self._stop_reason = said.get("stop_reason") or self._stop_reason
+        if reason := said.get("stop_reason"):
+            self._stop_reason = text_of(reason)
         if self._stop_reason == "refusal":
             details = said.get("stop_details") or {}
             words = [str(details[key]) for key in ("category", "explanation") if details.get(key)]

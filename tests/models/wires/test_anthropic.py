@@ -55,7 +55,7 @@ def delta(index: int, **more: Any) -> dict[str, Any]:
     return {"type": "content_block_delta", "index": index, "delta": more}
 
 
-def stop(reason: str, **more: Any) -> list[Any]:
+def stop(reason: Any, **more: Any) -> list[Any]:
     """The message ends."""
     return [
         {"type": "message_delta", "delta": {"stop_reason": reason, **more}},
@@ -175,6 +175,14 @@ async def test_a_stop_reason_alone_is_no_end(wire: MakeAdapter, provider: FakePr
 
     with pytest.raises(UpstreamFailed, match="broke off"):
         await ask(wire("anthropic"))
+
+
+async def test_a_reason_that_is_no_text(wire: MakeAdapter, provider: FakeProvider) -> None:
+    """It is not in Anthropic's format, and said to be that."""
+    provider.answer(Reply([ANTHROPIC[0], *sse(*stop(["end_turn"]))]))
+
+    with pytest.raises(UpstreamFailed, match="not in its format"):
+        await ask(wire("anthropic", "claude-x"))
 
 
 ADAPTIVE = {"type": "adaptive", "display": "summarized"}
