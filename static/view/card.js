@@ -48,9 +48,10 @@ export class Card {
     this.toEnd = part(".to-end");
     this.tab = part("[data-part=tab]");
     this.replayed = part(".replayed");
+    this.arrivals = part(".arrivals");
     this.numbers = new Numbers(part(".numbers"));
     this.buttons = new Map(
-      ["cancel", "again", "replay", "copy", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
+      ["cancel", "again", "replay", "copy", "events", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
     );
     this.reasoning = new Passage(find(this.reasoningBox, ".passage"));
     this.answer = new Passage(this.answerBox);
@@ -133,6 +134,7 @@ export class Card {
     this.#paintNotes();
     this.#paintEnding();
     const held = (/** @type {string} */ name) => this.buttons.get(name);
+    this.arrivals.hidden = held("sse").hidden = held("events").hidden = run.past;
     held("cancel").hidden = run.isOver;
     held("cancel").disabled = !run.id;
     held("again").hidden = !run.isOver || !run.input;
