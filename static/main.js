@@ -35,7 +35,10 @@ const drawer = new Drawer(painter, {
   edit: (run) => composer.write(run.recipe, run.input ?? {}),
 });
 const recall = new Recall(deck, {
-  changed: () => session.touch(),
+  changed: (gone) => {
+    if (gone) drawer.forget(gone);
+    session.touch();
+  },
   complain: (text) => notices.show(text),
 });
 const bar = new StatusBar(socket, () => deck.cards.map((card) => card.run));

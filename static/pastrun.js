@@ -33,8 +33,11 @@ export class PastRun extends Run {
   }
 }
 
-/** Pieces out of a result, where it is all that was kept. @param {PastSnapshot} told */
-function pieces({ recipe, result }) {
+/** Pieces out of a result, where it is all that was kept; those of a batch are runs. @param {PastSnapshot} told */
+function pieces({ recipe, result, runs }) {
+  if (recipe === "batch") {
+    return runs.map(({ id, title, state }, place) => ({ path: `results/${place}`, value: { id: title, status: state, run: id } }));
+  }
   const name = PIECES[recipe];
   const values = /** @type {any[]} */ (result?.[name] ?? []);
   return values.map((value, place) => ({ path: `${name}/${place}`, value }));

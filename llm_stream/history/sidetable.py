@@ -51,6 +51,10 @@ SCHEMA: Final = (
     ON llm_stream_runs (owner, run, recipe, status) WHERE parent IS NULL
     """,
     """
+    CREATE INDEX IF NOT EXISTS llm_stream_runs_inner
+    ON llm_stream_runs (parent, run) WHERE parent IS NOT NULL
+    """,
+    """
     CREATE TABLE IF NOT EXISTS llm_stream_names (
         name TEXT NOT NULL, run TEXT NOT NULL, PRIMARY KEY (name, run)
     ) WITHOUT ROWID

@@ -63,6 +63,7 @@ class Snapshot:
         answered_by: the model, as its provider calls it; None: nothing is known but its name.
         kept: whether the answer is here as it was said; else it is what llm's tables have of it.
         messages: what was asked.
+        runs: those that its recipe has asked for, first to last, if they were recorded.
     """
 
     line: Line
@@ -70,6 +71,7 @@ class Snapshot:
     template: str | None = None
     kept: bool = False
     messages: list[Asked] = field(default_factory=list)
+    runs: list[Line] = field(default_factory=list)
     text: str = ""
     reasoning: str = ""
     items: list[dict[str, Any]] = field(default_factory=list)
@@ -106,11 +108,16 @@ def find(connection: sqlite3.Connection, run: str, owner: str) -> Snapshot | Non
         return None
     line = line_of(row)
     found = Snapshot(line)
-    entry, *columns = connection.execute(
+    more = connection.execute(
         "SELECT entry, turns.id, tip_message_hash, resolved_model, schema_id FROM llm_stream_runs"
         " LEFT JOIN turns ON turns.id = response_id WHERE run = ?",
         [run],
     ).fetchone()
+    if more is None:  # it has left in between
+        return None
+    entry, *columns = more
+    inner = f"{LINES} WHERE runs.parent = ? AND runs.owner = ? ORDER BY runs.run"
+    found.runs = [line_of(each) for each in connection.execute(inner, [run, owner])]
     if columns[0] is not None:
         _read_turn(connection, found, _Turn(*columns))
     if entry is not None:

@@ -205,7 +205,16 @@ OPERATIONS: Final[dict[str, Operation]] = {
     ),
     "GET /v1/history/{run}": Operation(
         "What is recorded of a run.",
-        as_json("items", "usage", "result", text=TEXT, kept=FLAG, messages=a_list(MESSAGE), **PAST),
+        as_json(
+            "items",
+            "usage",
+            "result",
+            "runs",
+            text=TEXT,
+            kept=FLAG,
+            messages=a_list(MESSAGE),
+            **PAST,
+        ),
     ),
     "GET /v1/models": Operation("All models.", as_json("object", "data", "aliases", "faults")),
     "GET /v1/models/{name}": Operation("A model.", as_json("id", "object", "options")),

@@ -104,6 +104,7 @@ def shown(found: Snapshot) -> dict[str, Any]:
     said = {each.name: getattr(found, each.name) for each in fields(found)}
     del said["line"]
     said["messages"] = [message._asdict() for message in found.messages]
+    said["runs"] = [told(line) for line in found.runs]
     said["reasoning"] = found.reasoning or None
     body = told(found.line) | said
     code = found.line.error_code

@@ -42,6 +42,7 @@ export class Deck {
     card.element.after(made.element);
     card.remove();
     this.#announce(run);
+    this.#announcer.textContent = `${run.title || "Run"}: ${stateWord(run)}${run.past ? ", from the history" : ""}`;
     if (focused) made.element.focus();
   }
 

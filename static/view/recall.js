@@ -11,7 +11,7 @@ import { asProblem } from "../wire/problem.js";
 const GONE = new Set(["run_expired", "unknown_run"]);
 
 export class Recall {
-  /** @param {Deck} deck @param {{changed: () => void, complain: (text: string) => void}} handlers */
+  /** @param {Deck} deck @param {{changed: (gone?: Run) => void, complain: (text: string) => void}} handlers */
   constructor(deck, handlers) {
     this.deck = deck;
     this.handlers = handlers;
@@ -31,7 +31,7 @@ export class Recall {
   async open(id) {
     const found = await this.#ask(id);
     if (!found) return;
-    // Two clicks may have asked for it.
+    // It may be there already, or be asked for twice.
     (this.deck.find(id) ?? this.deck.add(found)).element.focus();
     this.handlers.changed();
   }
@@ -42,7 +42,7 @@ export class Recall {
     const card = this.deck.cards.find((each) => each.run === run);
     if (!found || !card) return;
     this.deck.replace(card, found);
-    this.handlers.changed();
+    this.handlers.changed(run);
   }
 
   /** @param {string} id @param {{quiet?: boolean}} [how] quiet: the page says already that it is gone. */

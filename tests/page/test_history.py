@@ -143,6 +143,7 @@ async def test_runs_of_the_past_are_listed_and_opened(
     await tab.page.reload()
     await tab.ready()
     await tab.card("Two?").says("Hello, world.")
+    await expect(tab.page.locator("#announcer")).to_have_text("Two?: completed, from the history")
     await tab.page.goto(f"{service.url}/#run={await tab.card('Two?').run_id()}")
     await expect(tab.cards).to_have_count(1)
 

@@ -132,12 +132,16 @@ async def test_a_failure_is_told_by_its_code(client: Client) -> None:
     assert past["error"]["type"] == "/docs/errors#upstream_failed"
 
 
-async def test_a_batch_is_a_line_without_an_answer(client: Client) -> None:
-    """What its requests were answered is in runs of their own."""
-    run = await client.post("batch", requests=[{"input": {"prompt": "a"}}])
-    past = await client.get(f"/{run}")
+async def test_a_batch_is_found_with_its_runs(client: Client) -> None:
+    """What its requests were answered is in runs of their own, which can be looked at."""
+    asked = [{"input": {"prompt": "a"}}, {"input": {"prompt": "b", "model": "broken"}}]
+    past = await client.get(f"/{await client.post('batch', requests=asked, concurrency=1)}")
+    inner = [await client.get(f"/{line['id']}") for line in past["runs"]]
 
     assert (past["recipe"], past["state"], past["messages"]) == ("batch", "completed", [])
+    assert [line["state"] for line in past["runs"]] == ["completed", "failed"]
+    assert [run["text"] for run in inner] == ["Hello, world.", "Hello"]
+    assert [run["messages"][-1]["content"] for run in inner] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
