@@ -36,7 +36,7 @@ export class PastRun extends Run {
 /** Pieces out of a result, where it is all that was kept; those of a batch are runs. @param {PastSnapshot} told */
 function pieces({ recipe, result, runs }) {
   if (recipe === "batch") {
-    return runs.map(({ id, title, state }, place) => ({ path: `results/${place}`, value: { id: title, status: state, run: id } }));
+    return runs.map(({ id, recipe: of, state }, place) => ({ path: `results/${place}`, value: { id: of, status: state, run: id } }));
   }
   const name = PIECES[recipe];
   const values = /** @type {any[]} */ (result?.[name] ?? []);

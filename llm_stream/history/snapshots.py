@@ -18,17 +18,18 @@ LINES: Final = """
     turns.output_tokens, account.first_token_ms
     FROM llm_stream_runs AS runs
     LEFT JOIN turns ON turns.id = runs.response_id
-    LEFT JOIN threads ON threads.id = lower(substr(runs.run, 5))
+    LEFT JOIN threads ON runs.parent IS NULL AND threads.id = lower(substr(runs.run, 5))
     LEFT JOIN llm_stream_account AS account
     ON account.ended_at = runs.ended_at AND account.run = runs.run
 """
-"""Selects what `line_of` reads; a run has a thread of its own unless it is an inner one."""
+"""Selects what `line_of` reads; the thread of an inner run is not named after it."""
 
 
 class Line(NamedTuple):
     """A run in a list. Times in milliseconds, moments in seconds since 1970.
 
-    `title` is "" and the figures are None where they were not recorded, as tokens of a batch.
+    `title` is "" and the figures are None where they were not recorded, as the title of an inner
+    run, and tokens of a batch.
     """
 
     run: str

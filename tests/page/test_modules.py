@@ -88,12 +88,12 @@ LINE: dict[str, Any] = {
             {"steps": [{"id": "s", "title": "S", "text": ["x"], "done": True}]},
         ),
         (
-            {"recipe": "batch", "runs": [{"id": "run_2", "title": "A?", "state": "failed"}]},
+            {"recipe": "batch", "runs": [{"id": "run_2", "recipe": "reason", "state": "failed"}]},
             {
                 "items": [
                     {
                         "path": "results/0",
-                        "value": {"id": "A?", "status": "failed", "run": "run_2"},
+                        "value": {"id": "reason", "status": "failed", "run": "run_2"},
                     }
                 ],
                 "elapsedMs": 7,

@@ -140,6 +140,7 @@ async def test_a_batch_is_found_with_its_runs(client: Client) -> None:
 
     assert (past["recipe"], past["state"], past["messages"]) == ("batch", "completed", [])
     assert [line["state"] for line in past["runs"]] == ["completed", "failed"]
+    assert {line["title"] for line in past["runs"]} == {""}
     assert [run["text"] for run in inner] == ["Hello, world.", "Hello"]
     assert [run["messages"][-1]["content"] for run in inner] == ["a", "b"]
 
