@@ -15,6 +15,7 @@ export class PastRun extends Run {
     super({ recipe: told.recipe, title: told.title });
     const { id, state, text, reasoning, statistics, result, finish_reason, reason, error } = told;
     this.id = id;
+    this.messages = told.messages;
     this.state = state;
     this.model = told.model;
     this.template = told.template ?? "";

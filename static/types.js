@@ -38,6 +38,7 @@
  * @property {string|null} reasoning
  * @property {{path: string, value: any}[]} items
  * @property {Record<string, any>[]} tool_calls
+ * @property {{role: string, content: string}[]} messages what was asked.
  * @property {PastLine[]} runs that its recipe has asked for.
  * @property {any} result
  * @property {string|null} finish_reason

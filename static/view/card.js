@@ -3,6 +3,8 @@
 /** @import {Run} from "../run.js" */
 /** @import {Painter} from "./painter.js" */
 
+import { PastRun } from "../pastrun.js";
+import { asked } from "./asked.js";
 import { chips } from "./chips.js";
 import { copyFrom } from "./clipboard.js";
 import { clone, find, make, setText } from "./element.js";
@@ -55,6 +57,7 @@ export class Card {
     );
     this.reasoning = new Passage(find(this.reasoningBox, ".passage"));
     this.answer = new Passage(this.answerBox);
+    if (run instanceof PastRun && run.messages.length) this.body.prepend(asked(run));
     this.ticks = new Ticks(part(".ticks"), () => painter.touch(this));
     this.element.addEventListener("click", (event) => this.#clicked(event));
     this.body.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -130,6 +133,7 @@ export class Card {
     setText(this.title, run.title || run.id || "Run");
     this.title.title = run.title;
     this.element.setAttribute("aria-label", `Run: ${run.title || run.id}`);
+    this.body.setAttribute("aria-label", `Answer: ${run.title || run.id}`);
     this.#paintChips();
     this.#paintNotes();
     this.#paintEnding();

@@ -106,6 +106,11 @@ async def test_axe_finds_nothing(
             await expect(panel.locator(".past .entry:visible")).to_have_count(1)
         await unfold(tab, f"#{name}")
         await inspector.look(f"#{name}", name, keep=True)
+        if name == "runs":
+            await panel.locator(".past").get_by_role("button", name="Open").click()
+            await expect(tab.cards).to_have_count(2)
+            await unfold(tab, "#cards")
+            await inspector.look("#cards", "past", keep=True)
         await page.keyboard.press("Escape")
     await page.evaluate(
         "async () => (await import('/static/service.js')).service"

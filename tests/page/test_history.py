@@ -139,6 +139,8 @@ async def test_runs_of_the_past_are_listed_and_opened(
     await card.ends("completed")
     await card.says("Hello, world.")
     await expect(card.chips).to_contain_text("from the history")
+    await card.element.get_by_text("What was asked").click()
+    await expect(card.element.get_by_role("group", name="user")).to_have_text("Two?")
     await expect(card.element.locator("footer button:visible")).to_have_text(["Copy", "Link"])
     await tab.page.reload()
     await tab.ready()

@@ -65,8 +65,8 @@ async def test_arrivals_lose_no_count(modules: Page) -> None:
 
 LINE: dict[str, Any] = {
     "id": "run_1", "title": "One?", "model": "m", "template": None, "text": "", "reasoning": None,
-    "items": [], "tool_calls": [], "runs": [], "finish_reason": "stop", "result": None,
-    "error_code": None,
+    "items": [], "tool_calls": [], "runs": [], "messages": [], "finish_reason": "stop",
+    "result": None, "error_code": None,
     "statistics": {"total_ms": 7, "first_token_ms": 1, "input_tokens": 2, "output_tokens": 3},
 }  # fmt: skip
 
