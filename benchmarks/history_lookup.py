@@ -1,4 +1,4 @@
-"""What the history costs: finding an answer among 100,000, and writing runs.
+"""What the history costs: finding an answer among 100,000, listing them, and writing runs.
 
     python benchmarks/history_lookup.py
 
@@ -24,6 +24,7 @@ from llm_stream.events import Payload
 from llm_stream.history import sidetable
 from llm_stream.history.database import open_store, transaction
 from llm_stream.history.history import History
+from llm_stream.history.past import Asked
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.problems import problem
@@ -31,6 +32,12 @@ from llm_stream.web.problems import problem
 MARKS = {"/all:": 0, "/recipe:generate": 0, "/model:m": 0}
 BAR_MS = 2.0
 CHUNKS = 200
+LISTS = {
+    "first 50": Asked("", 50),
+    "50 from the middle": Asked("", 50, "filled 5"),
+    "first 1,000": Asked("", 1000),
+    "none of 100,000": Asked("", 50, state="failed"),
+}
 
 
 async def say() -> AsyncGenerator[Payload | Outcome]:
@@ -105,6 +112,13 @@ async def main() -> None:
                 if (entry is not None) != (step > 0):
                     raise SystemExit("the look-up is wrong")
             print(f"look-up, {what:7} {quantiles(seconds)} (bar {BAR_MS:g})")
+        for what, asked in LISTS.items():
+            seconds = []
+            for _ in range(200):
+                began = time.perf_counter()
+                await history.past.newest(asked)
+                seconds.append(time.perf_counter() - began)
+            print(f"list, {what:20} {quantiles(seconds)}")
         seconds = []
         began, spent = time.perf_counter(), time.process_time()
         for spec, run in runs:

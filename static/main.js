@@ -12,6 +12,7 @@ import { MetricsPanel } from "./view/metricspanel.js";
 import { Notices } from "./view/notices.js";
 import { Painter } from "./view/painter.js";
 import { ProvidersPanel } from "./view/providerspanel.js";
+import { Recall } from "./view/recall.js";
 import { RequestsPanel } from "./view/requestspanel.js";
 import { RunsPanel } from "./view/runspanel.js";
 import { SignIn } from "./view/signin.js";
@@ -33,6 +34,13 @@ const drawer = new Drawer(painter, {
   closed: () => deck.select(null),
   edit: (run) => composer.write(run.recipe, run.input ?? {}),
 });
+const recall = new Recall(deck, {
+  changed: (gone) => {
+    if (gone) drawer.forget(gone);
+    session.touch();
+  },
+  complain: (text) => notices.show(text),
+});
 const bar = new StatusBar(socket, () => deck.cards.map((card) => card.run));
 const gauge = new CacheGauge();
 new CachePanel({
@@ -40,9 +48,15 @@ new CachePanel({
   follow: (id, title) => over(followed(id, title)),
 });
 new UsagePanel();
-new RunsPanel((id) => {
-  composer.fold();
-  open(id);
+new RunsPanel({
+  open: (id) => {
+    composer.fold();
+    open(id);
+  },
+  recall: (id) => {
+    composer.fold();
+    void recall.open(id);
+  },
 });
 new MetricsPanel();
 new ProvidersPanel();
@@ -95,6 +109,7 @@ function start({ recipe, input, title }) {
 function follow(run, id) {
   run.id = id;
   watch(run);
+  recall.watch(run);
   streams.set(run, socket.follow(id, "0", run));
 }
 

@@ -50,6 +50,7 @@ export class Run extends Fold {
   chars = 0;
   reasoningChars = 0;
   duplicates = 0;
+  /** Whether it is out of the history, so that there are no events. */ past = false;
   /** @type {Seam[]} */ seams = [];
   /** @type {number|null} */ firstMs = null;
   /** @type {number|null} */ position = null;

@@ -28,6 +28,26 @@
  * @property {string} created_at
  * @property {Record<string, any>} statistics `chunks`, `first_token_ms`, `total_ms`, `output_tokens`, `readers`, ...
  *
+ * @typedef {Omit<RunLine, "template"|"tags"> & {ended_at: string, error_code: string|null, partial: boolean}} PastLine
+ *   one run, as GET /v1/history lists it.
+ *
+ * @typedef {object} PastAnswer
+ * @property {"completed"|"failed"|"cancelled"} state
+ * @property {string|null} template
+ * @property {string} text
+ * @property {string|null} reasoning
+ * @property {{path: string, value: any}[]} items
+ * @property {Record<string, any>[]} tool_calls
+ * @property {{role: string, content: string}[]} messages what was asked.
+ * @property {PastLine[]} runs that its recipe has asked for.
+ * @property {any} result
+ * @property {string|null} finish_reason
+ * @property {string} [reason] of a cancel.
+ * @property {{code: string, title: string, type: string}} [error]
+ * @property {{input_tokens: number|null, output_tokens: number|null, total_ms: number, first_token_ms: number|null}} statistics
+ *
+ * @typedef {PastLine & PastAnswer} PastSnapshot a run, as GET /v1/history/{run} tells it.
+ *
  * @typedef {object} CacheEntry one kept answer, as GET /v1/cache lists it.
  * @property {string} key its fingerprint, 64 hex digits.
  * @property {string} recipe

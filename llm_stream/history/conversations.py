@@ -70,17 +70,28 @@ def _find(connection: sqlite3.Connection, run: str, owner: str) -> Conversation 
     ).fetchone()
     if row is None:
         return None
-    # Its constructor would migrate, and this connection only reads; tables are made before it is.
-    store = LogStore.__new__(LogStore)
-    store.db = Database(connection)
-    about = store.turn_response_json(row[1])
-    facts = about.get("llm_stream", {}) if isinstance(about, dict) else {}
-    try:
-        chain = store.load_chain(row[0])
-    except KeyError:  # somebody has deleted messages by hand
+    chain, facts = load(connection, *row)
+    if not chain:
         return None
     turns = tuple(turn for message in chain for turn in _turns(message))
     return Conversation(turns, int(facts.get("instructions", 0)))
+
+
+def load(
+    connection: sqlite3.Connection, tip: str, turn: str
+) -> tuple[list[llm.parts.Message], dict[str, Any]]:
+    """The messages up to that one, and what `turns.about` has kept with the turn.
+
+    Both are empty where somebody has deleted messages by hand.
+    """
+    # Its constructor would migrate, and this connection only reads; tables are made before it is.
+    store = LogStore.__new__(LogStore)
+    store.db = Database(connection)
+    try:
+        chain, about = store.load_chain(tip), store.turn_response_json(turn)
+    except (KeyError, ValueError):
+        return [], {}
+    return chain, about.get("llm_stream", {}) if isinstance(about, dict) else {}
 
 
 def _turns(message: llm.parts.Message) -> Iterator[Message]:

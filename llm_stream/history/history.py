@@ -1,7 +1,6 @@
 """`History`: what the rest of the service knows of the database."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -12,14 +11,14 @@ from llm.logs import LogStore
 
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.run import Run
-from llm_stream.errors import HistoryUnavailable
 from llm_stream.history import ledger, retention, sidetable, usage
 from llm_stream.history.conversations import Conversations
 from llm_stream.history.database import transaction
 from llm_stream.history.facts import Facts
 from llm_stream.history.jobs import Forgetting, Writing
 from llm_stream.history.marks import Marks
-from llm_stream.history.reader import FIND_SECONDS, Reader, T
+from llm_stream.history.past import Past
+from llm_stream.history.reader import FIND_SECONDS, Reader
 from llm_stream.history.reuses import Reuses
 from llm_stream.history.turns import Finished
 from llm_stream.history.writer import RETRY_SECONDS, Writer
@@ -39,7 +38,7 @@ FORGET_SECONDS: Final = 5.0
 """How long `forget` waits for the writer; until it is done nothing is found."""
 
 SETTLE_SECONDS: Final = 1.0
-"""How long the account waits for what has just ended to be written."""
+"""How long account and lists wait for what has just ended to be written."""
 
 USAGE_SECONDS: Final = 20.0
 """Sums that take longer are given up."""
@@ -62,6 +61,7 @@ class History:
 
     Attributes:
         conversations: what runs were asked and have answered.
+        past: runs that have ended, to be listed and looked at.
     """
 
     def __init__(  # noqa: PLR0913 - what the configuration says
@@ -88,13 +88,14 @@ class History:
             retry_seconds=retry_seconds,
         )
         self._reader = Reader(path, self._writer.count_failure)
-        # Of its own: no look-up waits for the sums of a month.
+        # Of its own: no look-up waits for the sums of a month, or for what people read.
         self._accountant = Reader(path, self._writer.count_failure)
         self._reuses = Reuses(self._writer.put)
         self._marks = Marks(self._writer)
         self.conversations = Conversations(
-            lambda ask: self._told(self._reader, ask, FIND_SECONDS), self._writer.put
+            lambda ask: self._reader.told(ask, FIND_SECONDS), self._writer.put
         )
+        self.past = Past(self._accountant, lambda: self._marks.passed(SETTLE_SECONDS))
         self._voided: dict[str, float] = {}
         self._void_before = float("-inf")
         self._forgetting = 0
@@ -138,20 +139,8 @@ class History:
         self._reuses.flush()
         await self._marks.passed(SETTLE_SECONDS)
         account = partial(usage.account, dimensions=dimensions, asked=asked)
-        found = await self._told(self._accountant, account, USAGE_SECONDS)
+        found = await self._accountant.told(account, USAGE_SECONDS)
         return found or usage.Account({}, usage.Sums(), None)
-
-    async def _told(
-        self, reader: Reader, question: Callable[[sqlite3.Connection], T], seconds: float
-    ) -> T | None:
-        try:
-            return await reader.ask(question, seconds)
-        except (sqlite3.Error, OSError) as error:  # TimeoutError is an OSError
-            self._writer.count_failure(error)
-            raise HistoryUnavailable(
-                "The database of the history does not answer. Try again in a moment.",
-                retry_after_ms=5000,
-            ) from error
 
     def _is_void(self, run: Run, names: Mapping[str, int]) -> bool:
         """Whether a name of its was forgotten after it had begun."""

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import InvalidRecording
+from llm_stream.errors import HistoryUnavailable
 from llm_stream.history import sidetable
 from llm_stream.history.database import default_path, identity, open_reader
 
@@ -53,6 +54,21 @@ class Reader:
             self._count_failure(error)
             self._rests_until = loop.time() + REST_SECONDS
         return None
+
+    async def told(self, question: Callable[[sqlite3.Connection], T], seconds: float) -> T | None:
+        """As `ask`, for whoever is to be told that there is no answer.
+
+        Raises:
+            HistoryUnavailable: the database does not answer.
+        """
+        try:
+            return await self.ask(question, seconds)
+        except (sqlite3.Error, OSError) as error:  # TimeoutError is an OSError
+            self._count_failure(error)
+            raise HistoryUnavailable(
+                "The database of the history does not answer. Try again in a moment.",
+                retry_after_ms=5000,
+            ) from error
 
     async def ask(self, question: Callable[[sqlite3.Connection], T], seconds: float) -> T | None:
         """What a function that only reads makes of the database; None while there is none.

@@ -44,6 +44,16 @@ SCHEMA: Final = (
     ON llm_stream_runs (expires_at) WHERE entry IS NOT NULL
     """,
     "CREATE INDEX IF NOT EXISTS llm_stream_runs_ended ON llm_stream_runs (ended_at)",
+    # Ids begin with their time. All that a list can be narrowed by is in here, so that a row is
+    # read only if it is shown.
+    """
+    CREATE INDEX IF NOT EXISTS llm_stream_runs_past
+    ON llm_stream_runs (owner, run, recipe, status) WHERE parent IS NULL
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS llm_stream_runs_inner
+    ON llm_stream_runs (parent, run) WHERE parent IS NOT NULL
+    """,
     """
     CREATE TABLE IF NOT EXISTS llm_stream_names (
         name TEXT NOT NULL, run TEXT NOT NULL, PRIMARY KEY (name, run)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -24,7 +25,7 @@ from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.recipes.prompts import PromptLibrary
 from llm_stream.resources import resource, site
 from llm_stream.restarting import Restarter
-from llm_stream.web import descriptions, director, entries, info, rest, tickets, usage, ws
+from llm_stream.web import descriptions, director, entries, info, past, rest, tickets, usage, ws
 from llm_stream.web.express import EXPRESS, Express
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
@@ -51,6 +52,11 @@ from llm_stream.web.problems import problem
 from llm_stream.web.recipes import RECIPES
 from llm_stream.web.service import SERVICE, Service
 from llm_stream.web.sharing import warn_of_own_cache, watch_replicas
+
+PARTS: Final = (
+    rest, entries, usage, past, director, ws, info, descriptions, tickets, chat, responses,
+)  # fmt: skip
+"""Whose routes the application has."""
 
 log = structlog.get_logger("llm_stream.app")
 
@@ -163,7 +169,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     app.on_response_prepare.append(add_headers)
     for recipe in RECIPES:
         app.router.add_post(f"/v1/{recipe}", rest.start)
-    for part in (rest, entries, usage, director, ws, info, descriptions, tickets, chat, responses):
+    for part in PARTS:
         app.add_routes(part.routes)
     if settings.telemetry.metrics:
         app.router.add_get("/metrics", info.metrics)

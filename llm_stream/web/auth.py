@@ -56,6 +56,8 @@ NEEDS: Final[dict[str, str]] = {
     "GET /v1/templates/{name}": ANY,
     "POST /v1/templates/{name}/render": ANY,
     "GET /v1/usage": READ,
+    "GET /v1/history": READ,
+    "GET /v1/history/{run}": READ,
     "GET /v1/cache": READ,
     "GET /v1/cache/{key}": READ,
     "DELETE /v1/cache/{key}": KEEP,

@@ -37,6 +37,15 @@ RUN: Final[dict[str, Schema]] = {
     "created_at": {"type": "string", "format": "date-time"},
     "statistics": {"type": "object"},
 }
+PAST: Final[dict[str, Schema]] = {
+    **{name: schema for name, schema in RUN.items() if name != "cursor"},
+    "title": TEXT,
+    "key": TEXT,
+    "ended_at": {"type": "string", "format": "date-time"},
+    "error_code": MAYBE,
+    "partial": FLAG,
+}
+MESSAGE: Final = an_object(role=TEXT, content=TEXT)
 SAID: Final[dict[str, Schema]] = {
     "text": TEXT,
     "data": {},
@@ -83,6 +92,7 @@ TAGS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ("/v1/models", "/v1/templates"),
     ),
     "Cache": ("Answers that are kept.", ("/v1/cache",)),
+    "History": ("Runs of the past.", ("/v1/history",)),
     "Account": ("What was spent.", ("/v1/usage",)),
     "Service": ("How it is, and what describes it.", ("/",)),
 }
@@ -187,6 +197,24 @@ OPERATIONS: Final[dict[str, Operation]] = {
         "What was asked, and what it has cost.",
         as_json("group_by", "since", "until", "oldest", "groups", "total", "not_recorded"),
         query={"group_by": TEXT, "since": TEXT},
+    ),
+    "GET /v1/history": Operation(
+        "Runs that have ended, newest first, however long ago.",
+        as_json("next", runs=a_list(an_object(**PAST))),
+        query={"limit": LIST_LIMIT, "before": TEXT, "state": TEXT, "recipe": TEXT},
+    ),
+    "GET /v1/history/{run}": Operation(
+        "What is recorded of a run.",
+        as_json(
+            "items",
+            "usage",
+            "result",
+            "runs",
+            text=TEXT,
+            kept=FLAG,
+            messages=a_list(MESSAGE),
+            **PAST,
+        ),
     ),
     "GET /v1/models": Operation("All models.", as_json("object", "data", "aliases", "faults")),
     "GET /v1/models/{name}": Operation("A model.", as_json("id", "object", "options")),

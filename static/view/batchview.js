@@ -27,8 +27,10 @@ export class BatchView {
   /** @param {{path: string, value: any}} item */
   #add({ path, value }) {
     const place = Number(path.split("/")[1]);
-    const { id, status, answer, error } = value;
-    const said = error ? `${error.code}: ${error.detail}` : (answer.text ?? JSON.stringify(answer, null, 2));
+    const { id, status, answer, error, run } = value;
+    const said = run ? make("a", { href: `/#run=${run}` }, "Open its run")
+      : error ? `${error.code}: ${error.detail}`
+      : (answer.text ?? JSON.stringify(answer, null, 2)); // prettier-ignore
     const section = make("li", { "data-place": place },
       make("h4", {}, `${id ?? place}: ${status}`), make("div", { class: "passage" }, said)); // prettier-ignore
     const after = [...this.#list.children].find((other) => Number(other.dataset.place) > place);

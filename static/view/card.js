@@ -3,6 +3,8 @@
 /** @import {Run} from "../run.js" */
 /** @import {Painter} from "./painter.js" */
 
+import { PastRun } from "../pastrun.js";
+import { asked } from "./asked.js";
 import { chips } from "./chips.js";
 import { copyFrom } from "./clipboard.js";
 import { clone, find, make, setText } from "./element.js";
@@ -48,12 +50,14 @@ export class Card {
     this.toEnd = part(".to-end");
     this.tab = part("[data-part=tab]");
     this.replayed = part(".replayed");
+    this.arrivals = part(".arrivals");
     this.numbers = new Numbers(part(".numbers"));
     this.buttons = new Map(
-      ["cancel", "again", "replay", "copy", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
+      ["cancel", "again", "replay", "copy", "events", "sse", "link"].map((name) => [name, part(`[data-act=${name}]`)]),
     );
     this.reasoning = new Passage(find(this.reasoningBox, ".passage"));
     this.answer = new Passage(this.answerBox);
+    if (run instanceof PastRun && run.messages.length) this.body.prepend(asked(run));
     this.ticks = new Ticks(part(".ticks"), () => painter.touch(this));
     this.element.addEventListener("click", (event) => this.#clicked(event));
     this.body.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -129,10 +133,12 @@ export class Card {
     setText(this.title, run.title || run.id || "Run");
     this.title.title = run.title;
     this.element.setAttribute("aria-label", `Run: ${run.title || run.id}`);
+    this.body.setAttribute("aria-label", `Answer: ${run.title || run.id}`);
     this.#paintChips();
     this.#paintNotes();
     this.#paintEnding();
     const held = (/** @type {string} */ name) => this.buttons.get(name);
+    this.arrivals.hidden = held("sse").hidden = held("events").hidden = run.past;
     held("cancel").hidden = run.isOver;
     held("cancel").disabled = !run.id;
     held("again").hidden = !run.isOver || !run.input;

@@ -24,6 +24,7 @@ export function stateWord(run) {
 /** @param {Run} run @returns {Chip[]} */
 export function chips(run) {
   const all = [state(run)];
+  if (run.past) all.push({ text: "from the history", tone: "", title: "The service no longer keeps its events; this is what was recorded" });
   const add = (/** @type {string} */ text, /** @type {Chip["tone"]} */ tone, title = "") =>
     all.push({ text, tone, title });
   if (run.model) add(run.model, "", "The model that answers");

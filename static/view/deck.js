@@ -34,6 +34,18 @@ export class Deck {
     return card;
   }
 
+  /** Have a card be that of another run. @param {Card} card @param {Run} run */
+  replace(card, run) {
+    const made = new Card(run, this.painter, this.act);
+    const focused = card.element.contains(document.activeElement);
+    this.cards.splice(this.cards.indexOf(card), 1, made);
+    card.element.after(made.element);
+    card.remove();
+    this.#announce(run);
+    this.#announcer.textContent = `${run.title || "Run"}: ${stateWord(run)}${run.past ? ", from the history" : ""}`;
+    if (focused) made.element.focus();
+  }
+
   /** @param {Card} card */
   remove(card) {
     const place = this.cards.indexOf(card);

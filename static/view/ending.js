@@ -1,7 +1,6 @@
 /** How a run has ended, in sentences: what happened, whether trying again helps, what is here. */
 
 /** @import {Run} from "../run.js" */
-/** @import {Problem} from "../client/types.js" */
 
 import { counted } from "./figures.js";
 
@@ -33,7 +32,7 @@ const ENDINGS = {
     tone: run.digest === "differs" ? "bad" : "quiet",
     head: "Completed.",
     words: [
-      ...(run.chars || run.items.length ? [] : ["The model said nothing."]),
+      ...(run.chars || run.items.length ? [] : [run.past ? "The history has nothing of its answer." : "The model said nothing."]),
       ...(run.terminal.finish_reason === "length" ? ["Cut off: the limit of tokens was reached."] : []),
       DIGEST[run.digest ?? "checking"],
     ],
@@ -46,7 +45,7 @@ const ENDINGS = {
   failed: (run) => ({
     tone: "bad",
     head: run.id === null ? "Not started." : "Failed.",
-    words: [...told(run.problem), run.id === null ? "" : received(run)],
+    words: [...told(run), run.id === null ? "" : received(run)],
     link: run.problem?.type,
   }),
   left: () => ({
@@ -59,7 +58,7 @@ const ENDINGS = {
     return {
       tone: "bad",
       head,
-      words: [...(words ? [words] : told(run.problem)), run.chars ? received(run) : ""],
+      words: [...(words ? [words] : told(run)), run.chars ? received(run) : ""],
       link: run.problem?.type,
     };
   },
@@ -71,10 +70,12 @@ export function ending(run) {
   return made ? { ...made, words: made.words.filter(Boolean) } : null;
 }
 
-/** @param {Problem|null} problem */
-function told(problem) {
+/** @param {Run} run */
+function told(run) {
+  const { problem } = run;
   if (!problem) return [];
   const wait = problem.retry_after_ms;
+  if (run.past) return [sentence(problem.title), sentence(problem.detail)];
   const again = !problem.retryable ? "The same request will fail again."
     : wait ? `Trying again may help, in ${Math.ceil(wait / 1000)} s.`
     : "Trying again may help."; // prettier-ignore

@@ -33,7 +33,7 @@ export class Numbers {
 /** @param {Run} run */
 function spent(run) {
   return {
-    text: (run.tokensReported || !run.deltas ? "" : "\u2248 ") + whole(run.tokens),
+    text: run.past && !run.tokensReported ? "-" : (run.tokensReported || !run.deltas ? "" : "\u2248 ") + whole(run.tokens),
     title: run.tokensReported
       ? "As the model reports them"
       : "Pieces that have come; the model has not reported tokens",

@@ -1,6 +1,6 @@
 /** One run of the service's list. */
 
-/** @import {RunLine} from "../types.js" */
+/** @import {PastLine, RunLine} from "../types.js" */
 
 import { make, setText } from "./element.js";
 import { counted, duration, span } from "./figures.js";
@@ -10,26 +10,33 @@ const TONES = { queued: "", running: "good", completed: "state", cancelled: "war
 
 /** A row that stays where it is while what it says changes: the focus is not lost. */
 export class RunRow {
-  /** @param {RunLine} line @param {(name: string, line: RunLine) => void} act */
-  constructor(line, act) {
-    this.line = line;
+  /**
+   * @param {RunLine|PastLine} line
+   * @param {(name: string, line: RunLine) => void} act
+   * @param {{past?: boolean}} [where] past: it is out of the history.
+   */
+  constructor(line, act, { past = false } = {}) {
+    this.line = /** @type {RunLine} */ (line);
+    const { template, tags = [] } = this.line;
+    const titled = `${past ? "past" : "line"}-${line.id}`; // a run may be in both parts of the list
     const button = (/** @type {string} */ name, /** @type {string} */ text) =>
       make("button", { type: "button", class: "small", "data-act": name, onclick: () => act(name, this.line) }, text);
     this.state = make("li");
     this.model = make("li", { class: "chip" });
     this.facts = make("p", { class: "entry-facts" });
     this.cancel = button("cancel", "Cancel");
-    this.title = make("h3", { class: "entry-title", id: `line-${line.id}` });
+    this.title = make("h3", { class: "entry-title", id: titled });
     const link = make("a", { class: "small button", href: `/#run=${line.id}`, target: "_blank", rel: "noopener",
       title: "The permalink of this run, in a second tab" }, "2nd tab"); // prettier-ignore
-    this.element = make("li", { class: "entry", "data-run": line.id, "aria-labelledby": `line-${line.id}` },
+    this.element = make("li", { class: "entry", "data-run": line.id, "aria-labelledby": titled },
       this.title,
       make("ul", { class: "chips", "aria-label": "State" }, this.state, make("li", { class: "chip" }, line.recipe), this.model,
-        ...(line.template ? [make("li", { class: "chip" }, line.template.split("@")[0])] : []),
-        ...line.tags.map((tag) => make("li", { class: "chip" }, `#${tag}`))),
+        ...(template ? [make("li", { class: "chip" }, template.split("@")[0])] : []),
+        ...tags.map((tag) => make("li", { class: "chip" }, `#${tag}`)),
+        ...(past ? [make("li", { class: "chip" }, "from the history")] : [])),
       this.facts,
       make("div", { class: "entry-acts" }, this.cancel, button("open", "Open"), link)); // prettier-ignore
-    this.show(line);
+    this.show(this.line);
   }
 
   /** @param {RunLine} line */

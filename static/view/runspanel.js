@@ -7,6 +7,7 @@ import { asProblem } from "../wire/problem.js";
 import { runs } from "../wire/runs.js";
 import { make, setText } from "./element.js";
 import { whole } from "./figures.js";
+import { PastList } from "./pastlist.js";
 import { Poll } from "./poll.js";
 import { RunRow } from "./runrow.js";
 import { Sheet } from "./sheet.js";
@@ -22,10 +23,18 @@ export class RunsPanel {
   /** @type {Map<string, RunRow>} what is shown, by id. */ #rows = new Map();
   #limit = PAGE;
   #loads = 0;
+  /** Whether the part below is for what is chosen. */ #begun = false;
 
-  /** @param {(id: string) => void} open puts a run on the page. */
-  constructor(open) {
+  /** @param {{open: (id: string) => void, recall: (id: string) => void}} handlers put a run on the page, out of the history too. */
+  constructor({ open, recall }) {
     this.open = open;
+    this.past = new PastList(
+      () => ({ state: this.state.value, recipe: this.recipe.value }),
+      (id) => {
+        this.sheet.close();
+        recall(id);
+      },
+    );
     this.state = choice("state", "in any state", STATES);
     this.recipe = choice("recipe", "of any recipe", KINDS);
     this.list = make("ul", { class: "entries" });
@@ -37,7 +46,7 @@ export class RunsPanel {
       make("label", { class: "field" }, make("span", {}, "Recipe"), this.recipe)); // prettier-ignore
     form.addEventListener("change", () => this.#chosen());
     this.scroll = make("div", { class: "sheet-list", tabindex: 0, role: "region", "aria-label": "Runs of the service" },
-      this.list, this.empty, this.more); // prettier-ignore
+      this.list, this.empty, this.more, this.past.element); // prettier-ignore
     this.poll = new Poll(REFRESH_MS, () => this.#load());
     this.sheet = new Sheet("runs", "Runs", { opened: () => this.#opened(), closed: () => this.poll.stop() },
       form, this.told, this.scroll); // prettier-ignore
@@ -45,12 +54,14 @@ export class RunsPanel {
 
   #opened() {
     this.#limit = PAGE;
+    this.#begun = false;
     setText(this.told, "");
     this.poll.start();
   }
 
   #chosen() {
     this.#limit = PAGE;
+    this.#begun = false;
     this.scroll.scrollTop = 0;
     void this.#load();
   }
@@ -68,6 +79,9 @@ export class RunsPanel {
       if (load !== this.#loads) return; // something else has been asked for meanwhile
       this.#show(found.runs);
       this.#count(found);
+      this.past.hide(new Set(this.#rows.keys()));
+      if (!this.#begun) void this.past.begin();
+      this.#begun = true;
       this.sheet.complain("");
     } catch (error) {
       if (load !== this.#loads) return;

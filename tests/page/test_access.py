@@ -35,6 +35,8 @@ async def service(
             f"{running.url}/v1/generate", json={"prompt": prompt, "model": "scripted"}
         ) as response:
             assert response.status == 200, await response.text()
+    registry = running.parts.registry
+    registry.forget(list(registry.newest())[-1])  # of which only the history knows
     return running
 
 
@@ -99,8 +101,16 @@ async def test_axe_finds_nothing(
     for name in PANELS:
         panel = await tab.panel(name)
         await expect(panel.locator("li, figure, tbody tr").first).to_be_visible()
+        if name == "runs":
+            await panel.get_by_role("button", name="Older runs").click()
+            await expect(panel.locator(".past .entry:visible")).to_have_count(1)
         await unfold(tab, f"#{name}")
         await inspector.look(f"#{name}", name, keep=True)
+        if name == "runs":
+            await panel.locator(".past").get_by_role("button", name="Open").click()
+            await expect(tab.cards).to_have_count(2)
+            await unfold(tab, "#cards")
+            await inspector.look("#cards", "past", keep=True)
         await page.keyboard.press("Escape")
     await page.evaluate(
         "async () => (await import('/static/service.js')).service"

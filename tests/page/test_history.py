@@ -112,6 +112,44 @@ async def test_a_permalink_outlives_a_reload(
     await expect(second.cards).to_have_count(1)
 
 
+async def test_runs_of_the_past_are_listed_and_opened(
+    open_page: OpenPage, start_service: StartService, held: HeldModel, http: aiohttp.ClientSession
+) -> None:
+    """What is only in the history is listed below, opened as a card that says so, and linked."""
+    service = await start_service(
+        history={"enabled": True}, models={"aliases": {"fast": "scripted"}}
+    )
+    for prompt in ("One?", "Two?", "Three?"):
+        await ask(http, service, prompt)
+    for run in list(service.parts.registry.newest())[1:]:
+        service.parts.registry.forget(run)
+    tab = await open_page(service)
+    panel = await tab.panel("runs")
+    past = panel.get_by_role("region", name="From the history")
+    await expect(titles(panel)).to_have_text(["Three?"])
+    await past.get_by_role("button", name="Older runs").press("Enter")
+    seen = past.locator(".entry:visible")
+    await expect(seen.locator(".entry-title")).to_have_text(["Two?", "One?"])
+    await expect(past).to_be_focused()
+    await seen.first.get_by_role("button", name="Open").press("Enter")
+    await expect(panel).to_be_hidden()
+    card = tab.card("Two?")
+    await expect(card.element).to_be_focused()
+
+    await card.ends("completed")
+    await card.says("Hello, world.")
+    await expect(card.chips).to_contain_text("from the history")
+    await card.element.get_by_text("What was asked").click()
+    await expect(card.element.get_by_role("group", name="user")).to_have_text("Two?")
+    await expect(card.element.locator("footer button:visible")).to_have_text(["Copy", "Link"])
+    await tab.page.reload()
+    await tab.ready()
+    await tab.card("Two?").says("Hello, world.")
+    await expect(tab.page.locator("#announcer")).to_have_text("Two?: completed, from the history")
+    await tab.page.goto(f"{service.url}/#run={await tab.card('Two?').run_id()}")
+    await expect(tab.cards).to_have_count(1)
+
+
 async def test_a_permalink_to_a_run_that_is_gone_says_so(
     open_page: OpenPage, start_service: StartService, http: aiohttp.ClientSession
 ) -> None:

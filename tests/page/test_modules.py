@@ -63,6 +63,81 @@ async def test_arrivals_lose_no_count(modules: Page) -> None:
     assert covers
 
 
+LINE: dict[str, Any] = {
+    "id": "run_1", "title": "One?", "model": "m", "template": None, "text": "", "reasoning": None,
+    "items": [], "tool_calls": [], "runs": [], "messages": [], "finish_reason": "stop",
+    "result": None, "error_code": None,
+    "statistics": {"total_ms": 7, "first_token_ms": 1, "input_tokens": 2, "output_tokens": 3},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (
+            {"recipe": "evaluate", "result": {"criteria": [{"id": "c1"}]}},
+            {"items": [{"path": "criteria/0", "value": {"id": "c1"}}]},
+        ),
+        (
+            {"recipe": "breakdown", "result": {"tasks": [{"id": "t1"}]}},
+            {"items": [{"path": "tasks/0", "value": {"id": "t1"}}]},
+        ),
+        ({"recipe": "evaluate", "text": "x"}, {"recipe": "generate", "items": []}),
+        (
+            {"recipe": "reason", "result": {"steps": [{"step": "s", "title": "S", "text": "x"}]}},
+            {"steps": [{"id": "s", "title": "S", "text": ["x"], "done": True}]},
+        ),
+        (
+            {"recipe": "batch", "runs": [{"id": "run_2", "recipe": "reason", "state": "failed"}]},
+            {
+                "items": [
+                    {
+                        "path": "results/0",
+                        "value": {"id": "reason", "status": "failed", "run": "run_2"},
+                    }
+                ],
+                "elapsedMs": 7,
+                "tokens": 3,
+            },
+        ),
+    ],
+    ids=["verdict", "plan", "deleted", "steps", "batch"],
+)
+async def test_runs_of_the_past_are_made_of_what_is_left(
+    modules: Page, told: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    """Pieces come out of a result that is all there is; what is missing breaks no view."""
+    program = """async ([told, names]) => {
+      const { PastRun } = await import("/static/pastrun.js");
+      const run = new PastRun(told);
+      return Object.fromEntries(names.map((name) => [name, run[name]]));
+    }"""
+    asked = [LINE | {"state": "completed"} | told, [*expected]]
+
+    assert await modules.evaluate(program, asked) == expected
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+async def test_runs_of_the_past_say_why_they_ended(modules: Page, state: str) -> None:
+    """A failure by its kind, a cancel by its reason, and nothing of trying again."""
+    program = """async (told) => {
+      const { PastRun } = await import("/static/pastrun.js");
+      const { ending } = await import("/static/view/ending.js");
+      return ending(new PastRun(told)).words;
+    }"""
+    why = {"reason": "abandoned", "error": {"title": "It failed", "type": "/docs/errors#x"}}
+    told = LINE | {"recipe": "generate", "state": state, "error_code": "x", "text": "Hello"} | why
+    words = await modules.evaluate(program, told)
+
+    assert words == [
+        *{
+            "failed": ["It failed.", "The history keeps the kind of a failure, not its words."],
+            "cancelled": ["Nobody read it any more."],
+        }[state],
+        "What is here is a part: 5 characters had come.",
+    ]
+
+
 async def test_back_off_is_full_jitter(modules: Page) -> None:
     """A wait is anything from nothing to a bound that doubles, up to ten seconds."""
     program = """async () => {

@@ -484,6 +484,30 @@ async def test_usage_is_ones_own_and_an_admins_everybodys(
     assert told == [[1], [1], [1, 1]]
 
 
+async def test_the_past_is_ones_own(
+    start_service: StartService,
+    http: aiohttp.ClientSession,
+    clients_file: Path,
+    add_client: AddClient,
+) -> None:
+    """No list has another client's run, not even an admin's, and nobody else can look at it."""
+    ann, admin = add_client("ann"), add_client("admin", scopes=("admin",))
+    service = await start_service(
+        auth={"clients_file": str(clients_file)}, history={"enabled": True}
+    )
+    url = f"{service.url}/v1/generate"
+    async with http.post(url, json={"prompt": "x"}, headers=ann) as response:
+        run = response.headers["X-Run-Id"]
+    told = []
+    for headers in (ann, admin):
+        async with http.get(f"{service.url}/v1/history", headers=headers) as response:
+            listed = [line["id"] for line in (await response.json())["runs"]]
+        async with http.get(f"{service.url}/v1/history/{run}", headers=headers) as response:
+            told.append((listed, response.status))
+
+    assert told == [([run], 200), ([], 404)]
+
+
 async def test_a_socket_that_does_not_read_ends_with_its_key(
     start_service: StartService,
     clients_file: Path,
