@@ -97,7 +97,7 @@ def _kind(schema: Mapping[str, Any]) -> str:
 def _range(schema: Mapping[str, Any]) -> str:
     least, above, most = (schema.get(key) for key in ("minimum", "exclusiveMinimum", "maximum"))
     if above is not None:
-        return f" above {above:,.0f}"
+        return f" above {above:,.0f}" + ("" if most is None else f", at most {most:,.0f}")
     if least is not None and most is not None:
         return f" from {least:,.0f} to {most:,.0f}"
     return "" if least is None else f", at least {least:,.0f}"

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import llm
 import orjson
-from llm.parts import ReasoningPart, TextPart, ToolCallPart
+from llm.parts import ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
 from llm_stream.engine.recording import InvalidRecording, Recording
 from llm_stream.history import conversations, sidetable
@@ -184,4 +184,10 @@ def _read_entry(found: Snapshot, entry: bytes) -> None:
 
 
 def _text(message: llm.parts.Message) -> str:
-    return "".join(part.text for part in message.parts if isinstance(part, TextPart))
+    """What is said in it, what a tool has answered included."""
+    said = (
+        part.output if isinstance(part, ToolResultPart) else part.text
+        for part in message.parts
+        if isinstance(part, (TextPart, ToolResultPart))
+    )  # fmt: skip
+    return "".join(said)

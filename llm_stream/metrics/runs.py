@@ -99,7 +99,8 @@ class RunFigures:
 
     def run_started(self, run: Run) -> None:
         """See `RunObserver`; all other gauges are read from the registry instead."""
-        if run.info.recipe == "generate":
+        # As at its end: what a paced replay says again no model says.
+        if run.info.recipe == "generate" and run.info.cache != "hit":
             self._under_way.add(run)
 
     def run_finished(self, run: Run) -> None:

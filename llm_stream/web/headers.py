@@ -10,7 +10,9 @@ CSP: Final = (
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-PICTURE_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+PICTURE_CSP: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+)
 """That of an SVG file: its own styles, which some browsers ask for there, and nothing else."""
 
 

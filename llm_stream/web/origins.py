@@ -7,10 +7,16 @@ from aiohttp import hdrs, web
 from llm_stream.errors import OriginRefused
 from llm_stream.web.service import SERVICE
 
-SHOWN: Final = "Age, Cache-Status, Location, Retry-After, X-Request-Id, X-Run-Claim, X-Run-Id"
+SHOWN: Final = (
+    "Age, Cache-Status, ETag, Location, Preference-Applied, Retry-After, X-Request-Id, "
+    "X-Run-Claim, X-Run-Id"
+)
 """What a page may read of a response's head, beside what every page may."""
 
-SENT: Final = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-Request-Id"
+SENT: Final = (
+    "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, Prefer, traceparent, tracestate, "
+    "X-Request-Id"
+)
 """What a page may add to a request's head."""
 
 PREFLIGHT_SECONDS: Final = 600

@@ -65,4 +65,4 @@ class Site:
             for name, path in files.items()
             if path.suffix == ".html"
         }
-        return {**pages, **files, "": files["index.html"]}
+        return {**pages, **files, "": files["index.html"]} if "index.html" in files else {}

@@ -8,7 +8,7 @@ import { ProblemError } from "./problem.js";
 /** @returns {Promise<Readiness>} */
 export async function readiness() {
   // 503 is an answer here, not a failure.
-  const response = await fetch(`${service.http.url}/readyz`);
+  const response = await fetch(`${service.http.url}/readyz`, { signal: AbortSignal.timeout(10_000) });
   const told = await response.json();
   if (typeof told.ready !== "boolean") throw new ProblemError(told);
   return told;

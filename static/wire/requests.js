@@ -58,7 +58,7 @@ export class Requests extends EventTarget {
         answered(String(response.status));
         return response;
       } catch (error) {
-        answered(String(/** @type {any} */ (error).problem?.status ?? "no answer"));
+        answered(String(/** @type {any} */ (error).problem?.status || "no answer"));
         throw error;
       }
     };

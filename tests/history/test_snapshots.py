@@ -10,6 +10,7 @@ import pytest
 from llm_stream.history.history import History
 from llm_stream.history.snapshots import Asked, Snapshot
 from llm_stream.models.chunks import Attachment, Message
+from llm_stream.models.toolset import ToolCall
 
 from .conftest import MARKS, MakeHistory, ended
 
@@ -37,6 +38,20 @@ async def test_an_answer_is_found_with_what_was_asked(history: History, marks: A
     assert (found.text, found.finish_reason, found.kept) == ("Hello", "stop", marks is not None)
     assert found.messages == [Asked("user", "Plan a shop")]
     assert (found.text_sha256 is not None) == found.kept
+
+
+async def test_what_tools_have_answered_was_asked_as_well(history: History) -> None:
+    """A tool's turn has its result."""
+    turns = (
+        Message("user", "What time is it?"),
+        Message("assistant", "Let me look.", (), (ToolCall("c1", "now", {}),)),
+        Message("tool", "Noon.", tool_call_id="c1"),
+    )
+    found = await looked_up(history, "It is noon.", messages=turns)
+
+    assert [(asked.role, asked.content) for asked in found.messages] == [
+        ("user", "What time is it?"), ("assistant", "Let me look."), ("tool", "Noon."),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])

@@ -144,6 +144,21 @@ async def test_chunks_of_answers_under_way_are_seen(
     assert (after["llm_stream_chunks_live",], after["llm_stream_chunks_total",]) == (0, 2)
 
 
+async def test_what_is_said_again_is_no_models_piece(
+    service: RunningService, http: aiohttp.ClientSession
+) -> None:
+    """A kept answer at a pace is a run under way that streams nothing of a model's."""
+    body: dict[str, Any] = {"prompt": "1", "cache": {"pace": 1.0}}
+    async with http.post(f"{service.url}/v1/generate", json=body):
+        pass
+    run, _ = await start_async(http, service.url, **body)
+    while service.parts.registry.find(run).tally.chunks < 1:
+        await asyncio.sleep(0)
+    found = await scrape(http, service)
+
+    assert (found["llm_stream_chunks_live",], found["llm_stream_chunks_total",]) == (0, 4)
+
+
 async def test_joins_and_resumes_are_counted(
     service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
 ) -> None:

@@ -39,6 +39,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
             }
         },
         ChatBody,
+        headers={"Idempotency-Key": TEXT},
         failures=FAILURES,
         example={"model": "default", "messages": [{"role": "user", "content": "Say hello."}]},
     ),
@@ -46,6 +47,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         "Answer, as OpenAI's Responses do.",
         {200: STREAMED},
         ResponsesBody,
+        headers={"Idempotency-Key": TEXT},
         failures=FAILURES,
         example={"model": "default", "input": "Say hello."},
     ),
