@@ -136,12 +136,3 @@ class Load:
         self._pipe.send(job)
         seen: dict[str, Any] = self._pipe.recv()
         return seen
-
-    def begin(self, job: Job) -> None:
-        """Do a job meanwhile."""
-        self._pipe.send(job)
-
-    def end(self) -> dict[str, Any]:
-        """What came of the job that was begun."""
-        seen: dict[str, Any] = self._pipe.recv()
-        return seen

@@ -1,6 +1,7 @@
 """What is measured, one function each: figures by name."""
 
 import statistics
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -34,19 +35,26 @@ def measured(system: Running, load: Load, job: Job) -> dict[str, Any]:
     return seen | {"cpu_seconds": cpu}
 
 
+def per_token(system: Running, seen: Mapping[str, Any], tokens: int) -> dict[str, Any]:
+    """What each of so many tokens has cost.
+
+    Raises:
+        Wrong: there were more, or fewer.
+    """
+    if seen["tokens"] != tokens:
+        raise Wrong(f"{system.name}: {seen['tokens']} of {tokens} tokens")
+    return {
+        "cpu_us_per_token": seen["cpu_seconds"] / tokens * 1e6,
+        "tokens_per_second": tokens / seen["seconds"],
+    }
+
+
 def streams(kind: str, *, tokens: int = 200, connections: int = 64, each: int = 4) -> Scenario:
     """Streams as fast as they go: in bursts, or one upstream send a token."""
 
     def run(system: Running, load: Load) -> dict[str, Any]:
         job = Job(system.port, named(system), "streams", f"{kind}-{tokens}", connections, each)
-        seen = measured(system, load, job)
-        count = connections * each * tokens
-        if seen["tokens"] != count:
-            raise Wrong(f"{system.name}: {seen['tokens']} of {count} tokens")
-        return {
-            "cpu_us_per_token": seen["cpu_seconds"] / count * 1e6,
-            "tokens_per_second": count / seen["seconds"],
-        }
+        return per_token(system, measured(system, load, job), connections * each * tokens)
 
     return run
 
@@ -68,11 +76,9 @@ def paced(connections: int, *, tokens: int = 200) -> Scenario:
             gaps=True, rise_seconds=5.0,
         )  # fmt: skip
         cpu = system.cpu_seconds()
-        load.begin(job)
-        most = before
-        seen = load.end()
-        most = max(most, system.resident_bytes())
+        seen = load.do(job)
         cpu = system.cpu_seconds() - cpu
+        most = system.resident_bytes(peak=True)
         return {
             "lost": seen["lost"],
             "cpu_us_per_token": cpu / max(1, seen["tokens"]) * 1e6,
@@ -91,14 +97,8 @@ def sockets(count: int, each: int, kind: str = "paced", *, tokens: int = 100) ->
             system.port, "native", "sockets", f"{kind}-{tokens}", count, streams=each, gaps=True
         )
         seen = measured(system, load, job)
-        total = count * each * tokens
-        if seen["tokens"] != total:
-            raise Wrong(f"{system.name}: {seen['tokens']} of {total} tokens")
-        return {
-            "cpu_us_per_token": seen["cpu_seconds"] / total * 1e6,
-            "tokens_per_second": total / seen["seconds"],
-            "gap_p99_ms": seen["gap_p99_ms"],
-        }
+        figures = per_token(system, seen, count * each * tokens)
+        return figures | {"gap_p99_ms": seen["gap_p99_ms"]}
 
     return run
 
@@ -145,8 +145,10 @@ def joined(readers: int, *, tokens: int = 2000) -> Scenario:
             job = Job(system.port, "native", "streams", f"each-{tokens}", count, prompt=prompt)
             return float(measured(system, load, job)["cpu_seconds"])
 
-        one = statistics.median(cost(1, f"alone {n} {id(run)}") for n in range(3))
-        many = cost(readers, f"together {id(run)}")
+        # Another question each time: what was answered before is in the history.
+        asked = time.monotonic_ns()
+        one = statistics.median(cost(1, f"alone {n} {asked}") for n in range(3))
+        many = cost(readers, f"together {asked}")
         return {"cpu_us_per_token_reader": (many - one) / (readers - 1) / tokens * 1e6}
 
     return run

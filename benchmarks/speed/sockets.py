@@ -66,9 +66,10 @@ class SocketReader(asyncio.Protocol):
             self._open, self._tail = True, b""
             self._ask()
         figures = self._figures
-        # What straddles two reads is counted once: the tail is shorter than either mark.
-        text = self._tail + data
-        count, ended = text.count(TOKEN), text.count(END)
+        # What straddles two reads is counted once: each mark is looked for behind a tail that is
+        # one byte too short for it.
+        count = (self._tail[1 - len(TOKEN) :] + data).count(TOKEN)
+        ended = (self._tail[1 - len(END) :] + data).count(END)
         if count:
             now = clock()
             figures.tokens += count
@@ -79,7 +80,7 @@ class SocketReader(asyncio.Protocol):
             self._last = now
         figures.whole += ended
         self._left -= ended
-        self._tail = text[-(len(TOKEN) - 1) :]
+        self._tail = (self._tail + data)[1 - len(END) :]
         if self._prompts and self._left <= 0:
             self.wire.close()
 

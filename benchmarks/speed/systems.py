@@ -15,7 +15,6 @@ from benchmarks.speed.readers import Dialect
 
 ROOT: Final = Path(__file__).parents[2]
 TICKS: Final = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 START_SECONDS: Final = 60.0
 
 
@@ -53,9 +52,9 @@ class Running(NamedTuple):
         """What its processes have used so far."""
         return sum(_cpu(pid) for pid in family(self.pid))
 
-    def resident_bytes(self) -> int:
-        """Memory of its processes."""
-        return sum(_resident(pid) for pid in family(self.pid))
+    def resident_bytes(self, *, peak: bool = False) -> int:
+        """Memory of its processes, now or at most so far."""
+        return sum(_resident(pid, "VmHWM" if peak else "VmRSS") for pid in family(self.pid))
 
 
 def _cpu(pid: int) -> float:
@@ -66,11 +65,12 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def _resident(pid: int) -> int:
+def _resident(pid: int, what: str) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * PAGE_BYTES
+        status = Path(f"/proc/{pid}/status").read_text("utf-8")
     except OSError:
         return 0
+    return int(status.partition(f"{what}:")[2].split(maxsplit=1)[0]) * 1024
 
 
 def family(pid: int) -> Iterator[int]:

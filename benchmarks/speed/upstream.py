@@ -3,9 +3,9 @@
     python -m benchmarks.speed.upstream --port 9000
 
 What it answers is in the name of the model: `burst-200` has 200 tokens in one write, `each-200`
-sends them one by one as fast as it can, `paced-200` 20 a second. `GET /closed` tells how many
-seconds ago by the monotonic clock - which all processes of a machine share - connections were
-closed in the middle of an answer.
+sends them one by one as fast as it can, `paced-200` 20 a second. `GET /closed` tells when
+connections were closed in the middle of an answer, in seconds of the monotonic clock, which all
+processes of a machine share.
 """
 
 import argparse
