@@ -14,6 +14,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
+from llm_stream.access.clientfile import ClientRecord, editing, now
+from llm_stream.access.clientkey import new_key
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService, running_service
 
@@ -156,6 +158,15 @@ TEXT: Final = "".join(SCRIPT.chunks)
 def first(chunks: int) -> str:
     """The beginning of the held model's answer."""
     return "".join(SCRIPT.chunks[:chunks])
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    """The key of the only client."""
+    made = new_key()
+    with editing(tmp_path / "clients.toml") as clients:
+        clients[made.id] = ClientRecord(name="page", hash=made.hash, created_at=now())
+    return made.text
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,6 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, Page
 
-from llm_stream.access.clientfile import ClientRecord, editing, now
-from llm_stream.access.clientkey import new_key
-
 from ..conftest import StartService
 from .conftest import in_one_loop
 
@@ -28,15 +25,6 @@ PRELUDE = """
       look();
     });
 """
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> str:
-    """The key of the only client."""
-    made = new_key()
-    with editing(tmp_path / "clients.toml") as clients:
-        clients[made.id] = ClientRecord(name="page", hash=made.hash, created_at=now())
-    return made.text
 
 
 @in_one_loop

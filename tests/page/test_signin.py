@@ -19,15 +19,6 @@ pytestmark = pytest.mark.browser
 STORES = "[JSON.stringify({...sessionStorage}), JSON.stringify({...localStorage}), document.cookie]"
 
 
-@pytest.fixture
-def key(tmp_path: Path) -> str:
-    """The key of the only client."""
-    made = new_key()
-    with editing(tmp_path / "clients.toml") as clients:
-        clients[made.id] = ClientRecord(name="page", hash=made.hash, created_at=now())
-    return made.text
-
-
 @in_one_loop
 async def locked(
     browser: Browser, start_service: StartService, tmp_path: Path, key: str
