@@ -15,6 +15,7 @@ from aiocache import RedisCache
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
 from ulid import ULID
 
 from llm_stream.cache.gathered import GatheredReads
@@ -54,6 +55,7 @@ class UrlRedisCache(RedisCache):  # type: ignore[misc]
             socket_connect_timeout=CALL_SECONDS,
             socket_timeout=CALL_SECONDS,
             retry=Retry(NoBackoff(), 1),
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
         self.client = redis.asyncio.Redis.from_pool(pool)
 

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from llm_stream.engine.redislog.limit import time_limit
 from llm_stream.errors import LogUnavailable
@@ -52,6 +53,8 @@ class RedisLink:
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         never = Retry(NoBackoff(), 0)
+        # With them the library uses pooled connections that the server has closed meanwhile.
+        unnotified = MaintNotificationsConfig(enabled=False)
         self._redis = Redis.from_url(
             # The limit of a call covers its connection; the library's own would not wait for a
             # busy loop.
@@ -59,10 +62,11 @@ class RedisLink:
             socket_timeout=None,
             socket_connect_timeout=None,
             retry=never,
+            maint_notifications_config=unnotified,
         )
         self._listener = Redis.from_url(
             url, socket_connect_timeout=CALL_SECONDS, retry=never,
-            health_check_interval=LISTEN_SECONDS,
+            health_check_interval=LISTEN_SECONDS, maint_notifications_config=unnotified,
         )  # fmt: skip
         self._clock = clock
         self._ask_again_at = 0.0

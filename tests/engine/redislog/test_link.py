@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
-from llm_stream.engine.redislog.link import BREAK_SECONDS, RedisLink
+from llm_stream.engine.redislog.link import BREAK_SECONDS, CALLS_AT_ONCE, RedisLink
 from llm_stream.errors import LogUnavailable
 
 from ...redisserver import RedisServer
@@ -65,6 +65,22 @@ async def test_a_dead_redis_is_asked_once_a_second(
     clock.now += 7
     assert not link.broken
     assert link.back_seconds == 7
+
+
+async def test_no_call_is_sent_by_a_connection_that_was_closed_meanwhile(
+    link: RedisLink, redis_server: RedisServer, clock: Clock
+) -> None:
+    """Once Redis is back, it is for all calls, whatever connections were kept from before."""
+    await asyncio.gather(*(link.send([("PING",)]) for _ in range(CALLS_AT_ONCE)))
+    redis_server.kill()
+    with pytest.raises(LogUnavailable):
+        await link.send([("PING",)])
+    redis_server.start()
+    clock.now += BREAK_SECONDS
+    await link.send([("PING",)])
+
+    assert await asyncio.gather(*(link.send([("PING",)]) for _ in range(CALLS_AT_ONCE)))
+    assert link.failures == 1
 
 
 async def test_a_burst_waits_for_connections(link: RedisLink) -> None:
