@@ -212,7 +212,7 @@ class Launcher:
 
     def _start(self, wanted: Wanted, *places: Pass, share: bool) -> Launch:
         spec, key, client, found, gates, _ = wanted
-        spec = replace(spec, request=client.request)
+        spec = spec.asked_by(client.request)
 
         def create() -> Run:
             info = described(spec, key, "miss" if self._cache.used_by(spec) else "bypass")

@@ -3,12 +3,12 @@
 Everything that goes through the standard library's logging comes out the same way.
 """
 
+import atexit
 import json
 import logging
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import Any, ClassVar, Final, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
 
 import orjson
 import structlog
@@ -22,6 +22,7 @@ from llm_stream.errors import (
     UpstreamError,
     UpstreamTimedOut,
 )
+from llm_stream.loglines import Lines
 from llm_stream.models.faults import redact
 
 # Without local variables: they hold prompts.
@@ -40,36 +41,6 @@ class Redacting(structlog.stdlib.ProcessorFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         return redact(super().format(record))
-
-
-class Lines:
-    """A logger that writes finished lines; what structlog makes of an event ends here.
-
-    Not in the standard library's handlers: a line for each request, made there, costs more than
-    the answer from the cache that it tells of.
-
-    Args:
-        logger: the standard library's of the same name, which says what is logged.
-
-    Attributes:
-        stream: where all of them write to.
-    """
-
-    stream: ClassVar[TextIO] = sys.stderr
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self.name = logger.name
-        # As `filter_by_level` asks for them.
-        self.disabled = False
-        self.getEffectiveLevel = logger.getEffectiveLevel
-
-    def _write(self, line: str) -> None:
-        # A log that nobody takes any more must not be the end of what it tells of.
-        with suppress(OSError, ValueError):
-            self.stream.write(f"{redact(line)}\n")
-            self.stream.flush()
-
-    debug = info = warning = warn = error = exception = critical = msg = log = _write
 
 
 def configure(
@@ -107,6 +78,7 @@ def configure(
         logging.getLogger(name).setLevel(other.upper())
     least = lowest(level, *(levels or {}).values())
     Lines.stream = stream
+    atexit.register(Lines.write)
     structlog.configure(
         processors=[
             *([structlog.stdlib.filter_by_level] if levels else []),

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 import structlog
 
-from llm_stream import logs
+from llm_stream import loglines, logs
 from llm_stream.models.faults import never_show
 from llm_stream.testing import Fault, Script, ScriptedModel
 
@@ -303,7 +303,7 @@ def test_a_log_that_nobody_takes_fails_nothing() -> None:
     stream.close()
     structlog.get_logger("ours").info("request")
     logging.getLogger().handlers[:] = before
-    logs.Lines.stream = sys.stderr
+    loglines.Lines.stream = sys.stderr
     structlog.reset_defaults()
 
 

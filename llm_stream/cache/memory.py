@@ -59,6 +59,10 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]
     async def _set(
         self, key: str, value: Any, ttl: Any = None, _cas_token: Any = None, _conn: Any = None
     ) -> bool:
+        return self.put(key, value, ttl)
+
+    def put(self, key: str, value: Any, ttl: float | None) -> bool:
+        """Keep an entry that many seconds, None = until it has to make room; whether it fits."""
         self._drop(key)
         if value.size > self._max_bytes:
             return False

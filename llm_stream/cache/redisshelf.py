@@ -164,6 +164,9 @@ class RedisShelf:
         heads: list[bytes] = await self._call(look.execute)
         return heads
 
+    def write_at_hand(self, key: str, entry: Stored, seconds: float) -> None:
+        """See `Shelf`."""
+
     async def drop(self, keys: Iterable[str], name: str = "") -> int:
         """See `Shelf`."""
         return await self._take_off(list(keys), name)

@@ -48,6 +48,9 @@ class Shelf(Protocol):
         One that is void already, or too large, is not.
         """
 
+    def write_at_hand(self, key: str, entry: Stored, seconds: float) -> bool | None:
+        """`write`, without waiting; None where that is not possible, and nothing is written."""
+
     async def drop(self, keys: Iterable[str], name: str = "") -> int:
         """Drop entries; how many there were. What has expired leaves the list of the name."""
 
@@ -125,11 +128,15 @@ class MemoryShelf:
 
     async def write(self, key: str, entry: Stored, seconds: float) -> bool:
         """See `Shelf`."""
+        return self.write_at_hand(key, entry, seconds)
+
+    def write_at_hand(self, key: str, entry: Stored, seconds: float) -> bool:
+        """See `Shelf`."""
         earlier = self._cache.peek(key)
         if self._void(entry) or (earlier and earlier.recording.run > entry.recording.run):
             return False
         # A timer of the loop takes no longer than some years.
-        kept: bool = await self._cache.set(key, entry, ttl=min(seconds, MAX_SECONDS))
+        kept = self._cache.put(key, entry, min(seconds, MAX_SECONDS))
         if kept:
             for name in entry.marks:
                 self._members.setdefault(name, {})[key] = entry

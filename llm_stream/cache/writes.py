@@ -37,6 +37,12 @@ class Writes:
         # Ids of runs sort by their beginning: who began earlier knows less.
         if pending is not None and pending.recording.run > entry.recording.run:
             return
+        if key not in self._tasks:
+            kept = self._shelf.write_at_hand(key, entry, seconds)
+            if kept is not None:
+                if kept and written is not None:
+                    written()
+                return
         self._entries[key] = entry
         # One after the other for each key, or the older one could come last.
         write = asyncio.create_task(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 import prometheus_client as prom
 
@@ -30,31 +31,40 @@ class RunFigures:
     ) -> None:
         self._label_of = label_of
         self._clock = clock
-        self._finished = prom.Counter(
-            "llm_stream_runs", "Runs that ended.", ["recipe", "outcome"], registry=registry
+        each = lru_cache(1024)  # finding one by its labels costs as much as counting
+        self._finished = each(
+            prom.Counter(
+                "llm_stream_runs", "Runs that ended.", ["recipe", "outcome"], registry=registry
+            ).labels
         )
-        self._errors = prom.Counter(
-            "llm_stream_errors", "Runs that failed, by error code.", ["code"], registry=registry
+        self._errors = each(
+            prom.Counter(
+                "llm_stream_errors", "Runs that failed, by error code.", ["code"], registry=registry
+            ).labels
         )
         # There from the start: an alert sees a rise only from a value that was there.
-        self._errors.labels(InternalError.code)
-        self._cancels = prom.Counter(
+        self._errors(InternalError.code)
+        self._cancels = each(prom.Counter(
             "llm_stream_cancels", "Runs that were cancelled, by reason.", ["reason"],
             registry=registry,
-        )  # fmt: skip
-        self._first_token = prom.Histogram(
-            "llm_stream_first_token_seconds",
-            "From a run's creation to its first visible output.",
-            ["recipe"],
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
+        ).labels)  # fmt: skip
+        self._first_token = each(
+            prom.Histogram(
+                "llm_stream_first_token_seconds",
+                "From a run's creation to its first visible output.",
+                ["recipe"],
+                buckets=LATENCY_BUCKETS,
+                registry=registry,
+            ).labels
         )
-        self._total = prom.Histogram(
-            "llm_stream_run_seconds",
-            "From a run's creation to its end.",
-            ["recipe"],
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
+        self._total = each(
+            prom.Histogram(
+                "llm_stream_run_seconds",
+                "From a run's creation to its end.",
+                ["recipe"],
+                buckets=LATENCY_BUCKETS,
+                registry=registry,
+            ).labels
         )
         self._queued = prom.Histogram(
             "llm_stream_queue_seconds",
@@ -68,25 +78,31 @@ class RunFigures:
             buckets=SHORT_BUCKETS,
             registry=registry,
         )
-        self._gaps = prom.Histogram(
-            "llm_stream_chunk_seconds",
-            "Time between two pieces of an answer, its mean, once an answer.",
-            ["model"],
-            buckets=SHORT_BUCKETS,
-            registry=registry,
+        self._gaps = each(
+            prom.Histogram(
+                "llm_stream_chunk_seconds",
+                "Time between two pieces of an answer, its mean, once an answer.",
+                ["model"],
+                buckets=SHORT_BUCKETS,
+                registry=registry,
+            ).labels
         )
-        self._longest = prom.Histogram(
-            "llm_stream_longest_gap_seconds",
-            "Longest time between two pieces of an answer.",
-            ["model"],
-            buckets=LATENCY_BUCKETS,
-            registry=registry,
+        self._longest = each(
+            prom.Histogram(
+                "llm_stream_longest_gap_seconds",
+                "Longest time between two pieces of an answer.",
+                ["model"],
+                buckets=LATENCY_BUCKETS,
+                registry=registry,
+            ).labels
         )
-        self._tokens = prom.Counter(
-            "llm_stream_tokens",
-            "Tokens that models reported.",
-            ["model", "direction"],
-            registry=registry,
+        self._tokens = each(
+            prom.Counter(
+                "llm_stream_tokens",
+                "Tokens that models reported.",
+                ["model", "direction"],
+                registry=registry,
+            ).labels
         )
         self._chunks = prom.Counter(
             "llm_stream_chunks", "Text chunks streamed by models.", registry=registry
@@ -109,30 +125,30 @@ class RunFigures:
         if run.info.cache == "hit" or run.superseded:
             return  # a paced replay, which the cache's figures have; or another replica's by now
         recipe, figures = run.info.recipe, run.statistics()
-        self._finished.labels(recipe, figures.state).inc()
-        self._total.labels(recipe).observe(figures.total_ms / 1000)
+        self._finished(recipe, figures.state).inc()
+        self._total(recipe).observe(figures.total_ms / 1000)
         if run.info.parent is None:  # inner runs pass no gate
             self._queued.observe(figures.queued_ms / 1000)
         if figures.first_token_ms is not None:
-            self._first_token.labels(recipe).observe(figures.first_token_ms / 1000)
+            self._first_token(recipe).observe(figures.first_token_ms / 1000)
         if recipe == "generate":
             self._asked_a_model(run)
         if run.error is not None:
             code = run.error.code if isinstance(run.error, StreamError) else InternalError.code
-            self._errors.labels(code).inc()
+            self._errors(code).inc()
         if figures.state == "cancelled" and run.done:
-            self._cancels.labels(run.log.newest.decode()["reason"]).inc()
+            self._cancels(run.log.newest.decode()["reason"]).inc()
 
     def _asked_a_model(self, run: Run) -> None:
         tally, figures = run.tally, run.statistics()
         model = self._label_of(tally.model or run.info.model)
         self._chunks.inc(figures.chunks)
         if figures.input_tokens is not None:
-            self._tokens.labels(model, "input").inc(figures.input_tokens)
+            self._tokens(model, "input").inc(figures.input_tokens)
         if figures.output_tokens is not None:
-            self._tokens.labels(model, "output").inc(figures.output_tokens)
+            self._tokens(model, "output").inc(figures.output_tokens)
         if (mean := tally.mean_gap_ms) is not None:
-            self._gaps.labels(model).observe(mean / 1000)
-            self._longest.labels(model).observe(tally.longest_gap_ms / 1000)
+            self._gaps(model).observe(mean / 1000)
+            self._longest(model).observe(tally.longest_gap_ms / 1000)
         if figures.state == "completed":
             self._own.observe(max(0.0, self._clock() - run.log.born - tally.waited_seconds))

@@ -5,8 +5,8 @@ nothing of runs, retries or timers; `recipes/generate` is its caller.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -89,6 +89,12 @@ class ModelAdapter:
             UnsupportedByModel: attachment, tool or conversation it cannot do (caller's doing).
         """
         call = self._with_tools(call)
+        if self._takes_toolset and call.tools is None and call.schema is None:
+            # Nothing else of a plain question can be wrong, and a response costs a random id.
+            with self._refusing():
+                self._model._validate_attachments(attachments_of(call))  # noqa: SLF001
+                self._model.Options(**call.options)
+            return
         response = self._open(call)
         request = getattr(self._model, "request", None) if self._takes_toolset else None
         if call.tools is not None and request is not None:
@@ -99,15 +105,21 @@ class ModelAdapter:
         """An unstarted response: validates, does no I/O."""
         # can_stream is only looked at by llm's own command line (llm 0.36).
         kwargs = prompt_of(call, stream=bool(self._model.can_stream))
-        try:
+        with self._refusing():
             # llm itself checks attachments= only, not those in messages=.
             self._model._validate_attachments(attachments_of(call))  # noqa: SLF001
             response: AnyResponse = self._model.prompt(**kwargs)
+        return response
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Whatever is raised in it, in our words: the model does not take the call."""
+        try:
+            yield
         except StreamError:
             raise
         except Exception as error:  # plugins share no base class; see models/faults
             raise from_refused_call(error, self.id) from error
-        return response
 
     def _with_tools(self, call: ModelCall) -> ModelCall:
         """The call as the model can take it.

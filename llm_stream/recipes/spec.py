@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final, Literal, get_args
 
@@ -149,6 +149,13 @@ class RunSpec:
         key: str = self.derived(f"fingerprint {also}", partial(_fingerprint, also=also))
         return key
 
+    def asked_by(self, request: str) -> "RunSpec":
+        """The same with another `request`; what is known of one of them is known of both."""
+        spec = object.__new__(RunSpec)
+        _ = self._derived  # made before it is shared
+        vars(spec).update(vars(self), request=request)
+        return spec
+
     def derived(self, name: str, make: "Callable[[RunSpec], Any]") -> Any:
         """What follows from this spec alone, made by the first who asks for it by that name."""
         try:
@@ -202,7 +209,12 @@ def _tooled(message: Message) -> list[str]:
 
 def dump_spec(spec: RunSpec) -> bytes:
     """A spec as one line of JSON, to be run again: without its caller's claim and request."""
-    return _SPECS.dump_json(replace(spec, parent=None, request="", origin=""))
+    dumped: bytes = spec.derived("dump", _dumped)
+    return dumped
+
+
+def _dumped(spec: RunSpec) -> bytes:
+    return _SPECS.dump_json(spec, exclude={"parent", "request", "origin"})
 
 
 def load_spec(data: bytes) -> RunSpec:

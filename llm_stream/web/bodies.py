@@ -27,6 +27,11 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Scalar = str | int | float | bool
 
 
+# Pydantic copies a default that can be changed, deeply and each time; these are made anew.
+EMPTY_OBJECT: Any = Field(default_factory=dict, json_schema_extra={"default": {}})
+EMPTY_LIST: Any = Field(default_factory=list, json_schema_extra={"default": []})
+
+
 class Body(BaseModel):
     """Base of all bodies: unknown fields and wrong types are refused."""
 
@@ -54,8 +59,8 @@ class MessageBody(Body):
 
     role: Role
     content: str
-    attachments: list[AttachmentBody] = []
-    tool_calls: Annotated[list[ToolCallBody], Field(max_length=128)] = []
+    attachments: list[AttachmentBody] = EMPTY_LIST
+    tool_calls: Annotated[list[ToolCallBody], Field(max_length=128)] = EMPTY_LIST
     tool_call_id: CallId | None = None
 
 
@@ -65,7 +70,7 @@ class ToolBody(Body):
     type: Literal["function"] = "function"
     name: ToolName
     description: Annotated[str, Field(max_length=100_000)] = ""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = EMPTY_OBJECT
     strict: bool = False
 
 
@@ -80,8 +85,11 @@ class CacheBody(Body):
 
     mode: Literal["use", "refresh", "bypass", "only"] = "use"
     ttl_seconds: Annotated[float, Field(gt=0, le=31_536_000)] | None = None
-    tags: Annotated[list[Name], Field(max_length=16)] = []
+    tags: Annotated[list[Name], Field(max_length=16)] = EMPTY_LIST
     pace: Literal["instant", "recorded"] | Annotated[float, Field(ge=1, le=100_000)] = "instant"
+
+
+_AS_CONFIGURED = CacheBody()
 
 
 class TimeoutsBody(Body):
@@ -100,13 +108,16 @@ class CommonBody(Body):
 
     model: Name | None = None
     template: Name | None = None
-    options: dict[str, Any] = {}
-    cache: CacheBody = CacheBody()
+    options: dict[str, Any] = EMPTY_OBJECT
+    cache: CacheBody = Field(
+        default_factory=lambda: _AS_CONFIGURED,
+        json_schema_extra={"default": _AS_CONFIGURED.model_dump()},
+    )
     timeouts: TimeoutsBody = TimeoutsBody()
-    fallback_models: Annotated[list[Name], Field(max_length=10)] = []
+    fallback_models: Annotated[list[Name], Field(max_length=10)] = EMPTY_LIST
     on_midstream_failure: Literal["error", "splice", "restart"] | None = None
     on_disconnect: Literal["continue", "cancel"] | None = None
-    tags: Annotated[list[Name], Field(max_length=32)] = []
+    tags: Annotated[list[Name], Field(max_length=32)] = EMPTY_LIST
 
 
 class GenerateBody(CommonBody):
@@ -114,11 +125,11 @@ class GenerateBody(CommonBody):
 
     prompt: str | None = None
     messages: Annotated[list[MessageBody], Field(min_length=1, max_length=1000)] | None = None
-    params: dict[str, Scalar] = {}
-    attachments: list[AttachmentBody] = []
+    params: dict[str, Scalar] = EMPTY_OBJECT
+    attachments: list[AttachmentBody] = EMPTY_LIST
     system: str | None = None
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-    tools: Annotated[list[ToolBody], Field(max_length=128)] = []
+    tools: Annotated[list[ToolBody], Field(max_length=128)] = EMPTY_LIST
     tool_choice: Choice | NamedToolBody = "auto"
     parallel_tool_calls: bool = True
 
@@ -126,7 +137,7 @@ class GenerateBody(CommonBody):
 class RenderBody(Body):
     """POST /v1/templates/{name}/render: values, and the input for `$input`."""
 
-    params: dict[str, Scalar] = {}
+    params: dict[str, Scalar] = EMPTY_OBJECT
     prompt: str | None = None
 
 

@@ -1,6 +1,6 @@
 """A validated body becomes a `RunSpec`: names resolved, templates rendered, options checked."""
 
-from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import orjson
@@ -15,7 +15,7 @@ from llm_stream.naming import token
 from llm_stream.recipes.prompts import PromptLibrary, PromptTemplate
 from llm_stream.recipes.schemas import check_schema
 from llm_stream.recipes.spec import TIERS, CacheControl, RunSpec
-from llm_stream.web.bodies import CommonBody, GenerateBody
+from llm_stream.web.bodies import CommonBody, GenerateBody, TimeoutsBody
 from llm_stream.web.conversation import messages_of
 from llm_stream.web.tools import tools_of
 
@@ -38,6 +38,11 @@ class Caller(NamedTuple):
     def owner(self) -> str:
         """Whose the run is."""
         return self.principal.owner
+
+
+@lru_cache(256)
+def _timeouts(body: TimeoutsBody) -> Timeouts:
+    return Timeouts(**body.model_dump())
 
 
 def new_claim() -> str:
@@ -73,8 +78,10 @@ class Intake:
         template = self.template(body.template)
         if template is None and body.params:
             raise InvalidField("'params' go with a 'template'; name one.", field="params")
-        spec = replace(
-            self.common(body, caller, template),
+        spec = self.common(
+            body,
+            caller,
+            template,
             messages=messages_of(body, template, self._limits),
             schema=self._schema(body, template),
             tools=tools_of(body, self._limits),
@@ -90,8 +97,16 @@ class Intake:
         template: PromptTemplate | None,
         *,
         recipe: str = "generate",
+        **own: Any,
     ) -> RunSpec:
-        """The part of a spec that every recipe has: model, options, timers, policy, tags.
+        """A spec with what every recipe has: model, options, timers, policy, tags.
+
+        Args:
+            body: what was asked.
+            caller: by whom.
+            template: what the body's name means.
+            recipe: what runs it.
+            own: the fields of the spec that are the recipe's own.
 
         Raises:
             CallerError: a model or an option does not exist.
@@ -113,7 +128,7 @@ class Intake:
                 # Who waits for the whole has nothing of a pace.
                 pace="instant" if caller.waits else body.cache.pace,
             ),
-            timeouts=Timeouts(**body.timeouts.model_dump()),
+            timeouts=_timeouts(body.timeouts),
             fallback_models=tuple(
                 self._catalog.find(name, field=f"fallback_models.{place}").id
                 for place, name in enumerate(fallbacks)
@@ -122,6 +137,7 @@ class Intake:
             abandon_seconds=self.patience(caller, body.on_disconnect),
             tags=tuple(body.tags),
             owner=caller.owner,
+            **own,
         )
 
     def template(self, name: str | None) -> PromptTemplate | None:

@@ -62,8 +62,7 @@ def _thinking(
             "GET /v1/templates says what each is made for.",
             field="template",
         )
-    common = intake.common(body, caller, template, recipe=recipe)
-    spec = replace(common, input=asked)
+    spec = intake.common(body, caller, template, recipe=recipe, input=asked)
     intake.check_options(spec)
     return spec
 

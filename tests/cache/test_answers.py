@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,9 @@ class Broken(MemoryShelf):
     async def read(self, key: str, names: Sequence[str]) -> tuple[Stored | None, dict[str, int]]:
         """Fail."""
         raise CacheUnavailable("gone")
+
+    def write_at_hand(self, key: str, entry: Stored, seconds: float) -> Any:
+        """It is elsewhere."""
 
     async def write(self, key: str, entry: Stored, seconds: float) -> bool:
         """Fail."""
@@ -77,6 +81,13 @@ class Slow(MemoryShelf):
         for _ in range(20):
             await asyncio.sleep(0)
         return found
+
+    def write_at_hand(self, key: str, entry: Stored, seconds: float) -> Any:
+        """It is elsewhere."""
+
+    async def write(self, key: str, entry: Stored, seconds: float) -> bool:
+        """Keep it."""
+        return MemoryShelf.write_at_hand(self, key, entry, seconds)
 
 
 async def test_an_answer_that_gets_to_the_shelf_meanwhile_is_found(make_run: MakeRun) -> None:

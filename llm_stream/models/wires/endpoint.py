@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import orjson
@@ -11,7 +11,7 @@ from llm_stream.errors import MissingKey
 from llm_stream.models.keys import REST_SECONDS, FoundKey, Keyring
 from llm_stream.models.timers import connect_limit
 from llm_stream.models.wires.ratelimits import NoteLimits, limits_in
-from llm_stream.models.wires.transport import Outgoing, Transport, Upstream
+from llm_stream.models.wires.transport import Heard, Outgoing, Transport, Upstream
 
 EVENT_STREAM = "text/event-stream"
 JSON = "application/json"
@@ -124,25 +124,31 @@ class Endpoint:
             model_id: begins the details of errors.
         """
         encoded = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
-        request = self._request(path, headers, encoded, EVENT_STREAM if stream else JSON)
-        heard = partial(self._heard, model_id)
-        return self._transport.send(replace(request, heard=heard), model_id)
+        accept = EVENT_STREAM if stream else JSON
+        request = self._request(path, headers, encoded, accept, partial(self._heard, model_id))
+        return self._transport.send(request, model_id)
 
     def _heard(self, model_id: str, headers: Mapping[str, str]) -> None:
         # A limit is a key's: where there are several, a 429 makes the next call use another.
-        if self._note_limits is None or self.key.several:
+        if self._note_limits is None or (limits := limits_in(headers)) is None:
             return
-        if (limits := limits_in(headers)) is not None:
+        if not self.key.several:
             self._note_limits(model_id, *limits)
 
     def _request(
-        self, path: str, headers: Mapping[str, str], body: bytes | None, accept: str
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        accept: str,
+        heard: Heard | None = None,
     ) -> Outgoing:
-        limits = [self._address.connect_seconds, connect_limit()]
+        seconds, limit = self._address.connect_seconds, connect_limit()
         return Outgoing(
             f"{self.base_url}{path}",
             {**self._address.headers, **headers},
             body,
             accept,
-            min(limit for limit in limits if limit is not None),
+            seconds if limit is None else min(seconds, limit),
+            heard,
         )

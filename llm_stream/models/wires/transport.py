@@ -32,6 +32,10 @@ MAX_BODY_BYTES: Final = 33_554_432
 """The largest answer that is read in one piece."""
 
 
+Heard = Callable[[Mapping[str, str]], None]
+"""Is told the headers of an answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A request: `url` is a configured base and a path of ours, `headers` hold the key.
@@ -46,7 +50,7 @@ class Outgoing:
     body: bytes | None
     accept: str
     connect_seconds: float = 10.0
-    heard: Callable[[Mapping[str, str]], None] | None = None
+    heard: Heard | None = None
 
 
 class Upstream:
