@@ -224,6 +224,12 @@ class Event:
         return self.data.split(b",", 3)[3]
 
     @property
+    def parts(self) -> tuple[int, bytes]:
+        """`t_ms` and `body`, at the price of one."""
+        _, _, stamp, body = self.data.split(b",", 3)
+        return int(stamp[7:]), body
+
+    @property
     def is_terminal(self) -> bool:
         """Whether nothing can follow this event."""
         return self.type in TERMINAL_TYPES

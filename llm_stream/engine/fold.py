@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
+import orjson
+
 from llm_stream.events import TERMINAL_TYPES, Event
 
 TOOL_CALL: Final = ("tool_call_id", "name", "arguments", "provider_metadata")
@@ -29,8 +31,7 @@ class Fold:
         self.failures: list[dict[str, Any]] = []
         self.usage: list[dict[str, Any]] = []
         self._discard()
-        for event in events:
-            self.add(event)
+        self.extend(events)
 
     def _discard(self) -> None:
         self.text: list[str] = []
@@ -48,6 +49,13 @@ class Fold:
     def add(self, event: Event) -> None:
         """Take one more event into account; types it does not know are ignored."""
         self.add_payload(event.type, event.decode())
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """`add` each, at half the price."""
+        given = [*events]
+        decoded = orjson.loads(b"[%b]" % b",".join([event.data for event in given]))
+        for event, payload in zip(given, decoded, strict=True):
+            self.add_payload(event.type, payload)
 
     def add_payload(self, kind: str, payload: dict[str, Any]) -> None:
         """The same for a payload that is no event yet."""

@@ -86,9 +86,10 @@ class Recording:
     def __post_init__(self) -> None:
         size = 1000 + sum(map(len, self.bodies)) + 150 * len(self.bodies)
         # Decoded JSON takes several times its bytes: the result, and the items of the fold.
-        items = sum(
-            len(body) for kind, body in zip(self.kinds, self.bodies, strict=False) if kind in _ITEMS
-        )
+        items = 0
+        if not _ITEMS.isdisjoint(self.kinds):
+            pairs = zip(self.kinds, self.bodies, strict=False)
+            items = sum(len(body) for kind, body in pairs if kind in _ITEMS)
         if self.ending.get("result") is not None:
             items += len(orjson.dumps(self.ending["result"]))
         size += DECODED * items
@@ -101,12 +102,15 @@ class Recording:
         if not events or events[-1].type != "run.completed":
             raise InternalError("Only a completed run can be recorded.", run=run.id)
         start = max((n for n, e in enumerate(events) if e.type == "run.restarted"), default=0)
-        kept = [
-            event
-            for place, event in enumerate(events)
+        kinds, times, bodies = [], [], []
+        for place, event in enumerate(events):
+            kind = event.type
             # Tokens are spent whatever became of the output.
-            if event.type in _KEPT and (place > start or event.type == "usage")
-        ]
+            if kind in _KEPT and (place > start or kind == "usage"):
+                t_ms, body = event.parts
+                kinds.append(kind)
+                times.append(t_ms)
+                bodies.append(body)
         ending: dict[str, Any] = dict(events[-1].payload())
         total_ms = ending.pop("timings")["total_ms"]
         info = run.info
@@ -116,9 +120,9 @@ class Recording:
             model=info.model,
             run=run.id,
             ending=ending | {"attempts": 1},
-            kinds=tuple(event.type for event in kept),
-            times=tuple(event.t_ms for event in kept),
-            bodies=tuple(event.body for event in kept),
+            kinds=tuple(kinds),
+            times=tuple(times),
+            bodies=tuple(bodies),
             template=info.template,
             owner=info.owner,
             title=info.title,

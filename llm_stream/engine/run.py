@@ -116,10 +116,11 @@ class Run:
         self.state = "running"
         outcome, log, append, count = None, self.log, self.log.append, self.tally.count
         async with aclosing(source):
-            async for payload in source:
-                if isinstance(payload, Outcome):
-                    outcome = payload
-                else:
+            async for said in source:
+                if isinstance(said, Outcome):
+                    outcome = said
+                    continue
+                for payload in said if isinstance(said, list) else (said,):
                     append(payload)
                     count(payload, log.newest_ms)
         if outcome is None:

@@ -30,8 +30,9 @@ class Outcome(NamedTuple):
     model_seconds: float = 0.0
 
 
-Source = AsyncGenerator[Payload | Outcome]
-"""What a recipe is: payloads, then one `Outcome`. Closed by the run, whatever happens."""
+Source = AsyncGenerator[Payload | list[Payload] | Outcome]
+"""What a recipe is: payloads, alone or those that are there at once, then one `Outcome`. Closed by
+the run, whatever happens."""
 
 
 class RunInfo(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any, cast
 import llm
 
 from llm_stream.errors import MissingKey, StreamError, UnsupportedByModel, UpstreamFailed
+from llm_stream.models.athand import more_at_hand
 from llm_stream.models.chunks import Chunk, ModelCall
 from llm_stream.models.faults import from_model, from_refused_call
 from llm_stream.models.finish import AnyResponse, finish_of
@@ -170,8 +171,10 @@ class ModelAdapter:
         finally:
             turn.give_back()
 
-    async def stream(self, call: ModelCall, turn: Turn | None) -> AsyncGenerator[Chunk]:
+    async def stream(self, call: ModelCall, turn: Turn | None) -> AsyncGenerator[list[Chunk]]:
         """Ask the model in its turn and yield what it answers, last a `Finish`.
+
+        Chunks that are there at once come together; a list has at least one.
 
         Close it (`contextlib.aclosing`) to leave early: an async upstream is closed before
         the closing returns, a sync model's thread stops at its next chunk and what it still
@@ -184,6 +187,7 @@ class ModelAdapter:
         """
         call = self._with_tools(call)
         response = self._open(call)
+        found: list[Chunk] = []
         pieces = Pieces(calls_are_text=call.schema is not None and call.tools is None)
         events = (
             events_of(response)
@@ -195,7 +199,10 @@ class ModelAdapter:
                 async for event in events:
                     chunk = pieces.take(event)
                     if chunk is not None:
-                        yield chunk
+                        found.append(chunk)
+                    if found and not more_at_hand(response):
+                        yield found
+                        found = []
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -208,6 +215,4 @@ class ModelAdapter:
             raise from_model(error, self.id) from error
         # Calls may be acted on: none is told before it is known that all of them are whole.
         finish = finish_of(response, self.id)
-        for tool_call in [*pieces.calls(finish.finish_reason)]:
-            yield tool_call
-        yield finish
+        yield [*pieces.calls(finish.finish_reason), finish]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from llm_stream.engine.endings import forget_frames
@@ -51,7 +51,7 @@ class Attempts:
 
     async def ask(
         self, spec: RunSpec, route: Route, question: Question, answer: Answer
-    ) -> AsyncGenerator[Payload]:
+    ) -> AsyncGenerator[Payload | list[Payload]]:
         """Yield what the model says, and `attempt.failed` for each call that failed.
 
         A lonely failure is none: `run.failed` says it all. While it waits for the next call it
@@ -114,13 +114,11 @@ class Attempts:
 
     async def _call(
         self, spec: RunSpec, route: Route, question: Question, answer: Answer
-    ) -> AsyncGenerator[Payload]:
+    ) -> AsyncGenerator[Payload | list[Payload]]:
         adapter, upstream = self._catalog.find(route.model), route.upstream
         provider = self._upstreams.outage(adapter.provider, adapter.address)
         upstream.check(provider)
         call, timeouts = question(adapter), spec.timeouts.over(upstream.patience)
-        keep = answer.text.append if answer.keep_text else None
-        splice = answer.splice
         shown = False
         answer.calls.clear()
         admission = self._upstreams.admission(adapter.id, adapter.provider)
@@ -130,36 +128,45 @@ class Attempts:
             with upstream.attempt(timeouts, provider) as attempt:
                 async with (
                     Watch(timeouts, adapter.id) as watch,
-                    aclosing(adapter.stream(call, turn)) as chunks,
+                    aclosing(adapter.stream(call, turn)) as batches,
                 ):
                     speed = watch.speed
-                    async for chunk in chunks:
+                    async for chunks in batches:
                         watch.touch()
                         if speed is not None:
-                            speed.count(chunk)
+                            for chunk in chunks:
+                                speed.count(chunk)
                         if not shown:
                             attempt.has_begun()
-                            shown = _shown(route, answer, chunk)
-                        if splice is not None:
-                            new = splice.new_of(chunk)
-                            if splice.caught_up:
-                                splice = None
-                                self._upstreams.mended["spliced"] += 1
-                            if new is None:
-                                continue
-                            chunk = new  # noqa: PLW2901 - the rest of the piece takes its place
-                        if isinstance(chunk, str):
-                            if keep is not None:
-                                keep(chunk)
-                            yield {"type": "text.delta", "text": chunk}
-                        elif isinstance(chunk, Reasoning):
-                            yield {"type": "reasoning.delta", "text": chunk.text}
-                        else:
-                            answer.take(chunk)
+                            shown = any(_shown(route, answer, chunk) for chunk in chunks)
+                        if said := self._said(chunks, answer):
+                            yield said
         usage = _usage(adapter.id, answer.ending)
         for each in answer.calls:
             yield _called(each)
         yield usage
+
+    def _said(self, chunks: Sequence[Chunk], answer: Answer) -> list[Payload]:
+        """What readers get of these chunks now; the rest the answer keeps."""
+        said: list[Payload] = []
+        for chunk in chunks:
+            if answer.splice is not None:
+                new = answer.splice.new_of(chunk)
+                if answer.splice.caught_up:
+                    answer.splice = None
+                    self._upstreams.mended["spliced"] += 1
+                if new is None:
+                    continue
+                chunk = new  # noqa: PLW2901 - the rest of the piece takes its place
+            if isinstance(chunk, str):
+                if answer.keep_text:
+                    answer.text.append(chunk)
+                said.append({"type": "text.delta", "text": chunk})
+            elif isinstance(chunk, Reasoning):
+                said.append({"type": "reasoning.delta", "text": chunk.text})
+            else:
+                answer.take(chunk)
+        return said
 
 
 def _shown(route: Route, answer: Answer, chunk: Chunk) -> bool:

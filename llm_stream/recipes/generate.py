@@ -41,7 +41,9 @@ class Generate:
         """Hash of the templates it uses by itself, "" for free text: it uses none then."""
         return self._prompts.hash_of(*JSON_TEMPLATES) if spec.schema is not None else ""
 
-    async def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
+    async def run(
+        self, spec: RunSpec, ask: Ask
+    ) -> AsyncGenerator[Payload | list[Payload] | Outcome]:
         """Yield deltas, usage, tool calls and failed attempts, last an `Outcome`.
 
         The outcome's result is the decoded answer where the spec has a schema, else None.

@@ -1,10 +1,8 @@
 """What every recipe is to the launcher."""
 
-from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from llm_stream.engine.runinfo import Outcome
-from llm_stream.events import Payload
+from llm_stream.engine.runinfo import Source
 from llm_stream.recipes.ask import Ask
 from llm_stream.recipes.spec import RunSpec
 
@@ -17,5 +15,5 @@ class Recipe(Protocol):
     def identity(self, spec: RunSpec) -> str | None:
         """Hash of what makes the answer beside the spec; None: the answer is not kept."""
 
-    def run(self, spec: RunSpec, ask: Ask) -> AsyncGenerator[Payload | Outcome]:
+    def run(self, spec: RunSpec, ask: Ask) -> Source:
         """Payloads, then one `Outcome`; closed by the run."""

@@ -116,8 +116,7 @@ async def _fold(
 ) -> web.Response:
     fold = Fold()
     async for events in subscription.batches():
-        for event in events:
-            fold.add(event)
+        fold.extend(events)
     terminal = fold.terminal or {}
     if terminal["type"] == "run.completed":
         return json_response(answer(launch.run.info, fold, joined=launch.joined), headers=headers)

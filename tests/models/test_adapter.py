@@ -43,8 +43,19 @@ def ask(prompt: Any = "hi", **kwargs: Any) -> Any:
 @asynccontextmanager
 async def streaming(adapter: ModelAdapter, call: ModelCall | None = None) -> AsyncIterator[Any]:
     """The chunks of an answer, closed on leaving."""
-    async with adapter.turn() as turn, aclosing(adapter.stream(call or ask(), turn)) as chunks:
+    async with (
+        adapter.turn() as turn,
+        aclosing(adapter.stream(call or ask(), turn)) as batches,
+        aclosing(one_by_one(batches)) as chunks,
+    ):
         yield chunks
+
+
+async def one_by_one(batches: AsyncIterator[list[Any]]) -> AsyncGenerator[Any]:
+    """Chunks that have come together, each by itself."""
+    async for chunks in batches:
+        for chunk in chunks:
+            yield chunk
 
 
 async def collect(adapter: Any, call: Any = None) -> Any:

@@ -4,6 +4,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 from llm_stream.config import ModelsSection
+from llm_stream.engine.runinfo import Source
 from llm_stream.errors import StreamError
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Message
@@ -75,10 +76,15 @@ class Bench:
     async def run(self, asked: RunSpec, into: list[Any] | None = None) -> list[Any]:
         """All payloads of the recipe, kept in `into` even if it fails."""
         seen: list[Any] = [] if into is None else into
-        async with aclosing(self.recipe.run(asked, never)) as payloads:
-            async for payload in payloads:
-                seen.append(payload)
+        await gather_payloads(self.recipe.run(asked, never), seen)
         return seen
+
+
+async def gather_payloads(source: Source, into: list[Any]) -> None:
+    """Add all that a recipe yields, one by one, until it ends or fails."""
+    async with aclosing(source):
+        async for said in source:
+            into += said if isinstance(said, list) else [said]
 
 
 def text_of(payloads: list[Any]) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
 from unittest.mock import ANY
@@ -28,6 +28,7 @@ from llm_stream.resources import resource
 from llm_stream.testing import Fault, Script, ScriptedModel, ScriptedSyncModel
 
 from ..problem import only_its_code
+from .attempting import gather_payloads
 
 
 def never(spec: RunSpec) -> AbstractAsyncContextManager[Inner]:
@@ -57,9 +58,7 @@ async def run(spec: Any, *models: Any, into: list[Any] | None = None) -> list[An
     catalog = ModelCatalog(Loaded(), SyncThreads(1), default="a", aliases={}, own_models=models)
     recipe = generate(catalog)
     seen: list[Any] = [] if into is None else into
-    async with aclosing(recipe.run(spec, never)) as payloads:
-        async for payload in payloads:
-            seen.append(payload)
+    await gather_payloads(recipe.run(spec, never), seen)
     return seen
 
 
@@ -145,7 +144,7 @@ async def test_waiting_for_a_thread_is_not_the_models_silence() -> None:
         done, _ = await asyncio.wait((following,), timeout=0.15)
         assert not done
 
-    assert await following == {"type": "text.delta", "text": "x"}
+    assert await following == [{"type": "text.delta", "text": "x"}]
     await chunks.aclose()
 
 

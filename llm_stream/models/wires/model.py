@@ -13,6 +13,7 @@ from llm.parts import StreamEvent
 
 from llm_stream.errors import StreamError, UpstreamFailed
 from llm_stream.eventstream import MAX_LINE_BYTES, LineTooLong, SseParser
+from llm_stream.models.athand import tell_more
 from llm_stream.models.wires.answer import Answer
 from llm_stream.models.wires.endpoint import Endpoint
 from llm_stream.models.wires.refusals import blames_key
@@ -127,9 +128,17 @@ class WireModel(llm.AsyncKeyModel):
             if stream:
                 parser = SseParser(self.max_line_bytes)
                 while block := await _next_block(upstream, answer):
-                    for data in self._events(parser, block):
-                        for event in self._read(answer, data):
-                            yield event
+                    events, failure = self._read(parser, answer, block)
+                    tell_more(response, more=True)
+                    for left, event in zip(range(len(events) - 1, -1, -1), events, strict=True):
+                        if not left:
+                            tell_more(response, more=False)
+                        yield event
+                    if failure is not None:
+                        try:
+                            raise failure
+                        finally:
+                            del failure  # with this frame in its traceback, a cycle
             else:
                 said = decode(await upstream.body(), self.model_id)
                 for event in self._checked(answer.take_whole, said):
@@ -156,29 +165,35 @@ class WireModel(llm.AsyncKeyModel):
                 error.other_key = self.endpoint.key.refused(key, error.retry_after_ms)
             raise
 
-    def _events(self, parser: SseParser, block: bytes) -> list[bytes]:
+    def _read(
+        self, parser: SseParser, answer: Answer, block: bytes
+    ) -> tuple[list[StreamEvent], StreamError | None]:
+        """What a block says, and what is wrong with it behind that."""
+        found: list[StreamEvent] = []
+        take = answer.take
         try:
-            return parser.feed(block)
-        except LineTooLong as error:
-            raise UpstreamFailed(f"{self.model_id}: the provider sent an endless line") from error
-
-    def _read(self, answer: Answer, data: bytes) -> Sequence[StreamEvent]:
-        if data == b"[DONE]":
-            # No end mark by itself: it also follows answers that were cut.
-            answer.closed = True
-            return ()
-        if answer.closed:
-            return ()
-        return self._checked(answer.take, decode(data, self.model_id))
+            for data in parser.feed(block):
+                if data == b"[DONE]":
+                    # No end mark by itself: it also follows answers that were cut.
+                    answer.closed = True
+                if answer.closed:
+                    break
+                found += take(orjson.loads(data))
+        except LineTooLong:
+            return found, UpstreamFailed(f"{self.model_id}: the provider sent an endless line")
+        except StreamError as error:
+            return found, error
+        except NOT_THEIR_FORMAT as error:
+            failure = _foreign(error, self.model_id)
+            failure.__cause__ = error
+            return found, failure
+        return found, None
 
     def _checked(self, take: Any, said: Any) -> Sequence[StreamEvent]:
         try:
             events: Sequence[StreamEvent] = take(said)
         except NOT_THEIR_FORMAT as error:
-            raise UpstreamFailed(
-                f"{self.model_id}: the provider sent what is not in its format"
-                f" ({type(error).__name__})"
-            ) from error
+            raise _foreign(error, self.model_id) from error
         return events
 
 
@@ -195,6 +210,14 @@ async def _next_block(upstream: Upstream, answer: Answer) -> bytes:
         return b""
 
 
+def _foreign(error: Exception, model_id: str) -> UpstreamFailed:
+    if isinstance(error, orjson.JSONDecodeError):
+        return UpstreamFailed(f"{model_id}: the provider sent what is not JSON")
+    return UpstreamFailed(
+        f"{model_id}: the provider sent what is not in its format ({type(error).__name__})"
+    )
+
+
 def decode(data: bytes, model_id: str) -> Any:
     """JSON of a provider.
 
@@ -204,4 +227,4 @@ def decode(data: bytes, model_id: str) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        raise UpstreamFailed(f"{model_id}: the provider sent what is not JSON") from error
+        raise _foreign(error, model_id) from error

@@ -63,5 +63,7 @@ def call(*messages: Message, **more: Any) -> ModelCall:
 
 async def ask(adapter: ModelAdapter, asked: ModelCall | None = None) -> list[Chunk]:
     """All chunks of an answer, mere signs of life left out."""
-    async with aclosing(adapter.stream(asked or call(), None)) as chunks:
-        return [chunk async for chunk in chunks if not isinstance(chunk, Calling)]
+    async with aclosing(adapter.stream(asked or call(), None)) as batches:
+        return [
+            chunk async for chunks in batches for chunk in chunks if not isinstance(chunk, Calling)
+        ]

@@ -13,7 +13,7 @@ from llm_stream.errors import (
     UpstreamFailed,
     UpstreamRejected,
 )
-from llm_stream.models.chunks import Finish
+from llm_stream.models.chunks import Chunk, Finish, Reasoning
 from llm_stream.models.wires.answer import Answer
 from llm_stream.models.wires.model import WireModel
 
@@ -111,6 +111,39 @@ async def test_what_is_no_answer_is_a_failure(
 
     with pytest.raises(UpstreamFailed):
         await ask(wire(kind))
+
+
+async def test_what_comes_in_one_read_is_passed_on_at_once(
+    kind: str, sample: Sample, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """All chunks of a block come together, and the end by itself."""
+    provider.answer(Reply([sample.body]))
+
+    async with aclosing(wire(kind).stream(call(), None)) as batches:
+        first, last = [
+            [chunk for chunk in chunks if not isinstance(chunk, Reasoning)]
+            async for chunks in batches
+        ]
+
+    assert first == ["Héllo,", " wörld."]
+    assert [type(chunk) for chunk in last] == [Finish]
+
+
+async def test_what_comes_before_a_fault_is_passed_on(
+    kind: str, sample: Sample, wire: MakeAdapter, provider: FakeProvider
+) -> None:
+    """Also where the fault is in the same block, and then it fails the answer."""
+    # The first text is behind the opening events that some have.
+    said = sample.body[: sample.body.index(b"\n\n", sample.body.index("Héllo".encode())) + 2]
+    provider.answer(Reply([said + b"data: {\n\n"]))
+    text: list[Chunk] = []
+
+    with pytest.raises(UpstreamFailed, match="not JSON"):
+        async with aclosing(wire(kind).stream(call(), None)) as batches:
+            async for chunks in batches:
+                text += chunks
+
+    assert [chunk for chunk in text if isinstance(chunk, str)] == ["Héllo,"]
 
 
 async def test_an_error_in_mid_answer_is_one(
