@@ -201,7 +201,11 @@ class Event:
         self.position = position = f"{epoch}-{seq}"
         self.type: str = payload["type"]
         try:
-            self.data: bytes = _head(position, run, t_ms) + orjson.dumps(payload)[1:]
+            # `body` counts on the three commas.
+            self.data: bytes = (
+                f'{{"id":"{position}","run":"{run}","t_ms":{t_ms},'.encode()
+                + orjson.dumps(payload)[1:]
+            )
         except orjson.JSONEncodeError as error:
             told = f"A {self.type} event cannot be written as JSON: {error}."
             raise InvalidOutput(told, run=run) from error
@@ -242,7 +246,3 @@ class Event:
     def payload(self) -> Payload:
         """What was appended, to be appended to another log: without this log's stamps."""
         return cast("Payload", orjson.loads(b"{" + self.body))
-
-
-def _head(position: str, run: str, t_ms: int) -> bytes:  # `body` counts on its three commas
-    return f'{{"id":"{position}","run":"{run}","t_ms":{t_ms},'.encode()

@@ -37,6 +37,21 @@ class SseParser:
         Raises:
             LineTooLong: more than `max_line_bytes` without an end (the sender's doing).
         """
+        plain = block.startswith(b"data: ") and block.endswith(b"\n\n") and b"\r" not in block
+        if not plain or self._held or self._data:
+            return self._feed(block)
+        found: list[bytes] = []
+        for event in block[:-2].split(b"\n\n"):
+            # One line of data, as nearly all are in such a block.
+            if event.startswith(b"data: ") and b"\n" not in event:
+                if len(event) > self._max_line_bytes:
+                    raise LineTooLong
+                found.append(event[6:])
+            else:
+                found += self._feed(event + b"\n\n")
+        return found
+
+    def _feed(self, block: bytes) -> list[bytes]:
         lines = block.split(b"\n")
         if self._held and len(lines) > 1:
             self._held.append(lines[0])

@@ -68,10 +68,13 @@ class ChatAnswer(Answer):
         )
 
     def _delta(self, delta: dict[str, Any]) -> list[StreamEvent]:
+        text = delta.get("content")
+        if len(delta) == 1 and isinstance(text, str):  # as nearly all are
+            return [StreamEvent("text", text)] if text else []
         found = []
         if thought := delta.get("reasoning_content") or delta.get("reasoning"):
             found.append(StreamEvent(type="reasoning", chunk=text_of(thought)))
-        if text := delta.get("content"):
+        if text:
             if isinstance(text, str):
                 found.append(StreamEvent(type="text", chunk=text))
             else:
