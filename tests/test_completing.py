@@ -117,7 +117,8 @@ def test_bash_completes(tmp_path: Path) -> None:
 def test_a_short_call_imports_little() -> None:
     """A person waits for a name: neither settings nor the client are loaded for it."""
     program = (
-        "import sys, llm_stream.cli.calling, llm_stream.cli.commands\n"
+        "import sys, llm_stream.cli.calling, llm_stream.cli.commands as commands\n"
+        "assert all(commands.main.commands.values())\n"
         "print(*{'pydantic', 'aiohttp', 'llm', 'orjson'} & set(sys.modules))"
     )
     done = subprocess.run(

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from llm_stream.engine.redislog.link import RedisLink
+if TYPE_CHECKING:
+    from llm_stream.engine.redislog.link import RedisLink
 
 MOST_AHEAD: Final = 256
 """What a batch that was let in may have ahead of its time; later starts wait for it."""
@@ -130,7 +131,7 @@ class RedisCounters:
     """
 
     def __init__(
-        self, link: RedisLink, prefix: str, clock: Callable[[], float] = time.time
+        self, link: "RedisLink", prefix: str, clock: Callable[[], float] = time.time
     ) -> None:
         self._link = link
         self._prefix = prefix

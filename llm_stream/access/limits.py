@@ -5,15 +5,17 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llm_stream.access.counters import Counters, MemoryCounters, Rate, Window
-from llm_stream.access.places import HeldPlaces
 from llm_stream.access.principal import Principal
 from llm_stream.engine.gate import Gate, Pass
 from llm_stream.engine.run import Run
 from llm_stream.errors import LimitReached, LogUnavailable
 from llm_stream.history.spending import SPENDERS, tokens_in
+
+if TYPE_CHECKING:
+    from llm_stream.access.places import HeldPlaces
 
 MINUTE: Final = Window("minute", 60)
 DAY: Final = Window("day", 86_400)
@@ -35,7 +37,7 @@ class ClientLimits:
     def __init__(
         self,
         shared: Counters | None = None,
-        places: HeldPlaces | None = None,
+        places: "HeldPlaces | None" = None,
         *,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
@@ -180,7 +182,7 @@ class ClientRoom:
         places: of all replicas; None: there are no others.
     """
 
-    def __init__(self, client: str, slots: int, places: HeldPlaces | None) -> None:
+    def __init__(self, client: str, slots: int, places: "HeldPlaces | None") -> None:
         self._name = f"runs:{client}"
         self._places = places
         self._gate = Gate(slots, 0, "your key")

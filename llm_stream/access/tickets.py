@@ -5,11 +5,13 @@ import binascii
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.errors import Unauthenticated
 from llm_stream.naming import token
+
+if TYPE_CHECKING:
+    from llm_stream.engine.redislog.link import RedisLink
 
 TICKET_SECONDS: Final = 30
 """How long a ticket can be used, once."""
@@ -72,7 +74,7 @@ class RedisTickets:
         prefix: begins every key there.
     """
 
-    def __init__(self, link: RedisLink, prefix: str) -> None:
+    def __init__(self, link: "RedisLink", prefix: str) -> None:
         self._link = link
         self._prefix = prefix
 

@@ -5,8 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from aiocache import SimpleMemoryCache
-
+from llm_stream.cache.backend import SimpleMemoryCache
 from llm_stream.cache.stored import Stored
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import orjson
-from aiocache.serializers import BaseSerializer
 
+from llm_stream.cache.backend import BaseSerializer
 from llm_stream.engine.recording import InvalidRecording, Recording
 
 FORMAT: Final = 1

@@ -3,26 +3,38 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from llm_stream.cli.cachecommands import cache
-from llm_stream.cli.cancelcommand import cancel
-from llm_stream.cli.clientcommands import clients
-from llm_stream.cli.completioncommand import completion
 from llm_stream.cli.configured import Refused, print_table, settings_of, with_config
-from llm_stream.cli.judgecommands import breakdown, evaluate
-from llm_stream.cli.keycommands import keys
-from llm_stream.cli.mocks import mock_providers
-from llm_stream.cli.runcommands import batch, reason, run
-from llm_stream.cli.usagecommand import usage
+from llm_stream.cli.latecommands import LateCommands
 
 if TYPE_CHECKING:
     from llm_stream.cli.checkup import Checkup
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+ELSEWHERE: Final = {
+    "batch": "runcommands",
+    "breakdown": "judgecommands",
+    "cache": "cachecommands",
+    "cancel": "cancelcommand",
+    "clients": "clientcommands",
+    "completion": "completioncommand",
+    "evaluate": "judgecommands",
+    "keys": "keycommands",
+    "mock-providers": "mocks",
+    "reason": "runcommands",
+    "run": "runcommands",
+    "usage": "usagecommand",
+}
+"""Commands of other modules."""
+
+
+@click.group(
+    commands=LateCommands(ELSEWHERE),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="llm-stream", message="%(prog)s %(version)s")
 def main() -> None:
     """Answers of language models as runs that stream, resume and replay.
@@ -37,13 +49,6 @@ def main() -> None:
     LLM_STREAM__SECTION__KEY: LLM_STREAM__SERVER__PORT=9000. Keys of providers are not
     settings: set OPENAI_API_KEY, say, or use `llm-stream keys set openai`.
     """  # noqa: D301 - click looks for the control character
-
-
-for command in (
-    batch, breakdown, cache, cancel, clients, completion, evaluate, keys, mock_providers, reason,
-    run, usage,
-):  # fmt: skip
-    main.add_command(command)
 
 
 @main.command()

@@ -13,6 +13,7 @@ from typing import Any, cast
 import llm
 
 from llm_stream.errors import MissingKey, StreamError, UnsupportedByModel, UpstreamFailed
+from llm_stream.lateimports import fetch_late, is_late
 from llm_stream.models.athand import more_at_hand
 from llm_stream.models.chunks import Chunk, ModelCall
 from llm_stream.models.faults import from_model, from_refused_call
@@ -47,6 +48,7 @@ class ModelAdapter:
         self.is_async = isinstance(model, (llm.AsyncModel, llm.AsyncKeyModel))
         # What else tells its answers from those of another of this id; models of ours say it.
         self.version = str(getattr(model, "version", ""))
+        self._is_foreign = not type(model).__module__.startswith("llm_stream.")
         self._takes_toolset = bool(getattr(model, "takes_toolset", False))
 
     @property
@@ -163,6 +165,9 @@ class ModelAdapter:
     async def turn(self) -> AsyncIterator[Turn | None]:
         """Wait until the model can be asked: for a thread if it is sync-only."""
         if self.is_async:
+            if self._is_foreign and is_late():
+                # Whichever package its plugin uses, it must not be imported on the event loop.
+                await asyncio.to_thread(fetch_late)
             yield None
             return
         turn = await self._threads.thread()

@@ -15,6 +15,7 @@ from typing import Any, cast
 import llm
 from llm.plugins import DEFAULT_PLUGINS, pm
 
+from llm_stream.lateimports import later
 from llm_stream.models.faults import scrub
 
 
@@ -61,8 +62,10 @@ def load_plugins(names: Sequence[str] | None) -> Loaded:
     # llm must not load them again, all at once, behind our back.
     llm.plugins._loaded = True  # noqa: SLF001 - llm has no other switch after its import
     loaded = Loaded()
-    for name in DEFAULT_PLUGINS:
-        _import(name, lambda name=name: importlib.import_module(name), loaded)
+    # What asks OpenAI here is a wire of ours; a plugin's model fetches its package when asked.
+    with later("openai"):
+        for name in DEFAULT_PLUGINS:
+            _import(name, lambda name=name: importlib.import_module(name), loaded)
     for entry in _entry_points(names, loaded):
         _import(entry.name, entry.load, loaded)
     extra = _configured_aliases(loaded)

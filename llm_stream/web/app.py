@@ -10,7 +10,6 @@ from aiohttp import web
 from llm_stream.config import Settings
 from llm_stream.engine.directory import RunDirectory
 from llm_stream.engine.load import GuardedGate, LoadGuard
-from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.errors import ModelUnavailable
 from llm_stream.history.figures import HistoryFigures
@@ -39,6 +38,7 @@ from llm_stream.web.parts import (
     make_cache,
     make_catalog,
     make_history,
+    make_link,
     make_local,
     make_prices,
     make_probes,
@@ -83,7 +83,7 @@ async def create_app(settings: Settings, own_models: Sequence[AnyModel] = ()) ->
     prompts = await asyncio.to_thread(PromptLibrary.load, template_folder(settings))
     pages = await asyncio.to_thread(Pages, resource("static"), resource("docs"), site())
     metrics = Metrics(catalog.label_of)
-    link = RedisLink(settings.redis.url) if settings.redis.url else None
+    link = make_link(settings)
     access = make_access(settings, link)
     tracing = await asyncio.to_thread(make_tracing, settings)
     registry = RunRegistry(

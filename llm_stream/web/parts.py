@@ -3,23 +3,20 @@
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from llm_stream.access.access import Access
 from llm_stream.access.counters import RedisCounters
 from llm_stream.access.limits import ClientLimits
-from llm_stream.access.places import HeldPlaces, RedisPlaces
 from llm_stream.access.principal import Allowance
 from llm_stream.access.roster import Roster
 from llm_stream.access.tickets import RedisTickets, Tickets
 from llm_stream.cache.answers import AnswerCache
-from llm_stream.cache.redisshelf import RedisShelf
 from llm_stream.cache.savings import Price
 from llm_stream.cache.shelf import MemoryShelf, Shelf
 from llm_stream.config import Settings
-from llm_stream.engine.redislog.link import RedisLink
-from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.history.history import History
 from llm_stream.metrics import Metrics
@@ -46,6 +43,10 @@ from llm_stream.resources import resource
 from llm_stream.tracing.observer import Tracing
 from llm_stream.web.problems import problem
 from llm_stream.web.views import answer
+
+if TYPE_CHECKING:
+    from llm_stream.engine.redislog.link import RedisLink
+    from llm_stream.engine.redislog.replicas import Replicas
 
 log = structlog.get_logger("llm_stream.app")
 
@@ -131,6 +132,8 @@ def make_cache(
     cache = settings.cache
     shelf: Shelf
     if cache.url:
+        from llm_stream.cache.redisshelf import RedisShelf  # noqa: PLC0415 - as in `make_link`
+
         shelf = RedisShelf(
             cache.url, prefix=cache.prefix, observe=metrics.cache_redis_seconds.observe
         )
@@ -161,7 +164,16 @@ def clients_path(settings: Settings) -> Path:
     return Path(configured) if configured else keys_path().with_name("llm-stream-clients.toml")
 
 
-def make_access(settings: Settings, link: RedisLink | None) -> Access:
+def make_link(settings: Settings) -> "RedisLink | None":
+    """The way to the Redis that replicas share, None without one."""
+    if not settings.redis.url:
+        return None
+    from llm_stream.engine.redislog.link import RedisLink  # noqa: PLC0415 - 7 MB of a client
+
+    return RedisLink(settings.redis.url)
+
+
+def make_access(settings: Settings, link: "RedisLink | None") -> Access:
     """Who may do what, as configured; with what all replicas have in common in their Redis."""
     auth, prefix = settings.auth, settings.redis.prefix
     roster = Roster(
@@ -178,6 +190,11 @@ def make_access(settings: Settings, link: RedisLink | None) -> Access:
     )
     if link is None:
         return Access(roster=roster)
+    from llm_stream.access.places import (  # noqa: PLC0415 - as in `make_link`
+        HeldPlaces,
+        RedisPlaces,
+    )
+
     return Access(
         roster=roster,
         limits=ClientLimits(RedisCounters(link, prefix), HeldPlaces(RedisPlaces(link, prefix))),
@@ -186,12 +203,14 @@ def make_access(settings: Settings, link: RedisLink | None) -> Access:
 
 
 def make_replicas(
-    settings: Settings, registry: RunRegistry, link: RedisLink | None
-) -> Replicas | None:
+    settings: Settings, registry: RunRegistry, link: "RedisLink | None"
+) -> "Replicas | None":
     """This process as one of several replicas, None without a Redis to meet in."""
     redis = settings.redis
     if link is None:
         return None
+    from llm_stream.engine.redislog.replicas import Replicas  # noqa: PLC0415 - as in `make_link`
+
     return Replicas(
         link,
         redis.prefix,

@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -15,7 +15,6 @@ from llm_stream.cache.savings import Price
 from llm_stream.config import Settings
 from llm_stream.engine.directory import RunDirectory
 from llm_stream.engine.load import LoadGuard
-from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.history.history import History
 from llm_stream.launcher import Launcher
@@ -31,6 +30,9 @@ from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
 from llm_stream.web.specmemo import SpecMemo
+
+if TYPE_CHECKING:
+    from llm_stream.engine.redislog.replicas import Replicas
 
 GOAWAY_SPREAD_MS: Final = 3000
 """Readers told to go away come back spread over this long, not all at once."""
@@ -73,7 +75,7 @@ class Service:
     prompts: PromptLibrary
     registry: RunRegistry
     runs: RunDirectory
-    replicas: Replicas | None
+    replicas: "Replicas | None"
     launcher: Launcher
     cache: AnswerCache
     history: History | None

@@ -1,6 +1,7 @@
 """How sharing with other replicas goes: as Prometheus metrics, and a warning where it does not."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import prometheus_client as prom
 import structlog
@@ -8,8 +9,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from llm_stream.config import Settings
-from llm_stream.engine.redislog.replicas import Replicas
 from llm_stream.metrics import LATENCY_BUCKETS
+
+if TYPE_CHECKING:
+    from llm_stream.engine.redislog.replicas import Replicas
 
 log = structlog.get_logger("llm_stream.sharing")
 
@@ -24,7 +27,7 @@ def warn_of_own_cache(settings: Settings) -> None:
         )
 
 
-def watch_replicas(registry: prom.CollectorRegistry, replicas: Replicas) -> None:
+def watch_replicas(registry: prom.CollectorRegistry, replicas: "Replicas") -> None:
     """Show from now on, in this registry, how the shared log is doing."""
     seconds = prom.Histogram(
         "llm_stream_redis_seconds",
@@ -37,7 +40,7 @@ def watch_replicas(registry: prom.CollectorRegistry, replicas: Replicas) -> None
 
 
 class _Sharing(Collector):
-    def __init__(self, replicas: Replicas) -> None:
+    def __init__(self, replicas: "Replicas") -> None:
         self._replicas = replicas
 
     def collect(self) -> Iterator[Metric]:

@@ -5,6 +5,8 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import llm
@@ -18,6 +20,7 @@ from llm_stream.errors import (
     UnsupportedByModel,
     UpstreamFailed,
 )
+from llm_stream.lateimports import later
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.chunks import Attachment, Calling, Finish, Message, ModelCall, Reasoning
 from llm_stream.models.syncbridge import SyncThreads
@@ -221,6 +224,28 @@ async def test_a_cancellation_of_the_plugins_own_is_its_failure(threads: SyncThr
 
     with pytest.raises(UpstreamFailed, match="cancelled inside the plugin"):
         await collect(ModelAdapter(Confused("m"), threads))
+
+
+async def test_what_a_plugin_left_for_later_is_imported_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: SyncThreads
+) -> None:
+    """The first call of a plugin's model brings its package, and the event loop goes on."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "late_sdk.py").write_text("import threading\nWHERE = threading.current_thread()\n")
+    (tmp_path / "late_plugin.py").write_text("import late_sdk\n")
+    with later("late_sdk"):
+        plugin = import_module("late_plugin")
+
+    class PluginsModel(ScriptedModel):
+        async def execute(self, *args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
+            assert plugin.late_sdk.WHERE is not threading.main_thread()
+            async with aclosing(super().execute(*args, **kwargs)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    *_, finish = await collect(ModelAdapter(PluginsModel("m", Script(chunks=words(1))), threads))
+
+    assert isinstance(finish, Finish)
 
 
 async def test_a_failure_of_ours_passes_as_it_is(threads: SyncThreads) -> None:
