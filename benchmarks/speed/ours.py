@@ -9,7 +9,7 @@ from typing import Final
 from benchmarks.speed.load import Job, Load
 from benchmarks.speed.measuring import Figures, Pace, Scenario, Wrong, measured, per_token
 from benchmarks.speed.processes import Running, got
-from benchmarks.speed.scenarios import Run, paced
+from benchmarks.speed.scenarios import RISE_SECONDS, Run, paced
 
 GONE: Final = "[runs]\nabandon_grace_seconds = 0"
 """Whoever leaves a stream is not waited for."""
@@ -21,7 +21,7 @@ def sockets(count: int, each: int, kind: str = "paced", *, tokens: int = 200) ->
     def run(system: Running, load: Load, _pace: Pace) -> Figures:
         job = Job(
             system.port, "native", "sockets", f"{kind}-{tokens}", count, streams=each,
-            gaps=kind == "paced", rise_seconds=2.0 if kind == "paced" else 0.0,
+            gaps=kind == "paced", rise_seconds=RISE_SECONDS if kind == "paced" else 0.0,
         )  # fmt: skip
         before = system.resident_bytes()
         system.forget_peak()

@@ -39,6 +39,8 @@ UNITS: Final = {
     "cpu_seconds": "CPU s",
     "rest_mb": "RSS at rest MB",
     "busy_cores": "busy cores, calls",
+    "times_calls": "times one, calls",
+    "times_tokens": "times one, tokens",
     "rss_mb": "RSS MB",
     "more_mb": "more than before MB",
     "bursts_us": "us, bursts",

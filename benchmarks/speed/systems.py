@@ -51,6 +51,10 @@ drain_seconds = 1
 [models]
 {plugins}
 default = "fake/burst-16"
+[models.aliases]
+fast = "default"
+balanced = "default"
+powerful = "default"
 [local]
 enabled = false
 [limits]
@@ -68,7 +72,8 @@ format = "json"
 [providers.fake]
 kind = "openai"
 base_url = "http://127.0.0.1:{upstream}/v1"
-api_key_env = []
+api_key_env = ["BENCHMARK_KEY"]
+models = ["burst-16"]
 {more}
 """
 
@@ -101,7 +106,7 @@ def ours(  # noqa: PLR0913 - settings of one start
         )
     )
     command = [sys.executable, "-m", "llm_stream", "serve", "--config", str(config)]
-    environment = {"LLM_USER_PATH": str(folder)}
+    environment = {"LLM_USER_PATH": str(folder), "BENCHMARK_KEY": "none"}
     log = folder / "ours.log"
     cores = {SYSTEM_CORE} if workers == 1 else {SYSTEM_CORE, LOAD_CORE}
     with process(command, cores, log, environment) as started:
@@ -145,7 +150,14 @@ def litellm(binary: str) -> Start:
         command = [binary, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
         log = folder / "litellm.log"
         # Its table of prices is in the package as well, and there may be no network.
-        environment = {"LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+        environment = {
+            "LITELLM_LOG": "ERROR",
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            # It takes the fake upstream's 200 equal words for a model that turns in a circle.
+            "REPEATED_STREAMING_CHUNK_LIMIT": "1000000",
+            # Without a key it starts only so; keys cost it time that is not compared here.
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+        }
         with process(command, {SYSTEM_CORE}, log, environment) as started:
             wait_for(port, started, log, "/health/liveliness")
             yield Running("litellm", OPENAI, port, started.pid, upstream)
@@ -165,6 +177,7 @@ def llm_server(binary: str) -> Start:
         ]
         # JSON is YAML.
         (folder / "extra-openai-models.yaml").write_text(json.dumps(known))
+        (folder / "logs-off").touch()  # `llm logs off`: "database is locked" with several at once
         command = [binary, "chat-completions-server", "--port", str(port)]
         log = folder / "llm-server.log"
         environment = {"LLM_USER_PATH": str(folder), "OPENAI_API_KEY": "none"}

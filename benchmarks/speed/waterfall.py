@@ -19,7 +19,7 @@ import uvloop
 
 from benchmarks.speed.load import Job
 from benchmarks.speed.measuring import Bench, Rows, Wrong
-from benchmarks.speed.systems import SYSTEM_CORE, ours
+from benchmarks.speed.systems import OPENAI, SYSTEM_CORE, ours
 from llm_stream import logs
 from llm_stream.config import (
     CacheSection,
@@ -95,11 +95,12 @@ async def clients(upstream: int) -> AsyncIterator[dict[str, Stage]]:
         return found
 
     async def read(model: str) -> int:
-        tokens = 0
+        tokens, tail = 0, b""
         body = {"model": model, "stream": True}
         async with http.post(url, json=body) as answer:
             async for data in answer.content.iter_any():
-                tokens += data.count(b'"content":" lorem"')
+                tokens += (tail + data).count(OPENAI.token)
+                tail = data[1 - len(OPENAI.token) :]
         return tokens
 
     async def parse(model: str) -> int:
