@@ -53,7 +53,7 @@ check: $(VENV)/.check-installed node ## style, types, spelling, security, archit
 
 docs: site/built-from ## the documents as a site, in site/; a warning is an error
 
-site/built-from: docs/conf.py pyproject.toml static/favicon.svg llm_stream/web/site.py $(wildcard docs/. docs/*.md docs/_static/*) | $(VENV)/.test-installed
+site/built-from: docs/conf.py pyproject.toml static/favicon.svg llm_stream/web/site.py $(wildcard docs/. docs/*.md docs/_static/* docs/charts/*) | $(VENV)/.test-installed
 	rm -rf site
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --doctree-dir artifacts/doctrees docs site
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import resource
 import statistics
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, Final, NamedTuple, Self
 
@@ -177,7 +178,8 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pipe.send(None)
+        with suppress(OSError):  # Ctrl-C has ended it as well
+            self._pipe.send(None)
         self._process.join(20)
 
     def do(self, job: Job) -> dict[str, Any]:

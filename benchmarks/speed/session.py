@@ -167,20 +167,31 @@ def medians(runs: list[Figures]) -> Figures:
 
 
 def measure(plan: Plan, starts: Mapping[str, Start], bench: Bench) -> Found:
-    """All of it, in interleaved repetitions."""
+    """All of it, in interleaved repetitions; what there is when it is interrupted (SIGINT)."""
     session, found = Session(plan, bench), Found()
+    try:
+        for _ in repetitions(session, plan, starts):
+            found.repetitions += 1
+    except KeyboardInterrupt:
+        session.failures.append("the rest: interrupted")
+    found.figures, found.failures = session.figures, session.failures
+    return found
+
+
+def repetitions(session: Session, plan: Plan, starts: Mapping[str, Start]) -> Iterator[None]:
+    """Do one after the other, as many as there is time for."""
     began, longest = time.monotonic(), 0.0
     if plan.soak:
         soaked = partial(soak.soak, runs=plan.soak)
         session.attempt("soak", OURS, partial(session.kept_rows, "soak", soaked))
-    for number in range(0 if plan.soak else plan.repeat):
+        yield
+        return
+    for number in range(plan.repeat):
         start = time.monotonic()
         if start + longest > began + plan.within_seconds:
-            break
+            return
         session.repetition(starts)
-        found.repetitions = number + 1
+        yield
         longest = max(longest, time.monotonic() - start)
         if not number and OURS in starts and not plan.quick:
             session.once()
-    found.figures, found.failures = session.figures, session.failures
-    return found

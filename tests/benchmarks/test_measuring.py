@@ -199,3 +199,27 @@ def test_no_repetition_begins_that_would_end_too_late(tmp_path: Path) -> None:
     plan = session.Plan(repeat=3, quick=True, within_seconds=-1.0)
 
     assert session.measure(plan, {}, Bench(Told().load, 0, tmp_path)).repetitions == 0
+
+
+def test_what_was_measured_before_an_interruption_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the second of two scenarios: the first one's figures are there."""
+
+    @contextmanager
+    def start(_port: int, _folder: Path) -> Iterator[Running]:
+        yield FAKE
+
+    def stopped(_system: Running, _load: Load, _pace: Pace) -> dict[str, float]:
+        raise KeyboardInterrupt
+
+    table = {"first": Scenario(lambda *_: {"figure": 1.0}), "second": Scenario(stopped)}
+    monkeypatch.setattr(scenarios, "QUICK", table)
+    monkeypatch.setattr(session, "probe", lambda *_: Pace())
+
+    found = session.measure(
+        session.Plan(quick=True), {"fake": start}, Bench(Told().load, 0, tmp_path)
+    )
+
+    assert found.figures == {"first": {"fake": {"figure": 1.0}}}
+    assert found.failures == ["the rest: interrupted"]
