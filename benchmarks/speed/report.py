@@ -1,11 +1,11 @@
 """Figures as tables of Markdown.
 
-python -m benchmarks.speed.report out.json [FOLDER for charts]
+python -m benchmarks.speed.report out.json [more.json ...] [FOLDER for charts]
 """
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -49,6 +49,23 @@ UNITS: Final = {
 """What figures are called in a table."""
 
 
+SUMMARY: Final = (
+    ("CPU us a token, bursts", "bursts", "cpu_us_per_token"),
+    ("tokens/s, bursts", "bursts", "tokens_per_second"),
+    ("tokens/s, one by one", "token by token", "tokens_per_second"),
+    ("first token ms, alone", "first token, alone", "first_ms"),
+    ("CPU us a token, paced streams", "1,000 paced streams", "cpu_us_per_token"),
+    ("JSON calls/s", "JSON calls", "calls_per_second"),
+    ("the same call again/s", "JSON calls, the same", "calls_per_second"),
+)
+"""Title, scenario, figure."""
+
+GROWTH: Final = ("streams at once", "tokens a run")
+PARTS: Final = ("waterfall",)
+OWN_ROWS: Final = ("start", "worker processes", "soak")
+"""Scenarios of the service whose rows are no systems."""
+
+
 class Report(NamedTuple):
     """All that a run of the harness says."""
 
@@ -80,13 +97,67 @@ def table(what: str, rows: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def summary(figures: Figures) -> str:
+    """Systems side by side, a few figures of each."""
+    columns = [column for column in SUMMARY if column[1] in figures]
+    lines = ["| | " + " | ".join(title for title, _, _ in columns) + " |"]
+    lines.append("|---|" + "--:|" * len(columns))
+    systems = dict.fromkeys(name for _, what, _ in columns for name in figures[what])
+    for name in systems:
+        cells = [figures[what].get(name, {}).get(figure) for _, what, figure in columns]
+        shown = ["" if cell is None else number(cell) for cell in cells]
+        lines.append(f"| {name} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def alone(figures: Figures) -> str:
+    """What one system alone has: a line a scenario."""
+    lines = ["| | |", "|---|---|"]
+    for what, rows in figures.items():
+        said = [
+            f"{UNITS.get(name, name)} {number(value)}"
+            for found in rows.values()
+            for name, value in found.items()
+        ]
+        lines.append(f"| {what} | {', '.join(said)} |")
+    return "\n".join(lines)
+
+
+def sections(report: Report) -> dict[str, str]:
+    """The tables of docs/performance.md, by heading."""
+    several = {what: rows for what, rows in report.figures.items() if len(rows) > 1}
+    single = {what: rows for what, rows in report.figures.items() if len(rows) == 1}
+    growing = {what: several.pop(what) for what in GROWTH if what in several}
+    parts = {what: several.pop(what) for what in PARTS if what in several}
+    own = {what: several.pop(what) for what in OWN_ROWS if what in several}
+    found = {
+        "Side by side": [summary(several)] if several else [],
+        "In full": [table(what, rows) for what, rows in several.items()],
+        "Of the service alone": [
+            *([alone(single)] if single else []),
+            *(table(what, rows) for what, rows in own.items()),
+        ],
+        "From the upstream's byte to the client's": [
+            table(what, rows) for what, rows in parts.items()
+        ],
+        "How cost grows": [table(what, rows) for what, rows in growing.items()],
+    }
+    return {heading: "\n\n".join(tables) for heading, tables in found.items() if tables}
+
+
 def markdown(report: Report) -> str:
     """All tables, with when and where they were measured, and what was not."""
-    repeated = f"medians of {report.repetitions} interleaved repetitions"
-    said = [f"Measured {report.measured} on {report.machine}, Python {report.python}, {repeated}."]
-    said += [table(what, rows) for what, rows in report.figures.items()]
+    said = [measured(report)]
+    said += [f"### {heading}\n\n{tables}" for heading, tables in sections(report).items()]
     said += [f"Not measured: {failure}" for failure in report.failures]
     return "\n\n".join(said)
+
+
+def measured(report: Report) -> str:
+    """When and where."""
+    times = report.repetitions
+    repeated = "once" if times == 1 else f"medians of {times} interleaved repetitions"
+    return f"Measured {report.measured} on {report.machine}, Python {report.python}, {repeated}."
 
 
 def read(path: Path) -> Report:
@@ -95,10 +166,20 @@ def read(path: Path) -> Report:
     return Report(**said)
 
 
+def merged(reports: Sequence[Report]) -> Report:
+    """One of several that were measured in the same place; the first one says when and where."""
+    figures: dict[str, Mapping[str, Mapping[str, float]]] = {}
+    for report in reports:
+        figures.update(report.figures)
+    failures = [failure for report in reports for failure in report.failures]
+    return reports[0]._replace(figures=figures, failures=failures)
+
+
 if __name__ == "__main__":
     from benchmarks.speed import charts
 
-    found = read(Path(sys.argv[1]))
+    files = [name for name in sys.argv[1:] if name.endswith(".json")]
+    found = merged([read(Path(name)) for name in files])
     print(markdown(found))
-    if len(sys.argv) > 2:
-        charts.write(found.figures, Path(sys.argv[2]))
+    for folder in sys.argv[1 + len(files) :]:
+        charts.write(found.figures, Path(folder))

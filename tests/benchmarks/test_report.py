@@ -43,6 +43,32 @@ def test_systems_stand_side_by_side() -> None:
     )
 
 
+def test_a_summary_has_a_line_a_system() -> None:
+    """Its columns are those of which there are figures."""
+    assert report.summary(FIGURES) == (
+        "| | CPU us a token, bursts | tokens/s, bursts |\n"
+        "|---|--:|--:|\n"
+        "| llm-stream | 9.88 | 101,000 |\n"
+        "| a <system> | 281 |  |"
+    )
+
+
+def test_tables_stand_under_the_headings_of_the_document() -> None:
+    """What one system alone has is a line of one table, and parts are not compared as systems."""
+    figures = FIGURES | {"client gone": {"llm-stream": {"closed_ms": 0.6}}}
+
+    sections = report.sections(SAID._replace(figures=figures))
+
+    assert [*sections] == [
+        "Side by side", "In full", "Of the service alone",
+        "From the upstream's byte to the client's",
+    ]  # fmt: skip
+    assert (
+        sections["Of the service alone"]
+        == "| | |\n|---|---|\n| client gone | closed after ms 0.6 |"
+    )
+
+
 def test_a_report_comes_back_from_its_file(tmp_path: Path) -> None:
     """What was written as JSON gives the same tables, with date, machine and what failed."""
     file = tmp_path / "out.json"
@@ -53,6 +79,17 @@ def test_a_report_comes_back_from_its_file(tmp_path: Path) -> None:
     assert said == report.markdown(SAID)
     assert said.startswith("Measured 2026-11-27 on 2 x x86_64, Linux, Python 3.11.7, medians of 3")
     assert said.endswith("Not measured: soak: lost")
+
+
+def test_reports_of_one_place_become_one() -> None:
+    """A soak that was measured by itself stands beside the rest, under the first one's date."""
+    soaked = SAID._replace(measured="2026-11-28", figures={"soak": {"before": {"rss_mb": 50.0}}})
+
+    said = report.merged([SAID, soaked])
+
+    assert [*said.figures] == ["bursts", "waterfall", "soak"]
+    assert said.measured == "2026-11-27"
+    assert len(said.failures) == 2
 
 
 def test_charts_are_svg_in_which_nothing_overlaps(tmp_path: Path) -> None:
