@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from html import escape
+from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from benchmarks.speed.report import Figures, number
 
 WIDTH: Final = 680
-LABEL: Final = 250
+LETTERS: Final = 34
+"""Of a label at most."""
+
 VALUE: Final = 80
 EDGE: Final = 16
 ROW: Final = 26
@@ -33,6 +36,7 @@ class Chart(NamedTuple):
         figure: of each row.
         own: the rows that are drawn in colour; (): all.
         left_out: rows that are no bar.
+        falling: whether each bar begins where the one before has ended.
     """
 
     file: str
@@ -41,6 +45,7 @@ class Chart(NamedTuple):
     figure: str
     own: tuple[str, ...] = ("llm-stream",)
     left_out: tuple[str, ...] = ()
+    falling: bool = False
 
 
 CHARTS: Final = (
@@ -58,28 +63,34 @@ CHARTS: Final = (
     Chart("tokens-a-run", "CPU microseconds a token, by tokens of a run", "tokens a run",
           "cpu_us_per_token", ()),
     Chart("waterfall", "From upstream byte to client byte, CPU us a token in bursts",
-          "waterfall", "bursts_us", (), ("together",)),
+          "waterfall", "bursts_us", (), ("together",), falling=True),
 )  # fmt: skip
 
 
-def bars(title: str, values: Mapping[str, float], own: tuple[str, ...] = ()) -> str:
-    """Horizontal bars, the longest as wide as there is room."""
-    most = max([*values.values(), 0.0]) or 1.0
+def bars(
+    title: str, values: Mapping[str, float], own: tuple[str, ...] = (), *, falling: bool = False
+) -> str:
+    """Horizontal bars, as wide as there is room."""
+    longest = max(min(len(label), LETTERS) for label in values)
+    left = EDGE + longest * LETTER + EDGE
+    # Where each begins and ends; what is measured by differences may be less than nothing.
+    ends = list(accumulate(values.values())) if falling else list(values.values())
+    begins = [0.0, *ends[:-1]] if falling else [0.0] * len(ends)
+    scale = (WIDTH - EDGE - VALUE - left) / (max([*ends, 0.0]) or 1.0)
     height = ROW * len(values) + 58
-    room = WIDTH - 2 * EDGE - LABEL - VALUE
     rows = [
         f'<rect class="card" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
         f'<text x="{EDGE}" y="30" font-weight="600">{escape(title)}</text>',
     ]
     for place, (label, value) in enumerate(values.items()):
         top = 46 + ROW * place
-        wide = max(1.0, room * value / most)
+        start = left + scale * max(0.0, min(begins[place], ends[place]))
+        wide = max(1.0, scale * abs(value))
         kind = "own" if not own or label in own else "bar"
-        left = EDGE + LABEL
         rows += [
             f'<text x="{EDGE}" y="{top + 14}">{escape(shortened(label))}</text>',
-            f'<rect class="{kind}" x="{left}" y="{top}" width="{wide:.1f}" height="18" rx="3"/>',
-            f'<text x="{left + wide + 8:.1f}" y="{top + 14}">{number(value)}</text>',
+            f'<rect class="{kind}" x="{start:.1f}" y="{top}" width="{wide:.1f}" height="18"/>',
+            f'<text x="{start + wide + 8:.1f}" y="{top + 14}">{number(value)}</text>',
         ]
     body = "\n".join(rows)
     return (
@@ -92,8 +103,7 @@ def bars(title: str, values: Mapping[str, float], own: tuple[str, ...] = ()) -> 
 
 def shortened(label: str) -> str:
     """As much of a label as there is room for."""
-    most = int((LABEL - 8) / LETTER)
-    return label if len(label) <= most else f"{label[: most - 1].rstrip()}…"
+    return label if len(label) <= LETTERS else f"{label[: LETTERS - 1].rstrip()}…"
 
 
 def write(figures: Figures, folder: Path) -> list[Path]:
@@ -109,6 +119,6 @@ def write(figures: Figures, folder: Path) -> list[Path]:
         if len(values) < 2:
             continue
         path = folder / f"{chart.file}.svg"
-        path.write_text(bars(chart.title, values, chart.own), "utf-8")
+        path.write_text(bars(chart.title, values, chart.own, falling=chart.falling), "utf-8")
         written.append(path)
     return written

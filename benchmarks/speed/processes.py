@@ -18,7 +18,7 @@ QUIET_SHARE: Final = 0.05
 """Of one core; a process that wants less, look after look, has nothing left to do."""
 
 QUIET_LOOKS: Final = 2
-QUIET_SECONDS: Final = 0.1
+QUIET_SECONDS: Final = 0.05
 
 
 class Running(NamedTuple):

@@ -50,14 +50,14 @@ Stage = Callable[[str], Awaitable[int]]
 """Model of the upstream -> the tokens that came."""
 
 PARTS: Final = (
-    "read the upstream's bytes (aiohttp)",
-    "parse its events and JSON (wire)",
+    "read the upstream's bytes",
+    "parse its events and JSON",
     "llm's bookkeeping, adapter",
-    "recipe, event, encoding, hash, log",
+    "recipe, event, encode, hash, log",
     "metrics",
-    "write to the client (SSE)",
+    "write to the client",
     "history, cache",
-    "not attributed (process, logs, other)",
+    "not attributed",
 )
 
 

@@ -124,3 +124,12 @@ def test_ours_is_told_from_others() -> None:
 
     assert re.findall(r'<rect class="(\w+)"', drawn) == ["card", "own", "bar"]
     assert "a &lt;system&gt;" in drawn
+
+
+def test_a_waterfall_falls_on() -> None:
+    """Each bar begins where the one before has ended."""
+    root = ET.fromstring(charts.bars("x", {"a": 1.0, "b": 3.0}, falling=True))
+
+    first, second = root.findall("{*}rect")[1:]
+    end = float(first.get("x", "0")) + float(first.get("width", "0"))
+    assert float(second.get("x", "0")) == pytest.approx(end, abs=0.2)
