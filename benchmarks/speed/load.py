@@ -106,16 +106,20 @@ async def perform(job: Job) -> dict[str, Any]:
     """Ask, read, and count until all is answered, or the time is up."""
     loop, figures = asyncio.get_running_loop(), Figures()
     made = [reader_of(job, DIALECTS[job.dialect], figures) for _ in range(job.connections)]
+    begun: list[StreamReader | JsonReader | SocketReader] = []
     began = readers.clock()
-    for number, one in enumerate(made):
-        await loop.create_connection(lambda one=one: one, "127.0.0.1", job.port)  # type: ignore[misc]
-        if job.rise_seconds:
-            due = began + job.rise_seconds * (number + 1) / job.connections
-            await asyncio.sleep(max(0.0, due - readers.clock()))
-    await asyncio.wait([one.over for one in made], timeout=job.limit_seconds)
-    seconds = readers.clock() - began
-    for one in made:
-        one.wire.abort()
+    try:
+        for number, one in enumerate(made):
+            await loop.create_connection(lambda one=one: one, "127.0.0.1", job.port)  # type: ignore[misc]
+            begun.append(one)
+            if job.rise_seconds:
+                due = began + job.rise_seconds * (number + 1) / job.connections
+                await asyncio.sleep(max(0.0, due - readers.clock()))
+        await asyncio.wait([one.over for one in made], timeout=job.limit_seconds)
+        seconds = readers.clock() - began
+    finally:
+        for one in begun:
+            one.wire.abort()
     await asyncio.wait([one.over for one in made])
     return told(figures, seconds)
 
@@ -161,8 +165,8 @@ def serve(pipe: Connection) -> None:
         while (job := await asyncio.to_thread(pipe.recv)) is not None:
             try:
                 pipe.send(await loader.do(job))
-            except (OSError, TimeoutError) as error:
-                pipe.send(error)
+            except (OSError, EOFError) as error:
+                pipe.send(OSError(f"{type(error).__name__}: {error}"))
 
     uvloop.run(main())
 
@@ -190,6 +194,6 @@ class Load:
         """
         self._pipe.send(job)
         seen: dict[str, Any] | OSError = self._pipe.recv()
-        if isinstance(seen, BaseException):
+        if isinstance(seen, OSError):
             raise seen
         return seen

@@ -23,6 +23,7 @@ def sockets(count: int, each: int, kind: str = "paced", *, tokens: int = 200) ->
             system.port, "native", "sockets", f"{kind}-{tokens}", count, streams=each,
             gaps=kind == "paced", rise_seconds=RISE_SECONDS if kind == "paced" else 0.0,
         )  # fmt: skip
+        system.settle()
         before = system.resident_bytes()
         system.forget_peak()
         seen = measured(system, load, job)
@@ -32,7 +33,7 @@ def sockets(count: int, each: int, kind: str = "paced", *, tokens: int = 200) ->
         most = system.resident_bytes(peak=True)
         del figures["tokens_per_second"]  # is what it is paced to
         return figures | {
-            "rss_kb_per_stream": (most - before) / (count * each) / 1024,
+            "rss_kib_per_stream": (most - before) / (count * each) / 1024,
             **{name: seen[name] for name in ("first_ms", "first_p99_ms", "gap_ms", "gap_p99_ms")},
         }
 

@@ -23,7 +23,7 @@ UNITS: Final = {
     "streams": "streams",
     "lost": "lost",
     "lost_tokens": "lost tokens",
-    "rss_kb_per_stream": "RSS KiB a stream",
+    "rss_kib_per_stream": "RSS KiB a stream",
     "rss_kib_per_socket": "RSS KiB an idle socket",
     "calls_per_second": "calls/s",
     "cpu_us_per_call": "CPU us a call",

@@ -40,6 +40,7 @@ def paced(connections: int) -> Run:
     def run(system: Running, load: Load, pace: Pace) -> Figures:
         count = pace.bears(connections)
         tokens, rise = (PACED_TOKENS, RISE_SECONDS) if count == connections else (60, 2.0)
+        system.settle()
         before = system.resident_bytes()
         system.forget_peak()
         job = Job(
@@ -56,7 +57,7 @@ def paced(connections: int) -> Run:
             "lost": seen["lost"],
             "lost_tokens": count * tokens - seen["tokens"],
             "cpu_us_per_token": cpu / max(1, seen["tokens"]) * 1e6,
-            "rss_kb_per_stream": (most - before) / count / 1024,
+            "rss_kib_per_stream": (most - before) / count / 1024,
             **{name: seen[name] for name in ("first_ms", "first_p99_ms", "gap_ms", "gap_p99_ms")},
         }
 

@@ -125,8 +125,8 @@ class Session:
         """Do it; a system that fails is told of and stops no other."""
         try:
             do()
-        except (Wrong, RuntimeError, OSError, ValueError) as error:
-            self.failures.append(f"{what}: {name}: {error}")
+        except (Wrong, RuntimeError, OSError, LookupError, TypeError, ValueError) as error:
+            self.failures.append(f"{what}: {name}: {error or type(error).__name__}")
             print(self.failures[-1], file=sys.stderr)
 
     def keep(self, what: str, name: str, figures: Figures) -> None:

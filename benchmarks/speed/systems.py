@@ -125,7 +125,8 @@ def other(name: str) -> Start:
             "--port", str(port), "--upstream", str(upstream),
         ]  # fmt: skip
         log = folder / f"{name}.log"
-        with process(command, {SYSTEM_CORE}, log) as started:
+        environment = {"LLM_USER_PATH": str(folder)}
+        with process(command, {SYSTEM_CORE}, log, environment) as started:
             wait_for(port, started, log)
             yield Running(name, SPACED if name == "llm" else OPENAI, port, started.pid, upstream)
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
+from unittest.mock import patch
 
 import aiohttp
 import uvloop
@@ -201,7 +202,9 @@ def waterfall(bench: Bench) -> Rows:
     here = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {SYSTEM_CORE})
     try:
-        found = uvloop.run(staged(bench))
+        # Not the models, keys and clients of whoever measures.
+        with patch.dict(os.environ, LLM_USER_PATH=str(bench.folder)):
+            found = uvloop.run(staged(bench))
     finally:
         os.sched_setaffinity(0, here)
     with ours(bench.upstream, bench.folder, more="[runs]\nmax_log_bytes = 67_108_864") as system:
