@@ -60,6 +60,9 @@ SUMMARY: Final = (
 )
 """Title, scenario, figure."""
 
+SHOWN: Final = ("1,000 paced streams",)
+"""Scenarios that stand in the document in full."""
+
 GROWTH: Final = ("streams at once", "tokens a run")
 PARTS: Final = ("waterfall",)
 OWN_ROWS: Final = ("start", "worker processes", "soak")
@@ -130,9 +133,13 @@ def sections(report: Report) -> dict[str, str]:
     growing = {what: several.pop(what) for what in GROWTH if what in several}
     parts = {what: several.pop(what) for what in PARTS if what in several}
     own = {what: several.pop(what) for what in OWN_ROWS if what in several}
+    shown = {what: several[what] for what in SHOWN if what in several}
     found = {
-        "Side by side": [summary(several)] if several else [],
-        "In full": [table(what, rows) for what, rows in several.items()],
+        "Side by side": [
+            *([summary(several)] if several else []),
+            *(table(what, rows) for what, rows in shown.items()),
+        ],
+        "In full": [table(what, rows) for what, rows in several.items() if what not in shown],
         "Of the service alone": [
             *([alone(single)] if single else []),
             *(table(what, rows) for what, rows in own.items()),
