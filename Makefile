@@ -10,13 +10,14 @@ PYTEST_WORKERS ?= 3
 NGINX ?= 1
 NODE ?= 1
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CODE := llm_stream tests benchmarks
 LEFT_OUT := $(if $(filter 0,$(BROWSER)), and not browser)$(if $(filter 0,$(NGINX)), and not nginx)$(if $(filter 0,$(NODE)), and not node)
 
-.PHONY: help serve test soak conformance check docs bench bench-quick dist pin clean weights chromium nginx node
+.PHONY: help serve test soak conformance check docs bench bench-quick bench-parts dist pin clean weights chromium nginx node
 .DELETE_ON_ERROR:
 
 help: ## these lines
@@ -52,16 +53,18 @@ check: $(VENV)/.check-installed node ## style, types, spelling, security, archit
 
 docs: site/built-from ## the documents as a site, in site/; a warning is an error
 
-site/built-from: docs/conf.py pyproject.toml static/favicon.svg llm_stream/web/site.py $(wildcard docs/. docs/*.md docs/_static/*) | $(VENV)/.test-installed
+site/built-from: docs/conf.py pyproject.toml static/favicon.svg llm_stream/web/site.py $(wildcard docs/. docs/*.md docs/_static/* docs/charts/*) | $(VENV)/.test-installed
 	rm -rf site
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --keep-going --doctree-dir artifacts/doctrees docs site
 
-bench: $(VENV)/.test-installed ## what an event costs, measured
-	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
-	$(BIN)/python -m benchmarks.speed
+bench: $(VENV)/.test-installed ## the service beside others, ten minutes; BENCH_ARGS="--json F --charts FOLDER"
+	$(BIN)/python -m benchmarks.speed $(BENCH_ARGS)
 
-bench-quick: $(VENV)/.test-installed ## the service beside a bare proxy, a minute of it
-	$(BIN)/python -m benchmarks.speed --quick --repeat 1
+bench-quick: $(VENV)/.test-installed ## a minute of it
+	$(BIN)/python -m benchmarks.speed --quick --repeat 1 $(BENCH_ARGS)
+
+bench-parts: $(VENV)/.test-installed ## what an event, a start, a hit and other parts cost
+	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
 dist: $(VENV)/.test-installed docs ## wheel and source archive in dist/
 	$(BIN)/python -m build --no-isolation

