@@ -185,8 +185,6 @@ class Event:
     """One entry of a run's log, encoded once.
 
     Attributes:
-        seq: place in the log, contiguous from 1 within an epoch.
-        position: the cursor `"<epoch>-<seq>"`; SSE id and WebSocket `after`.
         type: the payload's type.
         data: one JSON object, UTF-8, without a line break; begins with `{"id":`.
 
@@ -194,16 +192,15 @@ class Event:
         InvalidOutput: the payload has what JSON cannot say, half a character say (the model's).
     """
 
-    __slots__ = ("data", "position", "seq", "type")
+    # Nothing that the bytes tell as well: runs keep many events.
+    __slots__ = ("data", "type")
 
     def __init__(self, epoch: int, seq: int, run: str, t_ms: int, payload: Payload) -> None:
-        self.seq = seq
-        self.position = position = f"{epoch}-{seq}"
         self.type: str = payload["type"]
         try:
-            # `body` counts on the three commas.
+            # The properties count on the three commas.
             self.data: bytes = (
-                f'{{"id":"{position}","run":"{run}","t_ms":{t_ms},'.encode()
+                f'{{"id":"{epoch}-{seq}","run":"{run}","t_ms":{t_ms},'.encode()
                 + orjson.dumps(payload)[1:]
             )
         except orjson.JSONEncodeError as error:
@@ -211,11 +208,21 @@ class Event:
             raise InvalidOutput(told, run=run) from error
 
     @classmethod
-    def known(cls, epoch: int, seq: int, kind: str, data: bytes) -> "Event":
+    def known(cls, kind: str, data: bytes) -> "Event":
         """An event that was encoded before, as it is."""
         event = cls.__new__(cls)
-        event.seq, event.position, event.type, event.data = seq, f"{epoch}-{seq}", kind, data
+        event.type, event.data = kind, data
         return event
+
+    @property
+    def cursor(self) -> bytes:
+        """Its place, `<epoch>-<seq>`; `seq` is contiguous from 1 within an epoch."""
+        return self.data[7 : self.data.index(b'"', 7)]
+
+    @property
+    def position(self) -> str:
+        """The cursor as text: WebSocket's `after`."""
+        return self.cursor.decode()
 
     @property
     def t_ms(self) -> int:

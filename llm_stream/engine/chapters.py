@@ -35,7 +35,8 @@ def parse_cursor(cursor: str) -> Place | None:
 
 def place_of(event: Event) -> Place:
     """Where an event stands."""
-    return Place(int(event.position.partition("-")[0]), event.seq)
+    epoch, _, seq = event.cursor.partition(b"-")
+    return Place(int(epoch), int(seq))
 
 
 class Chapters:

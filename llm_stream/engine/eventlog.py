@@ -14,8 +14,8 @@ from llm_stream.engine.chapters import NOWHERE, Chapters, Place, parse_cursor, p
 from llm_stream.errors import InvalidCursor, OutputTooLarge
 from llm_stream.events import TERMINAL_TYPES, Event, Payload
 
-EVENT_OVERHEAD_BYTES: Final = 200
-"""What an `Event` costs beside its data: the object, its id string, its place in the list."""
+EVENT_OVERHEAD_BYTES: Final = 100
+"""What an `Event` costs beside its data: two objects, and its place in the list."""
 
 READ_BYTES: Final = 65_536
 """Most bytes that one `take` hands out, so that a slow reader pins no more than that."""

@@ -67,12 +67,7 @@ class ReplayLog(EventLog):
         kinds, bodies = self._recording.kinds, self._recording.bodies
         for index in range(start, min(start + limit, last + 1)):
             event = (
-                known(
-                    1,
-                    index + 1,
-                    kinds[index - 1],
-                    b'{"id":"1-%d%b%b' % (index + 1, stamps, bodies[index - 1]),
-                )
+                known(kinds[index - 1], b'{"id":"1-%d%b%b' % (index + 1, stamps, bodies[index - 1]))
                 if 0 < index < last
                 else self._event(index)
             )

@@ -75,9 +75,10 @@ class ModelAdapter:
         if not isinstance(self._model, (llm.KeyModel, llm.AsyncKeyModel)):
             return False
         try:
-            return not self._model.get_key()
+            self._model.get_key()
         except (llm.NeedsKeyException, MissingKey):
             return True
+        return False
 
     @property
     def options_schema(self) -> dict[str, Any]:

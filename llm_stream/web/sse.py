@@ -20,7 +20,7 @@ HEADERS = {
 
 def frame(event: Event) -> bytes:
     """A logged event: an id and data, no name, so that it reaches `onmessage`."""
-    return b"id: %b\ndata: %b\n\n" % (event.position.encode(), event.data)
+    return b"id: %b\ndata: %b\n\n" % (event.cursor, event.data)
 
 
 def frames(events: Sequence[Event]) -> bytes:

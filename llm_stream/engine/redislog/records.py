@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from llm_stream.engine.chapters import NOWHERE, Place, parse_cursor
+from llm_stream.engine.chapters import NOWHERE, Place
 from llm_stream.engine.redislog.link import Command
 from llm_stream.engine.runinfo import RunInfo, RunStatistics, State
 from llm_stream.events import Event
@@ -214,11 +214,10 @@ def events_of(reply: Any) -> list[Event]:
     """The events in a reply to `read_events`."""
     events = []
     for position, fields in reply or ():
-        place = parse_cursor(position.decode())
         by_name = dict(_pairs(fields)) if not isinstance(fields, dict) else fields
-        if place is not None and b"d" in by_name:
-            kind = by_name[b"t"].decode()
-            events.append(Event.known(place.epoch, place.seq, kind, by_name[b"d"]))
+        data = by_name.get(b"d", b"")
+        if data.startswith(b'{"id":"%b"' % position):
+            events.append(Event.known(by_name[b"t"].decode(), data))
     return events
 
 

@@ -252,11 +252,13 @@ async def test_the_key_stands_in_a_header_only(
 async def test_no_key_is_sent_to_a_provider_that_needs_none(
     kind: str, wire: MakeAdapter, provider: FakeProvider
 ) -> None:
-    """A server without keys gets no made-up one."""
+    """A server without keys gets no made-up one, and its models lack none."""
     provider.answer(json_reply(PALM) if kind == "palm" else Reply(SAMPLES[kind].blocks))
+    adapter = wire(kind, api_key_env=())
 
-    await ask(wire(kind, api_key_env=()))
+    await ask(adapter)
 
+    assert not adapter.lacks_key
     assert not {"authorization", "x-api-key", "x-goog-api-key"} & set(provider.last.headers)
 
 
