@@ -24,6 +24,7 @@ from llm_stream.events import Payload
 from llm_stream.history import sidetable
 from llm_stream.history.database import open_store, transaction
 from llm_stream.history.history import History
+from llm_stream.history.packing import pack
 from llm_stream.history.past import Asked
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
@@ -67,13 +68,13 @@ def fill(path: Path, run: Run, count: int) -> int:
     row = sidetable.Row(
         run="", fingerprint="", recipe="generate", model="m", status="completed",
         error_code=None, partial=False, created_at=0, ended_at=0, total_ms=0, owner="",
-        parent=None, expires_at=time.time() + 86_400, entry=sidetable.pack(entry),
+        parent=None, expires_at=time.time() + 86_400, entry=pack(entry),
         names=tuple(MARKS),
     )  # fmt: skip
     with transaction(connection):
         for number in range(count):
             made = replace(row, run=f"filled {number}", fingerprint=f"{number:064x}")
-            sidetable.write(connection, replace(made, ended_at=time.time()), None)
+            sidetable.write(connection, [replace(made, ended_at=time.time())])
     connection.close()
     return path.stat().st_size
 
