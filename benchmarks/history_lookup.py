@@ -2,7 +2,7 @@
 
     python benchmarks/history_lookup.py
 
-The database is a new one in a temporary folder. Each answer has 200 chunks of text.
+The database is a new one in a temporary folder. Each answer has 200 chunks of text (`--chunks`).
 """
 
 import argparse
@@ -29,6 +29,7 @@ from llm_stream.history.past import Asked
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.problems import problem
+from llm_stream.web.process import settle_memory
 
 MARKS = {"/all:": 0, "/recipe:generate": 0, "/model:m": 0}
 BAR_MS = 2.0
@@ -41,14 +42,14 @@ LISTS = {
 }
 
 
-async def say() -> AsyncGenerator[Payload | Outcome]:
+async def say(chunks: int) -> AsyncGenerator[Payload | Outcome]:
     """An answer of so many chunks."""
-    for place in range(CHUNKS):
+    for place in range(chunks):
         yield {"type": "text.delta", "text": f" word{place}"}
     yield Outcome("stop")
 
 
-async def ended(number: int) -> tuple[RunSpec, Run]:
+async def ended(number: int, chunks: int = CHUNKS) -> tuple[RunSpec, Run]:
     """A run that has ended, as the launcher hands it over."""
     prompt = f"A prompt that is like any other, number {number}."
     spec = RunSpec(recipe="generate", model="m", messages=(Message("user", prompt),))
@@ -56,7 +57,7 @@ async def ended(number: int) -> tuple[RunSpec, Run]:
     run = Run(info, max_log_bytes=1 << 20, describe_error=problem)
     finished = asyncio.get_running_loop().create_future()
     run.on_finished(finished.set_result)
-    run.start(say())
+    run.start(say(chunks))
     await finished
     return spec, run
 
@@ -90,12 +91,14 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=2_000, help="runs to write")
+    parser.add_argument("--chunks", type=int, default=CHUNKS, help="chunks of text of an answer")
     options = parser.parse_args()
-    runs = [await ended(number) for number in range(options.runs)]
+    runs = [await ended(number, options.chunks) for number in range(options.runs)]
+    settle_memory()  # as the service does
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "logs.db"
         size = fill(path, runs[0][1], options.rows)
-        print(f"{options.rows} answers of {CHUNKS} chunks, {size >> 20} MiB")
+        print(f"{options.rows} answers of {options.chunks} chunks, {size >> 20} MiB")
         history = History(path, days=30, max_bytes=1 << 40, fresh_seconds=86_400)
         history.start()
         await history.forget()
