@@ -2,7 +2,7 @@
 
     python benchmarks/history_lookup.py
 
-The database is a new one in a temporary folder. Each answer has 200 chunks of text.
+The database is a new one in a temporary folder. Each answer has 200 chunks of text (`--chunks`).
 """
 
 import argparse
@@ -24,10 +24,12 @@ from llm_stream.events import Payload
 from llm_stream.history import sidetable
 from llm_stream.history.database import open_store, transaction
 from llm_stream.history.history import History
+from llm_stream.history.packing import pack
 from llm_stream.history.past import Asked
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.problems import problem
+from llm_stream.web.process import settle_memory
 
 MARKS = {"/all:": 0, "/recipe:generate": 0, "/model:m": 0}
 BAR_MS = 2.0
@@ -40,14 +42,14 @@ LISTS = {
 }
 
 
-async def say() -> AsyncGenerator[Payload | Outcome]:
+async def say(chunks: int) -> AsyncGenerator[Payload | Outcome]:
     """An answer of so many chunks."""
-    for place in range(CHUNKS):
+    for place in range(chunks):
         yield {"type": "text.delta", "text": f" word{place}"}
     yield Outcome("stop")
 
 
-async def ended(number: int) -> tuple[RunSpec, Run]:
+async def ended(number: int, chunks: int = CHUNKS) -> tuple[RunSpec, Run]:
     """A run that has ended, as the launcher hands it over."""
     prompt = f"A prompt that is like any other, number {number}."
     spec = RunSpec(recipe="generate", model="m", messages=(Message("user", prompt),))
@@ -55,7 +57,7 @@ async def ended(number: int) -> tuple[RunSpec, Run]:
     run = Run(info, max_log_bytes=1 << 20, describe_error=problem)
     finished = asyncio.get_running_loop().create_future()
     run.on_finished(finished.set_result)
-    run.start(say())
+    run.start(say(chunks))
     await finished
     return spec, run
 
@@ -67,13 +69,13 @@ def fill(path: Path, run: Run, count: int) -> int:
     row = sidetable.Row(
         run="", fingerprint="", recipe="generate", model="m", status="completed",
         error_code=None, partial=False, created_at=0, ended_at=0, total_ms=0, owner="",
-        parent=None, expires_at=time.time() + 86_400, entry=sidetable.pack(entry),
+        parent=None, expires_at=time.time() + 86_400, entry=pack(entry),
         names=tuple(MARKS),
     )  # fmt: skip
     with transaction(connection):
         for number in range(count):
             made = replace(row, run=f"filled {number}", fingerprint=f"{number:064x}")
-            sidetable.write(connection, replace(made, ended_at=time.time()), None)
+            sidetable.write(connection, [replace(made, ended_at=time.time())])
     connection.close()
     return path.stat().st_size
 
@@ -89,12 +91,14 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=2_000, help="runs to write")
+    parser.add_argument("--chunks", type=int, default=CHUNKS, help="chunks of text of an answer")
     options = parser.parse_args()
-    runs = [await ended(number) for number in range(options.runs)]
+    runs = [await ended(number, options.chunks) for number in range(options.runs)]
+    settle_memory()  # as the service does
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "logs.db"
         size = fill(path, runs[0][1], options.rows)
-        print(f"{options.rows} answers of {CHUNKS} chunks, {size >> 20} MiB")
+        print(f"{options.rows} answers of {options.chunks} chunks, {size >> 20} MiB")
         history = History(path, days=30, max_bytes=1 << 40, fresh_seconds=86_400)
         history.start()
         await history.forget()

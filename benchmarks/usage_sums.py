@@ -37,22 +37,20 @@ def fill(path: Path, runs: int, days: float) -> None:
     draw, now = random.Random(0), time.time()  # noqa: S311 - the same each time
     with transaction(store.db.conn):
         for number in range(runs):
-            ledger.write(
-                store.db.conn,
-                Entry(
-                    run=f"run_{number}",
-                    ended_at=now - draw.random() * days * DAY,
-                    recipe=draw.choice(("generate", "evaluate")),
-                    model=draw.choice(MODELS),
-                    tier=draw.choice(("", "fast")),
-                    owner="",
-                    hidden=draw.random() < 0.5,
-                    status=draw.choice(["completed"] * 9 + ["failed"]),
-                    total_ms=draw.randrange(60_000),
-                    first_token_ms=draw.randrange(3_000),
-                    spent={draw.choice(MODELS): Spent(1, 100, 200)},
-                ),
+            entry = Entry(
+                run=f"run_{number}",
+                ended_at=now - draw.random() * days * DAY,
+                recipe=draw.choice(("generate", "evaluate")),
+                model=draw.choice(MODELS),
+                tier=draw.choice(("", "fast")),
+                owner="",
+                hidden=draw.random() < 0.5,
+                status=draw.choice(["completed"] * 9 + ["failed"]),
+                total_ms=draw.randrange(60_000),
+                first_token_ms=draw.randrange(3_000),
+                spent={draw.choice(MODELS): Spent(1, 100, 200)},
             )
+            ledger.write(store.db.conn, [entry])
     store.db.conn.close()
 
 

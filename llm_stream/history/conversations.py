@@ -10,8 +10,8 @@ from llm.logs import LogStore
 from llm.parts import AttachmentPart, ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 from sqlite_utils import Database
 
+from llm_stream.history.batches import Job
 from llm_stream.history.jobs import Naming
-from llm_stream.history.writer import Job
 from llm_stream.models.chunks import Attachment, Message
 from llm_stream.models.pieces import THOUGHTS
 from llm_stream.models.toolset import ToolCall

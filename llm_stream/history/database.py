@@ -12,7 +12,7 @@ import llm
 from llm.logs import LogStore
 from sqlite_utils import Database
 
-from llm_stream.history import ledger, sidetable
+from llm_stream.history import bulk, ledger, logbook, sidetable
 
 BUSY_SECONDS: Final = 1.0
 """How long a statement waits for another process; then the batch is tried again later."""
@@ -61,7 +61,28 @@ class LogDatabase(Database):
         return super().view_names() if self._names is None else self._names[1]
 
 
-def open_store(path: Path) -> LogStore:
+class Store(LogStore):
+    """llm's store, which can tell whether its tables are written to in bulk (`logbook`).
+
+    Args:
+        db: the database; it is migrated as needed.
+    """
+
+    def __init__(self, db: LogDatabase) -> None:
+        super().__init__(db)  # type: ignore[no-untyped-call]
+        self._schema = -1
+        self._known = False
+
+    @property
+    def known(self) -> bool:
+        """Whether llm's tables are as `logbook` knows them, also if another process migrated."""
+        (schema,) = self.db.conn.execute("PRAGMA schema_version").fetchone()
+        if schema != self._schema:
+            self._schema, self._known = schema, logbook.is_known(self.db.conn)
+        return self._known
+
+
+def open_store(path: Path) -> Store:
     """Open the database, make and migrate it as needed. Blocking; a new one takes 0.3 s.
 
     Raises:
@@ -75,14 +96,14 @@ def open_store(path: Path) -> LogStore:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             new = True
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, cached_statements=bulk.STATEMENTS)
         try:
             if new:
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-            store = LogStore(LogDatabase(connection))  # type: ignore[no-untyped-call]
+            store = Store(LogDatabase(connection))
             with transaction(connection):
                 sidetable.create(connection)
                 ledger.create(connection)

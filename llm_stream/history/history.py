@@ -15,13 +15,14 @@ from llm_stream.history import ledger, retention, sidetable, usage
 from llm_stream.history.conversations import Conversations
 from llm_stream.history.database import transaction
 from llm_stream.history.facts import Facts
-from llm_stream.history.jobs import Forgetting, Writing
+from llm_stream.history.jobs import Forgetting
 from llm_stream.history.marks import Marks
 from llm_stream.history.past import Past
 from llm_stream.history.reader import FIND_SECONDS, Reader
 from llm_stream.history.reuses import Reuses
 from llm_stream.history.turns import Finished
 from llm_stream.history.writer import RETRY_SECONDS, Writer
+from llm_stream.history.writing import Writing
 from llm_stream.recipes.recorder import Reusing
 from llm_stream.recipes.spec import RunSpec
 

@@ -1,125 +1,14 @@
-"""What the writer is given to do: write a run, forget answers, count calls that cost nothing."""
+"""What else the writer is given to do: forget answers, name runs, count calls that cost nothing."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Self
 
-from llm.logs import LogStore
+from llm_stream.history import ledger, sidetable
+from llm_stream.history.database import Store
 
-from llm_stream.cache.stored import Stored
-from llm_stream.engine.fold import Fold
-from llm_stream.engine.recording import Recording
-from llm_stream.history import ledger, sidetable, turns
-from llm_stream.history.spending import spent_by
-from llm_stream.recipes.spec import dump_spec
-
-ROW_BYTES = 1000
-"""What a run takes beside its texts and its answer's entry."""
-
-TEXTS = 6
-"""How many bytes llm takes for one of a text, at most: message, turn, search index."""
-
-
-class Writing:
-    """A run into llm's tables and ours.
-
-    Args:
-        finished: the run.
-        fresh_seconds, stale_seconds: how long its answer may be given, unless its request says.
-    """
-
-    optional, runs = True, 1
-
-    def __init__(
-        self, finished: turns.Finished, fresh_seconds: float, stale_seconds: float
-    ) -> None:
-        self._finished = finished
-        self._fresh_seconds = finished.spec.cache.ttl_seconds or fresh_seconds
-        self._stale_seconds = stale_seconds
-        self._response: turns.LoggedResponse | None = None
-        self._row: sidetable.Row | None = None
-        self._account: ledger.Entry | None = None
-        self.size = finished.size
-
-    def prepare(self) -> None:
-        """See `Job`."""
-        if self._row is not None:  # tried before
-            return
-        finished = self._finished
-        run = finished.run
-        fold = Fold(run.events())
-        entry = self._entry()
-        packed = None if entry is None else sidetable.pack(entry)
-        ended_early = run.state != "completed"
-        if run.info.recipe not in turns.UNLOGGED:
-            self._response = turns.response_of(finished, fold)
-        self._account = self._accounted()
-        self._row = sidetable.Row(
-            run=run.id,
-            fingerprint=run.info.key,
-            recipe=run.info.recipe,
-            model=run.info.model,
-            status=run.state,
-            error_code=turns.error_code(fold),
-            partial=ended_early and bool(fold.text or fold.items),
-            created_at=run.info.created_at,
-            ended_at=finished.ended_at,
-            total_ms=run.statistics().total_ms,
-            owner=run.info.owner,
-            parent=run.info.parent,
-            expires_at=finished.ended_at + self._fresh_seconds + self._stale_seconds,
-            size=ROW_BYTES + TEXTS * turns.texts(finished, fold) + len(packed or b""),
-            entry=packed,
-            names=() if entry is None else tuple(entry.marks),
-        )
-
-    def _accounted(self) -> ledger.Entry:
-        finished = self._finished
-        spec, run = finished.spec, finished.run
-        figures = run.statistics()
-        return ledger.Entry(
-            run=run.id,
-            ended_at=finished.ended_at,
-            recipe=spec.origin or run.info.recipe,
-            model=run.info.model,
-            tier=spec.tier,
-            owner=run.info.owner,
-            hidden=bool(spec.origin) or run.info.parent is not None,
-            status=run.state,
-            total_ms=figures.total_ms,
-            first_token_ms=figures.first_token_ms,
-            spent=spent_by(spec, run),
-        )
-
-    def _entry(self) -> Stored | None:
-        finished = self._finished
-        # As in the cache: what a fallback said is not kept under the name that was asked.
-        if finished.marks is None or finished.run.state != "completed" or finished.run.substituted:
-            return None
-        return Stored(
-            recording=Recording.of(finished.run),
-            request=dump_spec(finished.spec),
-            marks=finished.marks,
-            fresh_seconds=self._fresh_seconds,
-            stored_at=finished.ended_at,
-        )
-
-    def write(self, store: LogStore) -> None:
-        """See `Job`."""
-        if self._row is None or self._account is None:
-            return
-        response_id = None
-        info = self._finished.run.info
-        thread, name = turns.thread_id(info.id, info.parent), turns.thread_name(self._finished)
-        if self._response is not None:
-            store.ensure_thread(thread, name)
-            response_id = store.log(self._response, thread)
-        if info.parent is None:  # its inner runs ended before it, and began the thread
-            store.db.conn.execute("UPDATE threads SET name = ? WHERE id = ?", [name, thread])
-        sidetable.write(store.db.conn, self._row, response_id)
-        ledger.write(store.db.conn, self._account)
-
-    def done(self) -> None:
-        """See `Job`."""
+NAME_BYTES: Final = 1000
+"""What a name of a run keeps in memory, about."""
 
 
 class Forgetting:
@@ -130,7 +19,7 @@ class Forgetting:
         tell: told how many, once they are gone for good.
     """
 
-    optional, runs = False, 0
+    optional, runs, name = False, 0, None
     size = 0
 
     def __init__(
@@ -143,7 +32,7 @@ class Forgetting:
     def prepare(self) -> None:
         """See `Job`."""
 
-    def write(self, store: LogStore) -> None:
+    def write(self, store: Store, others: Sequence[Self]) -> None:
         """See `Job`."""
         self._count = self._forget(store.db.conn)
 
@@ -160,8 +49,8 @@ class Naming:
         recorded: the recorded run's.
     """
 
-    optional, runs = True, 0
-    size = ROW_BYTES
+    optional, runs, name = True, 0, None
+    size = NAME_BYTES
 
     def __init__(self, run: str, recorded: str) -> None:
         self._run = run
@@ -170,7 +59,7 @@ class Naming:
     def prepare(self) -> None:
         """See `Job`."""
 
-    def write(self, store: LogStore) -> None:
+    def write(self, store: Store, others: Sequence[Self]) -> None:
         """See `Job`."""
         sidetable.rename(store.db.conn, self._run, self._recorded)
 
@@ -186,7 +75,7 @@ class Counting:
         tell: told once they, and all that was queued before, are written.
     """
 
-    optional, runs = False, 0
+    optional, runs, name = False, 0, None
     size = 0
 
     def __init__(
@@ -198,7 +87,7 @@ class Counting:
     def prepare(self) -> None:
         """See `Job`."""
 
-    def write(self, store: LogStore) -> None:
+    def write(self, store: Store, others: Sequence[Self]) -> None:
         """See `Job`."""
         ledger.add(store.db.conn, self._reused)
 

@@ -4,10 +4,11 @@ They hold figures only, no text. Rows of a run leave with it.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from llm_stream.history import bulk
 from llm_stream.history.spending import Spent
 
 SCHEMA: Final = (
@@ -102,21 +103,30 @@ def create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-def write(connection: sqlite3.Connection, entry: Entry) -> None:
-    """Enter a run; one that is there already is replaced."""
+def write(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Enter runs, no two by one name; those that are there already are replaced."""
+    runs = [(entry.run,) for entry in entries]
     for table in ("account", "spent"):
-        connection.execute(f"DELETE FROM llm_stream_{table} WHERE run = ?", [entry.run])  # noqa: S608 - two names
-    connection.execute(
-        "INSERT INTO llm_stream_account VALUES (?,?,?,?,?,?,?,?,?,?)",
+        bulk.write(connection, f"DELETE FROM llm_stream_{table} WHERE run IN (", runs, ")")  # noqa: S608 - two names
+    bulk.write(
+        connection,
+        "INSERT INTO llm_stream_account",
         [
-            entry.ended_at, entry.run, entry.recipe, entry.model, entry.tier, entry.owner,
-            entry.hidden, entry.status, entry.total_ms, entry.first_token_ms,
+            (
+                entry.ended_at, entry.run, entry.recipe, entry.model, entry.tier, entry.owner,
+                entry.hidden, entry.status, entry.total_ms, entry.first_token_ms,
+            )
+            for entry in entries
         ],
     )  # fmt: skip
-    of = (entry.ended_at, entry.run, entry.recipe, entry.tier, entry.owner)
-    connection.executemany(
-        "INSERT INTO llm_stream_spent VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-        [(*of, model, *spent) for model, spent in entry.spent.items()],
+    bulk.write(
+        connection,
+        "INSERT INTO llm_stream_spent",
+        [
+            (entry.ended_at, entry.run, entry.recipe, entry.tier, entry.owner, model, *spent)
+            for entry in entries
+            for model, spent in entry.spent.items()
+        ],
     )
 
 

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from llm_stream.history.batches import Job
 from llm_stream.history.jobs import Counting
 from llm_stream.history.ledger import MINUTE, Reuse, Reused
-from llm_stream.history.writer import Job
 from llm_stream.recipes.recorder import Reusing
 from llm_stream.recipes.spec import RunSpec
 

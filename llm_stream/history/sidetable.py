@@ -6,13 +6,13 @@ under which names an answer can be forgotten, while it is there.
 
 import sqlite3
 import time
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from llm_stream.cache.stored import Stored
-from llm_stream.engine.recording import InvalidRecording
+from llm_stream.history import bulk
+from llm_stream.history.packing import unpack
 
 SCHEMA: Final = (
     """
@@ -81,12 +81,6 @@ SCHEMA: Final = (
     """,
 )
 
-COMPRESSION: Final = 1
-"""zlib's level: an answer of short chunks shrinks to a fifth; higher levels gain little more."""
-
-MAX_ENTRY_BYTES: Final = 1 << 28
-"""An entry that claims to be larger is not read."""
-
 MAX_REPLAYS: Final = 1000
 """Names of one run: an answer that is given again all day must not fill the disk with them."""
 
@@ -117,27 +111,7 @@ class Row:
     expires_at: float | None = None
     entry: bytes | None = None
     names: tuple[str, ...] = ()
-
-
-def pack(entry: Stored) -> bytes:
-    """An entry as it is kept."""
-    return zlib.compress(entry.encode(), COMPRESSION)
-
-
-def unpack(data: bytes) -> Stored:
-    """The entry in these bytes.
-
-    Raises:
-        InvalidRecording: they are anything else.
-    """
-    reader = zlib.decompressobj()
-    try:
-        plain = reader.decompress(data, MAX_ENTRY_BYTES)
-    except zlib.error as error:
-        raise InvalidRecording(f"not an entry: {error}") from error
-    if not reader.eof:
-        raise InvalidRecording("not an entry: cut off, or too large")
-    return Stored.decode(plain)
+    response_id: str | None = None
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -152,24 +126,32 @@ def exists(connection: sqlite3.Connection) -> bool:
     return found.fetchone() is not None
 
 
-def write(connection: sqlite3.Connection, row: Row, response_id: str | None) -> None:
-    """Add a run; its answer takes the place of earlier ones of the same fingerprint."""
-    if row.entry is not None:
-        connection.execute(
-            "UPDATE llm_stream_runs SET entry = NULL WHERE fingerprint = ? AND entry IS NOT NULL",
-            [row.fingerprint],
-        )
-    connection.execute(
-        "INSERT OR REPLACE INTO llm_stream_runs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+def write(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Add runs, no two by one name; answers take the place of earlier ones of their fingerprint."""
+    kept = {row.fingerprint: row for row in rows if row.entry is not None}
+    bulk.write(
+        connection,
+        "UPDATE llm_stream_runs SET entry = NULL WHERE entry IS NOT NULL AND fingerprint IN (",
+        [(fingerprint,) for fingerprint in kept],
+        ")",
+    )
+    bulk.write(
+        connection,
+        "INSERT OR REPLACE INTO llm_stream_runs",
         [
-            row.run, response_id, row.fingerprint, row.recipe, row.model, row.status,
-            row.error_code, row.partial, row.created_at, row.ended_at, row.total_ms, row.owner,
-            row.parent, row.size, row.expires_at, row.entry,
+            (
+                row.run, row.response_id, row.fingerprint, row.recipe, row.model, row.status,
+                row.error_code, row.partial, row.created_at, row.ended_at, row.total_ms, row.owner,
+                row.parent, row.size, row.expires_at,
+                row.entry if kept.get(row.fingerprint) is row else None,
+            )
+            for row in rows
         ],
     )  # fmt: skip
-    connection.executemany(
-        "INSERT OR IGNORE INTO llm_stream_names VALUES (?, ?)",
-        [(name, row.run) for name in row.names],
+    bulk.write(
+        connection,
+        "INSERT OR IGNORE INTO llm_stream_names",
+        [(name, row.run) for row in kept.values() for name in row.names],
     )
 
 

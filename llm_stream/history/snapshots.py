@@ -10,7 +10,7 @@ import orjson
 from llm.parts import ReasoningPart, TextPart, ToolCallPart, ToolResultPart
 
 from llm_stream.engine.recording import InvalidRecording, Recording
-from llm_stream.history import conversations, sidetable
+from llm_stream.history import conversations, packing
 
 LINES: Final = """
     SELECT runs.run, runs.recipe, runs.model, runs.status, runs.fingerprint, runs.error_code,
@@ -170,7 +170,7 @@ def _read_answer(found: Snapshot, text: str, *, structured: bool) -> None:
 def _read_entry(found: Snapshot, entry: bytes) -> None:
     """What the cache would give again: events and all."""
     try:
-        recording: Recording = sidetable.unpack(entry).recording
+        recording: Recording = packing.unpack(entry).recording
     except InvalidRecording:
         return
     fold = recording.fold

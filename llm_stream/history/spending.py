@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from llm_stream.engine.run import Run
+from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import OwnerLost
 from llm_stream.recipes.spec import RunSpec
 
@@ -35,15 +35,19 @@ class Spent(NamedTuple):
         return Spent(*(mine + its for mine, its in zip(self, other, strict=True)))
 
 
-def spent_by(spec: RunSpec, run: Run) -> dict[str, Spent]:
-    """What this run has spent itself, by the catalog's ids of the models that answered.
+def spent_by(spec: RunSpec, info: RunInfo, events: Iterable[dict[str, Any]]) -> dict[str, Spent]:
+    """What a run has spent itself, by the catalog's ids of the models that answered.
 
     A call that ended before its first output is left out: whether it was ever sent is not known.
+
+    Args:
+        spec: what was asked.
+        info: what the run is.
+        events: its events, decoded; texts that follow each other may be one.
     """
-    if run.info.recipe not in SPENDERS:
+    if info.recipe not in SPENDERS:
         return {}
-    events = (event.decode() for event in run.events())
-    return Spending(spec).of(run.info.model, events)
+    return Spending(spec).of(info.model, events)
 
 
 class Spending:
@@ -90,7 +94,8 @@ class Spending:
                 self._asked_tokens if read is None else 0,
                 tokens_in(self._said_chars) if written is None else 0,
             )
-        self._sums[model] = self._sums.get(model, Spent()).plus(spent)
+        earlier = self._sums.get(model)
+        self._sums[model] = spent if earlier is None else earlier.plus(spent)
         self._said_chars = 0
 
     def _broke_off(self, model: str) -> None:

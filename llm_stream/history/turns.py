@@ -1,25 +1,23 @@
-"""A finished run as llm logs one.
+"""A finished run as a turn of a conversation: what llm's tables say of it.
 
-The run becomes a real `llm.Response`, made by its public `from_dict`, and llm's own `LogStore.log`
-writes it: hashes, deduplicated messages and the search index are llm's business. A subclass says
-when it happened and how long it took, which `from_dict` does not take. The system prompt stands
-among the messages, because llm logs it only there.
+The system prompt stands among the messages, because llm logs it only there.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import llm
 import orjson
-from llm.serialization import MessageDict, ResponseDict
-from pydantic import ConfigDict
+from llm.serialization import MessageDict
 
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.recording import DECODED
 from llm_stream.engine.run import Run
-from llm_stream.models.prompting import declared, turns_for_llm
+from llm_stream.engine.runinfo import RunStatistics
+from llm_stream.models.prompting import turns_for_llm
+from llm_stream.models.toolset import Toolset
+from llm_stream.naming import ulid
 from llm_stream.recipes.spec import RunSpec
 
 UNLOGGED: Final = frozenset({"batch"})
@@ -33,13 +31,15 @@ class Finished:
     """A run that has ended, on its way to the database.
 
     The run's log is sealed, so that another thread may read it. `marks` is None where the answer
-    is not to be found again; `ended_at` is in seconds since 1970.
+    is not to be found again; `ended_at` is in seconds since 1970. `turn` is llm's id of it, which
+    sorts by the time as llm's own do.
     """
 
     spec: RunSpec
     run: Run
     marks: Mapping[str, int] | None
     ended_at: float
+    turn: str = field(default_factory=lambda: ulid().lower())
 
     @property
     def size(self) -> int:
@@ -64,44 +64,70 @@ def texts(finished: Finished, fold: Fold) -> int:
     return asked + sum(map(len, fold.text)) + sum(map(len, fold.reasoning))
 
 
-class LoggedModel(llm.Model):
-    """The name under which an answer is logged, and whatever options it was made with."""
+class Logged(NamedTuple):
+    """A run in llm's words.
 
-    class Options(llm.Options):
-        """Options as they were sent."""
-
-        model_config = ConfigDict(extra="allow")
-
-    def __init__(self, model_id: str) -> None:
-        self.model_id = model_id
-
-    def execute(self, *_: Any, **__: Any) -> Iterator[str]:
-        """Refuse to go on from a logged answer: only its model's name is known here.
-
-        Raises:
-            llm.ModelError: always (whoever asks has to take the model itself).
-        """
-        raise llm.ModelError(f"This is {self.model_id} as it was logged. Ask the model itself.")
-
-
-class LoggedResponse(llm.Response):
-    """An answer with the times of its run.
-
-    Attributes:
-        began_at: seconds since 1970.
-        total_ms: how long it took.
+    `name` is its thread's, `began_at` in seconds since 1970.
     """
 
-    began_at: float = 0.0
-    total_ms: int = 0
+    id: str
+    thread: str
+    name: str
+    model: str
+    resolved_model: str | None
+    asked: Sequence[MessageDict]
+    answered: Sequence[Any]
+    options: Mapping[str, Any]
+    schema: Mapping[str, Any] | None
+    tools: Toolset | None
+    about: Mapping[str, Any]
+    input_tokens: int | None
+    output_tokens: int | None
+    total_ms: int
+    began_at: float
 
-    def duration_ms(self) -> int:
-        """How long it took."""
-        return self.total_ms
 
-    def datetime_utc(self) -> str:
-        """When it began."""
-        return datetime.fromtimestamp(self.began_at, UTC).isoformat()
+def logged_of(
+    finished: Finished, fold: Fold, figures: RunStatistics, thread: str, name: str
+) -> Logged:
+    """The run in llm's words.
+
+    Args:
+        finished: the run.
+        fold: its events.
+        figures: its statistics.
+        thread: the id of its conversation.
+        name: and that one's name.
+    """
+    spec, run = finished.spec, finished.run
+    answered_by = fold.usage[-1]["model"] if fold.usage else None
+    return Logged(
+        id=finished.turn,
+        thread=thread,
+        name=name,
+        model=spec.model,
+        resolved_model=None if answered_by == spec.model else answered_by,
+        asked=asked(spec),
+        answered=answered(fold),
+        options=spec.options,
+        schema=spec.schema,
+        tools=spec.tools,
+        about=about(finished, fold),
+        input_tokens=figures.input_tokens,
+        output_tokens=figures.output_tokens,
+        total_ms=figures.total_ms,
+        began_at=run.info.created_at,
+    )
+
+
+def moment(at: float) -> str:
+    """A moment, seconds since 1970, as a turn tells it."""
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+def now() -> str:
+    """This moment, as a thread tells when it was begun."""
+    return str(datetime.now(UTC))
 
 
 def thread_id(run_id: str, parent: str | None) -> str:
@@ -118,40 +144,20 @@ def thread_name(finished: Finished) -> str:
     return title if run.state == "completed" else f"[{run.state}] {title}"
 
 
-def response_of(finished: Finished, fold: Fold) -> LoggedResponse:
-    """The run as a response with an id of its own.
-
-    Args:
-        finished: the run.
-        fold: its events.
-    """
-    spec, run = finished.spec, finished.run
-    figures = run.statistics()
-    data: ResponseDict = {
-        "model": spec.model,
-        "prompt": {"messages": asked(spec), "options": dict(spec.options)},
-        "messages": [{"role": "assistant", "parts": answered(fold)}],
-    }
-    response = LoggedResponse.from_dict(data, model=LoggedModel(spec.model))
-    assert isinstance(response, LoggedResponse)  # noqa: S101 - `from_dict` is annotated with its base
-    response.began_at = run.info.created_at
-    response.total_ms = figures.total_ms
-    response.prompt.tools = list(declared(spec.tools))
-    response.prompt.schema = None if spec.schema is None else dict(spec.schema)
-    response.response_json = {"llm_stream": about(finished, fold)}
-    response.set_usage(input=figures.input_tokens, output=figures.output_tokens)
-    if fold.usage and (model := fold.usage[-1]["model"]) != spec.model:
-        response.set_resolved_model(model)
-    return response
-
-
 def asked(spec: RunSpec) -> list[MessageDict]:
     """The prompt: the messages, or for a recipe with input of its own that as JSON."""
-    messages = [message.to_dict() for message in turns_for_llm(spec.messages)]
+    if all(m.role != "tool" and not m.attachments and not m.tool_calls for m in spec.messages):
+        messages = [_said(message.role, message.content) for message in spec.messages]
+    else:
+        messages = [message.to_dict() for message in turns_for_llm(spec.messages)]
     if spec.input is not None:
         material = orjson.dumps(dict(spec.input), option=orjson.OPT_INDENT_2).decode()
-        messages.append({"role": "user", "parts": [{"type": "text", "text": material}]})
+        messages.append(_said("user", material))
     return messages
+
+
+def _said(role: str, text: str) -> MessageDict:
+    return {"role": role, "parts": [{"type": "text", "text": text}]}
 
 
 def answered(fold: Fold) -> list[Any]:

@@ -6,28 +6,26 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from llm.logs import LogStore
-
+from llm_stream.history import batches
+from llm_stream.history.batches import Job
 from llm_stream.history.database import (
+    Store,
     default_path,
     file_bytes,
     identity,
     is_busy,
-    is_ours,
     open_store,
-    transaction,
 )
 from llm_stream.history.facts import Facts, State
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 64
-"""Most jobs of one transaction."""
+GATHER_SECONDS: Final = 0.2
+"""How long a job waits for others to share its transaction, unless somebody waits for it."""
 
 RETRY_SECONDS: Final = 5.0
 """After a fault of the database the next attempt waits that long."""
@@ -40,29 +38,6 @@ UPKEEP_SECONDS: Final = 60.0
 
 WARN_SECONDS: Final = 60.0
 """At most one warning in that time."""
-
-
-class Job(Protocol):
-    """Something to be written. Both methods are called in the writer's thread.
-
-    Attributes:
-        size: bytes it keeps in memory, about.
-        optional: whether it may be dropped when the queue is full.
-        runs: how many it records.
-    """
-
-    size: int
-    optional: bool
-    runs: int
-
-    def prepare(self) -> None:
-        """Do what needs no database; whatever it raises drops the job."""
-
-    def write(self, store: LogStore) -> None:
-        """Write, inside a transaction. It may be called again after a fault."""
-
-    def done(self) -> None:
-        """What was written is committed."""
 
 
 class Writer:
@@ -78,7 +53,7 @@ class Writer:
     def __init__(
         self,
         path: Path | None,
-        upkeep: Callable[[LogStore], bool],
+        upkeep: Callable[[Store], bool],
         *,
         max_jobs: int,
         max_bytes: int,
@@ -97,9 +72,10 @@ class Writer:
         self._state: State = "starting"
         self._last_error = ""
         self._warned_at = float("-inf")
-        self._retry_at = self._upkeep_at = 0.0
+        self._retry_at = self._upkeep_at = self._write_at = 0.0
         self._give_up_at: float | None = None
-        self._store: LogStore | None = None
+        self._store: Store | None = None
+        self._told = False
         self._thread: threading.Thread | None = None
 
     def facts(self) -> Facts:
@@ -124,7 +100,13 @@ class Writer:
                 return False
             self._jobs.append(job)
             self._bytes += job.size
-            self._changed.notify()
+            # Woken once for many jobs: waking the thread costs more than a job does.
+            if len(self._jobs) == 1:
+                self._write_at = time.monotonic() + GATHER_SECONDS
+                self._changed.notify()
+            if self._write_at and (not job.optional or self._enough()):
+                self._write_at = 0.0
+                self._changed.notify()
         return True
 
     def count_failure(self, error: Exception) -> None:
@@ -145,7 +127,7 @@ class Writer:
         """Write what is queued, at most for that long, and end the thread. Blocking."""
         with self._changed:
             self._give_up_at = time.monotonic() + flush_seconds
-            self._retry_at = 0.0
+            self._retry_at = self._write_at = 0.0
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(flush_seconds + 2.0)
@@ -166,13 +148,30 @@ class Writer:
                 closing = self._give_up_at is not None
                 if closing and (not self._jobs or now >= (self._give_up_at or 0)):
                     return None
-                due = self._retry_at if self._jobs or self._store is None else self._upkeep_at
-                if now >= max(due, self._retry_at):
-                    return list(islice(self._jobs, BATCH))
+                due = self._retry_at if self._store is None else self._upkeep_at
+                if self._jobs:
+                    due = min(due, self._write_at)
                 until = max(due, self._retry_at)
+                if now >= until:
+                    return self._oldest() if now >= self._write_at else []
                 if closing:
                     until = min(until, self._give_up_at or until)
                 self._changed.wait(until - now)
+
+    def _enough(self) -> bool:
+        """Whether what is queued is worth a transaction of its own; much of it must not wait."""
+        jobs = min(batches.JOBS, self._max_jobs // 2)
+        return len(self._jobs) >= jobs or self._bytes > min(batches.BYTES, self._max_bytes // 2)
+
+    def _oldest(self) -> list[Job]:
+        some: list[Job] = []
+        size = 0
+        for job in islice(self._jobs, batches.JOBS):
+            size += job.size
+            if some and size > batches.BYTES:
+                break
+            some.append(job)
+        return some
 
     def _attempt(self, batch: list[Job]) -> None:
         path = self._path = self._path or default_path()
@@ -181,6 +180,7 @@ class Writer:
         if self._store is None:
             self._store = open_store(path)
             self._identity = identity(path)
+            self._tell_what_is_unknown(self._store)
         self._state = "open"
         if batch:
             self._write(self._store, batch)
@@ -189,36 +189,27 @@ class Writer:
             self._upkeep_at = time.monotonic() + (0.0 if again else UPKEEP_SECONDS)
         self._file_bytes = file_bytes(path)
 
-    def _write(self, store: LogStore, batch: list[Job]) -> None:
-        fit = [job for job in batch if self._spared(job.prepare)]
-        with transaction(store.db.conn), store.db.steady():
-            written = [job for job in fit if self._spared(partial(self._apart, store, job))]
+    def _tell_what_is_unknown(self, store: Store) -> None:
+        if not store.known and not self._told:
+            self._told = True
+            log.warning("history: llm keeps its log otherwise now, so it is written the slow way")
+
+    def _write(self, store: Store, batch: list[Job]) -> None:
+        refused, written = batches.write(store, batch, self.count_failure)
         with self._changed:
             for job in batch:
                 self._jobs.popleft()
                 self._bytes -= job.size
             self._dropped += len(batch) - len(written)
             self._written += sum(job.runs for job in written)
+            waited_for = self._give_up_at is not None or any(not job.optional for job in self._jobs)
+            at_once = waited_for or self._enough()
+            self._write_at = 0.0 if at_once else time.monotonic() + GATHER_SECONDS
         for job in batch:  # those that were dropped are over as well
             job.done()
-        if len(written) < len(fit):  # tables are gone, perhaps; they are made when it is opened
+        if refused:  # tables are gone, perhaps; they are made when it is opened
             self._state = "failing"
             self._disconnect()
-
-    def _apart(self, store: LogStore, job: Job) -> None:
-        with store.db.atomic():
-            job.write(store)
-
-    def _spared(self, work: Callable[[], None]) -> bool:
-        """Whether it worked. What is wrong with the database is raised, and so tried again."""
-        try:
-            work()
-        except Exception as error:
-            if not is_ours(error):
-                raise
-            self.count_failure(error)
-            return False
-        return True
 
     def _fail(self, error: Exception) -> None:
         self.count_failure(error)

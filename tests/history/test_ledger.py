@@ -38,8 +38,8 @@ def entry(**changes: Any) -> Entry:
 
 def test_a_run_that_is_entered_again_is_replaced(connection: sqlite3.Connection) -> None:
     """A replica that took a run over has the last word on it."""
-    ledger.write(connection, entry())
-    ledger.write(connection, entry(status="failed", spent={"other": Spent(1, 7, 8)}))
+    ledger.write(connection, [entry()])
+    ledger.write(connection, [entry(status="failed", spent={"other": Spent(1, 7, 8)})])
 
     assert connection.execute("SELECT status FROM llm_stream_account").fetchall() == [("failed",)]
     assert connection.execute("SELECT model, input_tokens FROM llm_stream_spent").fetchall() == [

@@ -34,7 +34,7 @@ def connection(path: Path) -> Iterator[sqlite3.Connection]:
 def fill(connection: sqlite3.Connection, *runs: str, **fields: Any) -> None:
     """Runs of these ids."""
     for run in runs:
-        sidetable.write(connection, replace(ROW, run=run, **fields), None)
+        sidetable.write(connection, [replace(ROW, run=run, **fields)])
 
 
 def ids(connection: sqlite3.Connection, limit: int = 9, **asked: Any) -> list[str]:

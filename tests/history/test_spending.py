@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from llm_stream.history.reading import Reading
 from llm_stream.history.spending import Spending, Spent, spent_by, tokens_in
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
@@ -78,7 +79,9 @@ async def test_a_cancelled_run_has_spent_what_it_said() -> None:
     """Nobody reports its tokens, so they are estimated from prompt and text."""
     spec, run = await ended("Plan a shop", "Hello", " world", end="cancelled")
 
-    assert spent_by(spec, run) == {"m": Spent(1, 0, 0, tokens_in(11), tokens_in(11))}
+    assert spent_by(spec, run.info, Reading(run).payloads) == {
+        "m": Spent(1, 0, 0, tokens_in(11), tokens_in(11))
+    }
 
 
 async def test_recipes_that_ask_others_spend_nothing_themselves() -> None:
@@ -86,7 +89,7 @@ async def test_recipes_that_ask_others_spend_nothing_themselves() -> None:
     spec, run = await ended()
     run.info = run.info._replace(recipe="evaluate")
 
-    assert spent_by(spec, run) == {}
+    assert spent_by(spec, run.info, Reading(run).payloads) == {}
 
 
 def test_a_schema_is_part_of_what_is_asked() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from llm_stream.engine.fold import Fold
 from llm_stream.errors import UpstreamRejected
-from llm_stream.history.turns import Finished, response_of
+from llm_stream.history.responses import response_of
+from llm_stream.history.turns import Finished, logged_of
 from llm_stream.testing import Fault, Script, ScriptedModel
 from llm_stream.testing.service import RunningService
 
@@ -243,7 +244,10 @@ async def test_all_that_waits_counts() -> None:
 async def test_a_logged_answer_is_read_and_not_continued() -> None:
     """Its text is there without a model; who goes on from it is told to ask the model itself."""
     spec, run = await ended("q", "a")
-    response = response_of(Finished(spec, run, None, 0.0), Fold(run.events()))
+    finished = Finished(spec, run, None, 0.0)
+    response = response_of(
+        logged_of(finished, Fold(run.events()), run.statistics(), "thread", "name")
+    )
 
     assert response.text() == "a"
     with pytest.raises(llm.ModelError, match="Ask the model itself"):

@@ -119,7 +119,7 @@ def test_sums_are_those_made_by_hand(
         for model in ("a", "d")
     }
     for entry in entries:
-        ledger.write(connection, entry)
+        ledger.write(connection, [entry])
     ledger.add(connection, reused)
     connection.commit()
 
@@ -141,7 +141,7 @@ def test_a_clients_account_is_its_own(connection: sqlite3.Connection, owner: str
     ]
     reused = {Reuse(0, "generate", "a", "", who): Reused(1, 2) for who in ("", "x")}
     for entry in entries:
-        ledger.write(connection, entry)
+        ledger.write(connection, [entry])
     ledger.add(connection, reused)
     connection.commit()
     own = [entry for entry in entries if entry.owner == owner]
