@@ -185,7 +185,8 @@ async def _write(
             if ws.closed or transport.is_closing():
                 return
             pulse.begin()
-            # Frames of aiohttp's own, pings say, are whole writes as well.
+            # Frames of aiohttp's own, pings say, are whole writes as well. What is sent has no name
+            # here, or an idle socket would keep it.
             transport.write(outbox.take())
             await drained.drain()
             pulse.end()
