@@ -9,7 +9,17 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 AT_ONCE: Final = 8
-"""Commands of a socket under way; its next one waits, so that it leaves others their time."""
+"""Commands of all sockets under way; beyond, each socket has one. More at once would make turns of
+the loop so long that streams, which need several for a token, falter."""
+
+
+class Crossing:
+    """How many commands of all sockets of a service are under way."""
+
+    __slots__ = ("busy",)
+
+    def __init__(self) -> None:
+        self.busy = 0
 
 
 class Turn:
@@ -37,23 +47,32 @@ class Turn:
 class Line:
     """Commands under way. Each is to wait for its turn before it is answered.
 
+    Args:
+        crossing: what all lines share.
+
     Attributes:
         waiting: their tasks, the oldest first; whoever closes the socket cancels them.
     """
 
-    __slots__ = ("waiting",)
+    __slots__ = ("_crossing", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, crossing: Crossing) -> None:
+        self._crossing = crossing
         self.waiting: list[asyncio.Task[None]] = []
 
     async def enter(self, command: Callable[[Turn], Coroutine[Any, Any, None]]) -> None:
-        """Begin a command beside those under way; waits while there are too many of them."""
+        """Begin a command, beside those under way if they are not too many."""
+        while self.waiting and self._crossing.busy >= AT_ONCE:
+            await asyncio.wait((self.waiting[0],))
         turn = Turn(self.waiting[-1] if self.waiting else None)
         task = asyncio.create_task(command(turn))
         self.waiting.append(task)
-        task.add_done_callback(self.waiting.remove)
-        while len(self.waiting) >= AT_ONCE:
-            await asyncio.wait((self.waiting[0],))
+        self._crossing.busy += 1
+        task.add_done_callback(self._left)
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self.waiting.remove(task)
+        self._crossing.busy -= 1
 
     async def empty(self) -> None:
         """Return when all commands that have entered are answered."""

@@ -86,7 +86,7 @@ async def _serve(
         on_stall=service.metrics.slow_readers.inc,
     )
     socket.outbox.reply(socket.welcome())
-    line = Line()
+    line = Line(service.crossing)
     reader = asyncio.create_task(_read(ws, socket, line))
     writer = asyncio.create_task(_write(ws, socket, pulse, transport, drained))
     helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(_say_goaway(socket))]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from llm_stream.web.line import AT_ONCE, Line, Turn
+from llm_stream.web.line import AT_ONCE, Crossing, Line, Turn
 
 from ..wire import turns
 
@@ -32,7 +32,7 @@ class Commands:
 
 async def test_commands_begin_at_once_and_are_answered_in_order() -> None:
     """One that is ready before an earlier one waits for it, and is told so."""
-    line, commands = Line(), Commands()
+    line, commands = Line(Crossing()), Commands()
     for number in range(3):
         await line.enter(commands.command(number))
     await turns()
@@ -48,27 +48,30 @@ async def test_commands_begin_at_once_and_are_answered_in_order() -> None:
     assert line.waiting == []
 
 
-async def test_a_line_is_bounded() -> None:
-    """Whoever wants to begin one command too many waits until the oldest is answered."""
-    line, commands = Line(), Commands()
-    for number in range(AT_ONCE - 1):
+async def test_lines_are_bounded_together() -> None:
+    """With many commands under way each line has one at a time, but always that one."""
+    crossing, commands = Crossing(), Commands()
+    line, other = Line(crossing), Line(crossing)
+    for number in range(AT_ONCE):
         await line.enter(commands.command(number))
-    entering = asyncio.create_task(line.enter(commands.command(AT_ONCE)))
+    await other.enter(commands.command(AT_ONCE))
+    entering = asyncio.create_task(other.enter(commands.command(AT_ONCE + 1)))
     await turns()
     assert not entering.done()
 
-    commands.lookups[0].set()
+    for event in commands.lookups.values():
+        event.set()
+    await line.empty()
     await entering
+    await other.empty()
 
-    assert commands.answered == [0]
-    for task in line.waiting:
-        task.cancel()
-    await asyncio.gather(*line.waiting, return_exceptions=True)
+    assert sorted(commands.answered) == list(range(AT_ONCE + 2))
+    assert crossing.busy == 0
 
 
 async def test_cancelling_one_leaves_those_before_it() -> None:
     """A command that waits for its turn can be given up alone."""
-    line, commands = Line(), Commands()
+    line, commands = Line(Crossing()), Commands()
     for number in range(2):
         await line.enter(commands.command(number))
     commands.lookups[1].set()
