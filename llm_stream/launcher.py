@@ -1,6 +1,6 @@
 """The one door: a spec becomes a live, joined or replayed `Run`, whichever wire it came by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,9 @@ from llm_stream.recipes.recipe import Recipe
 from llm_stream.recipes.recorder import Recorder
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.replays import Replays
+
+Turn = Callable[[], Awaitable[bool]] | None
+"""Returns when a call may go on; whether it had to wait for that. None: it may at once."""
 
 
 class Launch(NamedTuple):
@@ -94,7 +97,7 @@ class Launcher:
             flights=flights,
         )
 
-    async def launch(
+    async def launch(  # noqa: PLR0913 - all there is to say of a call
         self,
         spec: RunSpec,
         gates: Sequence[Gate] = (),
@@ -102,6 +105,7 @@ class Launcher:
         *,
         claim: str = "",
         request: str = "",
+        turn: Turn = None,
     ) -> Launch:
         """Join an equal run that is under way, replay a kept answer, or start.
 
@@ -113,6 +117,7 @@ class Launcher:
             room: where it needs a place. A joined or replayed run passes nothing of all this.
             claim: names the client, so that its cancel is its own (`Run.release`).
             request: finds its request in the log.
+            turn: waited for between look-up and start.
 
         Raises:
             NotCached: mode `only`, and there is no answer (the caller's doing).
@@ -122,7 +127,7 @@ class Launcher:
         if (replay := self.at_hand(spec, request)) is not None:
             return Launch(replay, joined=False)
         client = Client(claim, spec.abandon_seconds, spec.parent is not None, request)
-        launch = await self._launched(spec, client, gates, room)
+        launch = await self._launched(spec, client, gates, room, turn)
         if self._history is not None and spec.parent is None:
             if launch.joined:
                 self._history.reused(spec, "joined")
@@ -149,12 +154,14 @@ class Launcher:
         return self._replays.instant(spec, key, request, entry)
 
     async def _launched(
-        self, spec: RunSpec, client: Client, gates: Sequence[Gate], room: Room | None
+        self, spec: RunSpec, client: Client, gates: Sequence[Gate], room: Room | None, turn: Turn
     ) -> Launch:
         identity = self.recipes[spec.recipe].identity(spec)
         key = spec.fingerprint(identity or "")
         mode = spec.cache.mode
         found = Lookup() if identity is None else await self._cache.find(spec, key)
+        if turn is not None and await turn() and identity is not None and found.entry is None:
+            found = await self._cache.find(spec, key)  # it may be there by now
         wanted = Wanted(spec, key, client, found, gates, room)
         if found.entry is not None:
             if found.stale:

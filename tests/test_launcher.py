@@ -212,3 +212,27 @@ async def test_a_stale_answer_is_given_without_a_place_to_compute_it_anew(gate: 
 
     assert again.info.cache == "hit"
     assert room.asked == 2
+
+
+async def test_what_was_answered_before_the_turn_is_a_hit(launcher: Any) -> None:
+    """A call that waits for its turn behind its look-up starts nothing that has ended meanwhile."""
+
+    async def turn() -> bool:
+        await end((await launcher.launch(spec())).run)
+        return True
+
+    run, joined = await launcher.launch(spec(), turn=turn)
+
+    assert not joined
+    assert (await end(run))[0]["cache"] == "hit"
+
+
+async def test_a_turn_that_comes_at_once_starts(launcher: Any) -> None:
+    """Nothing is looked up again for a call that had not to wait."""
+
+    async def turn() -> bool:
+        return False
+
+    run, _ = await launcher.launch(spec(), turn=turn)
+
+    assert (await end(run))[0]["cache"] == "miss"

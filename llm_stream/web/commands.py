@@ -8,6 +8,7 @@ import structlog
 
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, MalformedRequest, StreamError, UnknownStream
+from llm_stream.launcher import Launch
 from llm_stream.web.auth import CANCEL, CREATE, READ, check_scope
 from llm_stream.web.bodies import (
     FRAMES,
@@ -31,6 +32,7 @@ from llm_stream.web.frames import (
     Unsubscribed,
 )
 from llm_stream.web.intake import Caller
+from llm_stream.web.line import Line, Turn
 from llm_stream.web.problems import problem
 from llm_stream.web.recipes import spec_of
 from llm_stream.web.socket import Socket
@@ -39,8 +41,8 @@ from llm_stream.web.starting import launch
 log = structlog.get_logger("llm_stream.socket")
 
 
-async def answer_frame(socket: Socket, text: str) -> None:
-    """Obey one frame and put its reply into the outbox; waits for the cache at most.
+async def answer_frame(socket: Socket, text: str, line: Line) -> None:
+    """Obey one frame and put its reply into the outbox; of a start the reply may come later.
 
     Raises:
         MalformedRequest: the frame is not a JSON object with a known `type` (the caller's
@@ -52,23 +54,32 @@ async def answer_frame(socket: Socket, text: str) -> None:
     if model is None:
         known = ", ".join(sorted(FRAMES))
         raise MalformedRequest(f"Field 'type' has to be one of {known}.", field="type")
+    if model is StartFrame:
+        await line.enter(lambda turn: _obey(socket, model, value, turn))
+    else:
+        await line.empty()
+        await _obey(socket, model, value, Turn())
+
+
+async def _obey(socket: Socket, model: type[Body], value: dict[str, Any], turn: Turn) -> None:
     frame_id = value.get("id")
     if not isinstance(frame_id, str):
         frame_id = None
+    answer: Mapping[str, object]
     try:
         frame = validate(model, value)
         if frame_id is not None:
             socket.check_id(frame_id)
-        reply = await COMMANDS[model](socket, frame)
+        answer = {"type": "reply", "id": frame_id, **await COMMANDS[model](socket, frame, turn)}
     except StreamError as error:
-        socket.outbox.reply(refusal(frame_id, error, socket))
+        answer = refusal(frame_id, error, socket)
     except Exception:
         # A bug in one command must not take the socket's other streams along.
-        log.exception("command.crashed", request=socket.request, command=kind)
+        log.exception("command.crashed", request=socket.request, command=value["type"])
         bug = InternalError("The service failed on this command. Its log has the details.")
-        socket.outbox.reply(refusal(frame_id, bug, socket))
-    else:
-        socket.outbox.reply({"type": "reply", "id": frame_id, **reply})
+        answer = refusal(frame_id, bug, socket)
+    await turn.come()
+    socket.outbox.reply(answer)
 
 
 def refusal(frame_id: str | None, error: StreamError, socket: Socket) -> Refusal:
@@ -77,18 +88,18 @@ def refusal(frame_id: str | None, error: StreamError, socket: Socket) -> Refusal
     return {"type": "reply", "id": frame_id, "status": body["status"], "error": body}
 
 
-async def start(socket: Socket, frame: StartFrame) -> Started:
+async def start(socket: Socket, frame: StartFrame, turn: Turn) -> Started:
     """Start a run, or join an equal one, and follow it from its beginning."""
     name = frame.stream or frame.id
-    socket.check_name(name)
-    service = socket.service
-    check_scope(socket.principal, CREATE)
-    # The socket's own claim: its cancel, and its leaving, count for it once.
-    caller = Caller(socket.request, socket.id, socket.principal)
-    spec = spec_of(service.intake, frame.recipe, frame.input, caller, "input.")
-    launched = await launch(service, spec, caller, (socket.gate,))
-    socket.claim(launched.run)
-    socket.open(name, launched.run, "0")
+    with socket.reserved(name) as free:
+        if not free:
+            await turn.come()
+        socket.check_name(name)
+        launched = await _launch(socket, frame, turn)
+        # From here to the reply nothing is waited for, or events would come before it.
+        await turn.come()
+        socket.claim(launched.run)
+        socket.open(name, launched.run, "0")
     run = launched.run
     reply = Started(
         status=202,
@@ -100,7 +111,18 @@ async def start(socket: Socket, frame: StartFrame) -> Started:
     return reply
 
 
-async def subscribe(socket: Socket, frame: SubscribeFrame) -> Subscribed:
+async def _launch(socket: Socket, frame: StartFrame, turn: Turn) -> Launch:
+    service, principal = socket.service, socket.principal
+    check_scope(principal, CREATE)
+    if service.access.limits.counts(principal):
+        await turn.come()  # the first that are asked for are those that are let in
+    # The socket's own claim: its cancel, and its leaving, count for it once.
+    caller = Caller(socket.request, socket.id, principal)
+    spec = spec_of(service.intake, frame.recipe, frame.input, caller, "input.")
+    return await launch(service, spec, caller, (socket.gate,), turn.come)
+
+
+async def subscribe(socket: Socket, frame: SubscribeFrame, _turn: Turn) -> Subscribed:
     """Follow runs; each stream has its own status, so one that fails harms no other."""
     check_scope(socket.principal, READ)
     # At once: one whose replica does not answer keeps no other waiting.
@@ -130,7 +152,7 @@ def _follow(socket: Socket, asked: StreamRequest, run: Run | StreamError) -> Fol
     return {"stream": asked.stream, "status": 200, "run": run.id}
 
 
-async def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> Unsubscribed:
+async def unsubscribe(socket: Socket, frame: UnsubscribeFrame, _turn: Turn) -> Unsubscribed:
     """Leave a stream."""
     stream = socket.streams.get(frame.stream)
     if stream is None:
@@ -139,7 +161,7 @@ async def unsubscribe(socket: Socket, frame: UnsubscribeFrame) -> Unsubscribed:
     return {"status": 200, "stream": frame.stream}
 
 
-async def cancel(socket: Socket, frame: CancelFrame) -> Released:
+async def cancel(socket: Socket, frame: CancelFrame, _turn: Turn) -> Released:
     """Want a run no more. Asking twice releases this socket's claim once."""
     check_scope(socket.principal, CANCEL)
     runs = socket.service.runs
@@ -147,12 +169,12 @@ async def cancel(socket: Socket, frame: CancelFrame) -> Released:
     return Released(status=200, run=run.id, **await runs.release(run, socket.id))
 
 
-async def ping(_socket: Socket, _frame: PingFrame) -> dict[str, Any]:
+async def ping(_socket: Socket, _frame: PingFrame, _turn: Turn) -> dict[str, Any]:
     """Answer with a pong."""
     return {"type": "pong"}
 
 
-COMMANDS: Final[dict[type[Body], Callable[[Any, Any], Awaitable[Mapping[str, object]]]]] = {
+COMMANDS: Final[dict[type[Body], Callable[[Any, Any, Turn], Awaitable[Mapping[str, object]]]]] = {
     StartFrame: start,
     SubscribeFrame: subscribe,
     UnsubscribeFrame: unsubscribe,

@@ -89,6 +89,7 @@ class Connection(web.RequestHandler):
         self._watch.connections.discard(self)
         self._let_go()
         super().connection_lost(exc)
+        self._data_received_cb = None  # the WebSocket's, which knows the request, which knows this
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; the first ones after an answer begin a request."""

@@ -1,7 +1,8 @@
 """What one socket has to send: replies first, then the streams in turn, each a bounded piece."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+import struct
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import orjson
@@ -12,8 +13,16 @@ from llm_stream.web.frames import StreamGap
 TURN_BYTES: Final = 16_384
 """Most bytes one stream sends before the next one gets its turn."""
 
+WRITE_BYTES: Final = 16_384
+"""A write that has so many bytes gets no more, so that it has twice as many at most."""
+
 MAX_REPLIES: Final = 256
 """Replies waiting for a client that does not read; then its commands wait too."""
+
+_WHOLE_TEXT: Final = 0x81
+_SHORT: Final = struct.Struct("!BB").pack
+_LONG: Final = struct.Struct("!BBH").pack
+_LONGER: Final = struct.Struct("!BBQ").pack
 
 
 class Stream:
@@ -32,17 +41,24 @@ class Stream:
         if not self.closed:
             self._outbox.ready(self)
 
-    def frames(self) -> Iterator[bytes]:
-        """One text frame an event, around the bytes the log holds; one for lost events."""
+    def put_frames(self, out: list[bytes]) -> int:
+        """Add a text frame an event, around the bytes the log holds, and one for lost events.
+
+        Returns how many bytes that were.
+        """
+        total = 0
         if gap := self.subscription.gap():
             self._outbox.on_gap()
             lost = StreamGap(type="gap", stream=self.name, after=gap.after, first=gap.first)
-            yield orjson.dumps(lost)
+            out.append(text_frame(orjson.dumps(lost)))
+            total = len(out[-1])
+        head, around = self._head, len(self._head) + 1
         for event in self.subscription.take(max_bytes=TURN_BYTES):
-            # The client may have left the stream while the frame before was being written.
-            if self.closed:
-                return
-            yield b"%b%b}" % (self._head, event.data)
+            data = event.data
+            size = around + len(data)
+            out += (frame_header(size), head, data, b"}")
+            total += size
+        return total
 
     def close(self) -> None:
         """Leave the run's log. Idempotent."""
@@ -76,7 +92,7 @@ class Outbox:
 
     def reply(self, message: Mapping[str, object]) -> None:
         """Send a message of our own, before any event."""
-        self._replies.append(orjson.dumps(message))
+        self._replies.append(text_frame(orjson.dumps(message)))
         _wake(self._something)
 
     async def wait_for_room(self) -> None:
@@ -108,27 +124,48 @@ class Outbox:
             self._something = asyncio.get_running_loop().create_future()
             await self._something
 
-    def next_frames(self) -> Iterator[bytes]:
-        """What to send now: all replies, or else one stream's turn."""
-        if self._replies:
-            while self._replies:
-                yield self._replies.pop(0)
-            _wake(self._room)
-            return
-        if not self._turns:
-            return
-        stream = self._turns.pop(0)
+    def take(self) -> bytes:
+        """What to send now, in one write: all replies, then the streams in turn."""
+        out: list[bytes] = []
+        size = 0
+        while size < WRITE_BYTES:
+            if self._replies:
+                size += sum(map(len, self._replies))
+                out += self._replies
+                self._replies.clear()
+                _wake(self._room)
+            elif self._turns:
+                size += self._turn(self._turns.pop(0), out)
+            else:
+                break
+        return b"".join(out)
+
+    def _turn(self, stream: Stream, out: list[bytes]) -> int:
         if stream.closed:
-            return
-        yield from stream.frames()
-        if stream.closed:
-            return
+            return 0
+        size = stream.put_frames(out)
         if stream.subscription.behind:
             self._turns.append(stream)
         elif stream.subscription.ended:
             self._on_end(stream)
         else:
             stream.subscription.log.notify(stream.wake)
+        return size
+
+
+def frame_header(size: int) -> bytes:
+    """What stands before so many bytes of a whole text message that is not masked.
+
+    Source: RFC 6455, 5.2.
+    """
+    if size < 126:
+        return _SHORT(_WHOLE_TEXT, size)
+    return _LONG(_WHOLE_TEXT, 126, size) if size < 65_536 else _LONGER(_WHOLE_TEXT, 127, size)
+
+
+def text_frame(message: bytes) -> bytes:
+    """A message as one frame."""
+    return frame_header(len(message)) + message
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:

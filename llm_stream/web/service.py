@@ -29,6 +29,7 @@ from llm_stream.web.frames import Drain
 from llm_stream.web.hosts import AllowedHosts
 from llm_stream.web.idempotency import IdempotencyKeys
 from llm_stream.web.intake import Intake
+from llm_stream.web.line import Crossing
 from llm_stream.web.specmemo import SpecMemo
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class Service:
     began: float = field(default_factory=time.monotonic)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     sockets: Connections = field(default_factory=Connections)
+    crossing: Crossing = field(default_factory=Crossing)
     streams: Connections = field(default_factory=Connections)
 
     @property

@@ -1,6 +1,8 @@
 """One connection's state: its streams, its claims on runs, its gate and its outbox."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from llm_stream.access.principal import EVERYBODY, Principal
@@ -26,8 +28,8 @@ class Socket:
         closing: close code with which to close as soon as all is sent; None = stay open.
     """
 
-    __slots__ = ("_claimed", "_ids", "_max_streams", "_principal", "client", "closing", "dismissed",
-                 "gate", "id", "outbox", "request", "service", "streams")  # fmt: skip
+    __slots__ = ("_claimed", "_ids", "_max_streams", "_principal", "_reserved", "client", "closing",
+                 "dismissed", "gate", "id", "outbox", "request", "service", "streams")  # fmt: skip
 
     def __init__(self, service: Service, request: str, principal: Principal = EVERYBODY) -> None:
         limits = service.settings.limits
@@ -44,6 +46,7 @@ class Socket:
         self.closing: int | None = None
         self._claimed: set[Run] = set()
         self._ids: dict[str, None] = {}
+        self._reserved: list[str] = []
         self.streams: dict[str, Stream] = {}
         self._max_streams = limits.connection_streams
 
@@ -81,6 +84,20 @@ class Socket:
             raise TooManyStreams(
                 f"A socket has at most {self._max_streams} streams. Unsubscribe from one."
             )
+
+    @contextmanager
+    def reserved(self, name: str) -> Iterator[bool]:
+        """Keep the name for a stream that is about to be opened, while the block runs.
+
+        Yields whether what others are about to open leaves room for it; else those come first.
+        """
+        room = len(self.streams) + len(self._reserved) < self._max_streams
+        free = room and name not in self._reserved
+        self._reserved.append(name)
+        try:
+            yield free
+        finally:
+            self._reserved.remove(name)
 
     def open(self, name: str, run: Run, after: str) -> None:
         """Follow `run` as stream `name`.

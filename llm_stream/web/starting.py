@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from llm_stream.access.principal import Principal
 from llm_stream.engine.gate import Gate
 from llm_stream.events import OUTPUT_TYPES
-from llm_stream.launcher import Launch
+from llm_stream.launcher import Launch, Turn
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.intake import Caller
 from llm_stream.web.service import Service
@@ -24,7 +24,11 @@ async def admit(service: Service, spec: RunSpec, principal: Principal) -> None:
 
 
 async def launch(
-    service: Service, spec: RunSpec, caller: Caller, gates: Sequence[Gate] = ()
+    service: Service,
+    spec: RunSpec,
+    caller: Caller,
+    gates: Sequence[Gate] = (),
+    turn: Turn = None,
 ) -> Launch:
     """Start, join or replay, as the caller may.
 
@@ -33,6 +37,7 @@ async def launch(
         spec: what.
         caller: for whom.
         gates: to pass before the service's own, the connection's say.
+        turn: see `Launcher.launch`.
 
     Raises:
         Forbidden: a model or template is not on the key's list (the operator's doing).
@@ -42,7 +47,7 @@ async def launch(
     await admit(service, spec, caller.principal)
     room = service.access.limits.room(caller.principal)
     launched = await service.launcher.launch(
-        spec, gates, room, claim=caller.claim, request=caller.request
+        spec, gates, room, claim=caller.claim, request=caller.request, turn=turn
     )
     if launched.joined:
         service.metrics.joins.inc()

@@ -5,11 +5,13 @@ from typing import Final
 
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from llm_stream.errors import InvalidField, MalformedRequest, StreamError
 from llm_stream.web.auth import SOCKET, principal_of
 from llm_stream.web.commands import answer_frame, refusal
 from llm_stream.web.frames import GoAway, Heartbeat
+from llm_stream.web.line import Line
 from llm_stream.web.pace import Pace
 from llm_stream.web.problems import (
     DRAINED,
@@ -55,18 +57,23 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
         )
     principal = principal_of(request)
     async with service.access.limits.socket(principal):
-        await ws.prepare(request)
-        return await _serve(request, ws, Socket(service, request[REQUEST_ID], principal))
+        writer = await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return ws
+        socket = Socket(service, request[REQUEST_ID], principal)
+        return await _serve(ws, socket, transport, writer)
 
 
 async def _serve(
-    request: web.Request, ws: web.WebSocketResponse, socket: Socket
+    ws: web.WebSocketResponse,
+    socket: Socket,
+    transport: asyncio.Transport,
+    drained: AbstractStreamWriter,
 ) -> web.WebSocketResponse:
-    service, transport = socket.service, request.transport
+    service = socket.service
     server = service.settings.server
-    if transport is None:
-        return ws
-    transport.set_write_buffer_limits(high=0)  # as in `streaming`; aiohttp looks every 64 KiB
+    transport.set_write_buffer_limits(high=0)  # as in `streaming`
 
     async def beat() -> None:
         socket.outbox.reply(Heartbeat(type="heartbeat"))
@@ -79,8 +86,9 @@ async def _serve(
         on_stall=service.metrics.slow_readers.inc,
     )
     socket.outbox.reply(socket.welcome())
-    reader = asyncio.create_task(_read(ws, socket))
-    writer = asyncio.create_task(_write(ws, socket, pulse))
+    line = Line(service.crossing)
+    reader = asyncio.create_task(_read(ws, socket, line))
+    writer = asyncio.create_task(_write(ws, socket, pulse, transport, drained))
     helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(_say_goaway(socket))]
     with service.sockets, service.access.presence.here(socket.client, socket.dismiss):
         try:
@@ -91,10 +99,11 @@ async def _serve(
         finally:
             socket.close()
             stuck = not writer.done()
-            for task in (*ends, *helpers):
+            tasks = (*ends, *helpers, *line.waiting)
+            for task in tasks:
                 task.cancel()
             # A writer blocked on a peer that does not read is freed by its cancellation alone.
-            results = await asyncio.gather(*ends, *helpers, return_exceptions=True)
+            results = await asyncio.gather(*tasks, return_exceptions=True)
             if not (pulse.stalled or stuck) and socket.closing is not None:
                 await ws.close(code=socket.closing)
             elif not pulse.stalled and ws.close_code is not None:
@@ -142,31 +151,44 @@ async def answer_close(ws: web.WebSocketResponse) -> None:
     await ws.close(code=code, drain=False)
 
 
-async def _read(ws: web.WebSocketResponse, socket: Socket) -> None:
+async def _read(ws: web.WebSocketResponse, socket: Socket, line: Line) -> None:
     malformed = 0
     async for message in ws:
         await socket.outbox.wait_for_room()
+        text = message.data if message.type is WSMsgType.TEXT else ""
         try:
-            await answer_frame(socket, message.data if message.type is WSMsgType.TEXT else "")
+            await answer_frame(socket, text, line)
             malformed = 0
         except MalformedRequest as error:
+            await line.empty()
             malformed += 1
             if malformed == MAX_MALFORMED:
                 socket.closing = MALFORMED
             socket.outbox.reply(refusal(None, error, socket))
             if socket.closing == MALFORMED:
                 return
+    # Who sends a command and leaves is obeyed.
+    await line.empty()
 
 
-async def _write(ws: web.WebSocketResponse, socket: Socket, pulse: Pulse) -> None:
+async def _write(
+    ws: web.WebSocketResponse,
+    socket: Socket,
+    pulse: Pulse,
+    transport: asyncio.Transport,
+    drained: AbstractStreamWriter,
+) -> None:
     outbox, pace = socket.outbox, Pace()
     try:
         while True:
             await outbox.wait()
+            if ws.closed or transport.is_closing():
+                return
             pulse.begin()
-            for frame in outbox.next_frames():
-                await ws.send_frame(frame, WSMsgType.TEXT)
-            frame = b""  # an idle socket keeps nothing of what it has sent
+            # Frames of aiohttp's own, pings say, are whole writes as well. What is sent has no name
+            # here, or an idle socket would keep it.
+            transport.write(outbox.take())
+            await drained.drain()
             pulse.end()
             if outbox.empty:
                 await pace.rest()

@@ -37,11 +37,6 @@ async def by_socket(http: aiohttp.ClientSession, url: str, prompt: str) -> None:
     await ws.ws.close()
 
 
-AIOHTTPS = {OURS + "web.connection.Connection", OURS + "web.boundary.Boundary"}
-"""aiohttp's answer to a WebSocket's handshake holds itself, and with it the connection, which is
-ours by its name only; some KB that wait for the collector."""
-
-
 def kept() -> Counter[str]:
     """How many objects of ours the collector knows, by class."""
     # Among millions of others, so that only classes are looked at closely.
@@ -49,7 +44,7 @@ def kept() -> Counter[str]:
     found = Counter[str]()
     for each, count in classes.items():
         found[f"{each.__module__}.{each.__qualname__}"] += count
-    return Counter({n: c for n, c in found.items() if n.startswith(OURS) and n not in AIOHTTPS})
+    return Counter({n: c for n, c in found.items() if n.startswith(OURS)})
 
 
 @pytest.mark.slow

@@ -3,10 +3,13 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.subscription import Subscription
-from llm_stream.web.outbox import MAX_REPLIES, TURN_BYTES, Outbox, Stream
+from llm_stream.web.outbox import MAX_REPLIES, TURN_BYTES, WRITE_BYTES, Outbox, Stream, text_frame
 
+from ..frames import TEXT, frame, frames_in
 from ..problem import PROBLEM
 
 
@@ -20,14 +23,23 @@ def stream(outbox: Any, name: Any, count: Any, size: Any = 10, ended: Any = Fals
     return Stream(name, "run_1", Subscription(log, 0), outbox)
 
 
+def taken(outbox: Outbox) -> list[bytes]:
+    """The messages of the next write."""
+    found = frames_in(outbox.take())
+    assert {first for first, _ in found} <= {TEXT}
+    return [payload for _, payload in found]
+
+
 def test_replies_go_before_events() -> None:
     """A reply made after events were ready is still sent first."""
     outbox = Outbox(lambda _: None)
     stream(outbox, "a", 3).wake()
     outbox.reply({"type": "reply"})
 
-    assert list(outbox.next_frames()) == [b'{"type":"reply"}']
-    assert len(list(outbox.next_frames())) == 3
+    messages = taken(outbox)
+
+    assert messages[0] == b'{"type":"reply"}'
+    assert len(messages) == 4
 
 
 def test_streams_take_turns() -> None:
@@ -37,10 +49,46 @@ def test_streams_take_turns() -> None:
     large.wake()
     small.wake()
 
-    first, second = list(outbox.next_frames()), list(outbox.next_frames())
+    messages: list[bytes] = []
+    while not outbox.empty:
+        messages += taken(outbox)
 
-    assert sum(map(len, first)) < TURN_BYTES + 2000
-    assert second[0].startswith(b'{"stream":"small","event":{"id":"1-1"')
+    first = b'{"stream":"small","event":{"id":"1-1"'
+    place = next(at for at, message in enumerate(messages) if message.startswith(first))
+    assert sum(map(len, messages[:place])) < TURN_BYTES + 2000
+
+
+def test_one_write_has_what_many_streams_have_to_say() -> None:
+    """Events of all streams that are ready, and the end of those that are over, go out together."""
+    outbox = Outbox(lambda done: outbox.reply({"ended": done.name}))
+    for number in range(50):
+        stream(outbox, str(number), 1, ended=number == 0).wake()
+
+    messages = taken(outbox)
+
+    assert len(messages) == 50 + 1 + 1
+    assert messages[2] == b'{"ended":"0"}'
+    assert outbox.empty
+
+
+def test_a_write_is_bounded() -> None:
+    """However much streams have to say, a write has its bound and a turn at most."""
+    outbox = Outbox(lambda _: None)
+    for number in range(3):
+        stream(outbox, str(number), 100, 1000).wake()
+    sizes = []
+
+    while not outbox.empty:
+        sizes.append(len(outbox.take()))
+
+    assert max(sizes) < WRITE_BYTES + TURN_BYTES + 2000
+    assert sum(sizes) > 300_000
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+def test_a_frame_is_as_the_standard_says(size: int) -> None:
+    """Its length is in 7, 16 or 64 bits, the shortest that holds it."""
+    assert text_frame(b"x" * size) == frame(TEXT, b"x" * size, mask=b"")
 
 
 def test_an_ended_stream_is_told_once_all_is_out() -> None:
@@ -50,7 +98,7 @@ def test_an_ended_stream_is_told_once_all_is_out() -> None:
     done = stream(outbox, "a", 2, ended=True)
     done.wake()
 
-    assert len(list(outbox.next_frames())) == 3
+    assert len(taken(outbox)) == 3
     assert ended == [done]
     assert outbox.empty
 
@@ -60,13 +108,13 @@ def test_a_stream_that_caught_up_is_woken_by_its_log() -> None:
     outbox = Outbox(lambda _: None)
     live = stream(outbox, "a", 1)
     live.wake()
-    list(outbox.next_frames())
+    outbox.take()
     assert outbox.empty
 
     live.subscription.log.append({"type": "text.delta", "text": "more"})
 
     assert not outbox.empty
-    assert b"more" in next(outbox.next_frames())
+    assert b"more" in outbox.take()
 
 
 def test_a_closed_stream_sends_nothing() -> None:
@@ -76,22 +124,7 @@ def test_a_closed_stream_sends_nothing() -> None:
     gone.wake()
     gone.close()
 
-    assert list(outbox.next_frames()) == []
-
-
-def test_a_stream_left_while_it_is_being_sent_stops_there() -> None:
-    """Between two frames the client may leave: nothing more of it goes out, and no false end."""
-    ended: list[Stream] = []
-    outbox = Outbox(ended.append)
-    going = stream(outbox, "a", 3, ended=True)
-    going.wake()
-    frames = outbox.next_frames()
-    next(frames)
-    going.close()
-
-    assert list(frames) == []
-    assert ended == []
-    assert outbox.empty
+    assert outbox.take() == b""
 
 
 async def test_commands_wait_when_replies_are_not_read() -> None:
@@ -103,7 +136,7 @@ async def test_commands_wait_when_replies_are_not_read() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
 
-    list(outbox.next_frames())
+    outbox.take()
 
     await waiting
 

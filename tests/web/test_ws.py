@@ -93,6 +93,58 @@ async def test_further_starts_wait_in_order(
     await ws.ws.close()
 
 
+async def test_starts_sent_together_keep_their_order(
+    start_service: StartService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Without waiting for replies: these come, and runs queue, in the order of the commands."""
+    service = await start_service(
+        limits={"connection_concurrent_runs": 1, "connection_queued_runs": 18}
+    )
+    model.scripts = [STALL]
+    ws = await WsClient.connect(http, service.url)
+    for number in range(20):
+        await ws.send(type="start", id=str(number), input={"prompt": str(number)})
+    await ws.send(type="ping", id="p")
+
+    await ws.until(lambda: "p" in ws.replies)
+    await ws.until(lambda: len(ws.events.get("18", ())) > 1)
+
+    assert list(ws.replies) == [*map(str, range(20)), "p"]
+    assert [ws.replies[str(n)]["status"] for n in range(20)] == [202] * 19 + [429]
+    queued = [json.loads(ws.events[str(n)][1]) for n in range(1, 19)]
+    assert [event["position"] for event in queued] == list(range(1, 19))
+    await ws.ws.close()
+
+
+async def test_a_name_is_given_once_to_starts_sent_together(
+    ws: WsClient, model: ScriptedModel
+) -> None:
+    """The second of that name is refused, unless the first one is."""
+    model.scripts = [STALL]
+    refused = {"prompt": "x", "model": "nope"}
+    for number, (name, asked) in enumerate([("a", HI), ("a", HI), ("b", refused), ("b", HI)]):
+        await ws.send(type="start", id=str(number), stream=name, input=asked)
+    await ws.until(lambda: "3" in ws.replies)
+
+    assert [ws.replies[str(n)]["status"] for n in range(4)] == [202, 409, 404, 202]
+
+
+async def test_who_starts_and_leaves_is_obeyed(
+    service: RunningService, http: aiohttp.ClientSession, model: ScriptedModel
+) -> None:
+    """Commands that came before the close are done, in a socket that closes at once."""
+    model.scripts = [STALL]
+    ws = await WsClient.connect(http, service.url)
+    for number in range(3):
+        asked = {"prompt": str(number), "on_disconnect": "continue"}
+        await ws.send(type="start", id=str(number), input=asked)
+    await ws.ws.close()
+    while service.parts.sockets:
+        await asyncio.sleep(0)
+
+    assert service.parts.registry.live == 3
+
+
 async def test_one_frame_resumes_many_streams(
     service: RunningService, http: aiohttp.ClientSession, ws: WsClient
 ) -> None:
