@@ -13,7 +13,7 @@ ONE = "a token, by SSE, in bursts"
 
 EXTRAS = """
 import asyncio, io, json, pydantic, structlog, sys
-from benchmarks import hot_path
+from benchmarks.hot_path import __main__ as hot_path
 from llm_stream import logs
 from llm_stream.engine.eventlog import EventLog
 
@@ -67,7 +67,7 @@ def found(run: subprocess.CompletedProcess[str]) -> Any:
 @pytest.mark.slow
 def test_the_hot_path_calls_no_more_than_it_did() -> None:
     """Tokens, runs and frames are within their limits; if not, what is said here tells why."""
-    checked = run("benchmarks/hot_path.py", "--check")
+    checked = run("-m", "benchmarks.hot_path", "--check")
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "a run of 16 tokens, WebSocket" in checked.stdout

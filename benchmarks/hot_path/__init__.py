@@ -1,0 +1,1 @@
+"""What the hot path calls: a guard that needs no clock."""
