@@ -1,7 +1,6 @@
 """The vocabulary of a run: payload kinds, and `Event` with its one encoding.
 
-A payload is what a recipe yields; an event is a payload that has got its place in a log. The bytes
-made here are the bytes of every wire and every replay (docs/protocol.md, "Events").
+A payload is what a recipe yields, an event one with its place in a log; its bytes are every wire's.
 """
 
 from typing import Any, Final, Literal, NotRequired, cast
@@ -192,17 +191,14 @@ class Event:
         InvalidOutput: the payload has what JSON cannot say, half a character say (the model's).
     """
 
-    # Nothing that the bytes tell as well: runs keep many events.
-    __slots__ = ("data", "type")
+    __slots__ = ("data", "type")  # nothing that the bytes tell as well: runs keep many events
 
     def __init__(self, epoch: int, seq: int, run: str, t_ms: int, payload: Payload) -> None:
         self.type: str = payload["type"]
         try:
             # The properties count on the three commas.
-            self.data: bytes = (
-                f'{{"id":"{epoch}-{seq}","run":"{run}","t_ms":{t_ms},'.encode()
-                + orjson.dumps(payload)[1:]
-            )
+            head = f'{{"id":"{epoch}-{seq}","run":"{run}","t_ms":{t_ms},'
+            self.data: bytes = head.encode() + orjson.dumps(payload)[1:]
         except orjson.JSONEncodeError as error:
             told = f"A {self.type} event cannot be written as JSON: {error}."
             raise InvalidOutput(told, run=run) from error
@@ -227,12 +223,12 @@ class Event:
     @property
     def t_ms(self) -> int:
         """Milliseconds from the run's creation to this event."""
-        return int(self.data.split(b",", 3)[2][7:])
+        return self.parts[0]
 
     @property
     def body(self) -> bytes:
         """The encoded payload without its opening brace: what follows this log's stamps."""
-        return self.data.split(b",", 3)[3]
+        return self.parts[1]
 
     @property
     def parts(self) -> tuple[int, bytes]:
@@ -247,8 +243,7 @@ class Event:
 
     def decode(self) -> dict[str, Any]:
         """The whole event as a new dict, `id`, `run` and `t_ms` included."""
-        decoded: dict[str, Any] = orjson.loads(self.data)
-        return decoded
+        return cast("dict[str, Any]", orjson.loads(self.data))
 
     def payload(self) -> Payload:
         """What was appended, to be appended to another log: without this log's stamps."""

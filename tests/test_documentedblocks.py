@@ -39,6 +39,7 @@ NOT_RUN: Final = {
     "systemctl": "needs systemd",
     "# llm-stream behind": "tests/deploy/test_proxies.py runs it",
     "scrape_configs": "is Prometheus'; tests/deploy/test_compose.py reads the deployed one",
+    "cores  = ": "a formula",
     "id: 1-7": "an event that stands in the document as JSON too",
     '<- {"type"': "frames that are cut short; tests/web/test_ws.py has them",
     "llm-stream keys": "asks for keys and for providers; tests/test_keycommands.py runs it",

@@ -129,11 +129,14 @@ class WireModel(llm.AsyncKeyModel):
                 parser = SseParser(self.max_line_bytes)
                 while block := await _next_block(upstream, answer):
                     events, failure = self._read(parser, answer, block)
-                    tell_more(response, more=True)
-                    for left, event in zip(range(len(events) - 1, -1, -1), events, strict=True):
-                        if not left:
-                            tell_more(response, more=False)
-                        yield event
+                    *others, last = events or (None,)
+                    if others:
+                        tell_more(response, more=True)
+                        for event in others:
+                            yield event
+                        tell_more(response, more=False)
+                    if last is not None:
+                        yield last
                     if failure is not None:
                         try:
                             raise failure
