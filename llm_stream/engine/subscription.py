@@ -25,7 +25,7 @@ class Subscription:
             than this copy of it.
     """
 
-    __slots__ = ("_after", "_on_close", "_skip", "_told", "index", "log")
+    __slots__ = ("_after", "_last", "_on_close", "_skip", "_told", "index", "log")
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Subscription:
         self.index = index
         self._on_close = on_close
         self._after = after
+        self._last: Event | None = None
         self._skip = skip
         self._told = -1
 
@@ -67,7 +68,7 @@ class Subscription:
             found = [event for event in found if place_of(event) > self._skip]
             self._skip = None if found else self._skip
         if found:
-            self._after = found[-1].position
+            self._last = found[-1]
         return found
 
     def gap(self) -> Gap | None:
@@ -75,7 +76,7 @@ class Subscription:
         if not self.log.holed or self.index == self._told:
             return None
         self._told = self.index
-        return self.log.gap_at(self.index, self._after)
+        return self.log.gap_at(self.index, self._last.position if self._last else self._after)
 
     async def wait(self) -> None:
         """Return as soon as there is something to take, or at once if the log has ended.

@@ -69,14 +69,15 @@ async def send(
     helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(say_goaway())]
     try:
         while not subscription.ended:
+            if not subscription.behind:
+                await subscription.wait()
+                continue
             if gap := subscription.gap():
                 service.metrics.gaps.inc()
                 await write(framing.notice("gap", Lost(after=gap.after, first=gap.first)))
             if events := subscription.take(max_bytes=WRITE_BYTES):
                 await write(framing.events(events))
                 await pace.rest()
-            else:
-                await subscription.wait()
     except ConnectionResetError:
         pass  # the client left
     except Exception:

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -200,12 +200,16 @@ class WireModel(llm.AsyncKeyModel):
         return events
 
 
-async def _next_block(upstream: Upstream, answer: Answer) -> bytes:
+def _next_block(upstream: Upstream, answer: Answer) -> Coroutine[Any, Any, bytes]:
     """The next block; empty when nothing more is to come: the body has ended, or the answer."""
+    if answer.closed or (answer.finish_reason is not None and answer.ends):
+        return _last_block(upstream, answer)
+    return upstream.read()
+
+
+async def _last_block(upstream: Upstream, answer: Answer) -> bytes:
     if answer.closed:
         return b""
-    if answer.finish_reason is None or not answer.ends:
-        return await upstream.read()
     try:
         async with asyncio.timeout(SETTLE_SECONDS):
             return await upstream.read()
