@@ -140,5 +140,5 @@ def give_back(connection: sqlite3.Connection) -> None:
     connection.execute(
         "INSERT INTO turn_search_fts (turn_search_fts, rank) VALUES ('merge', ?)", [MERGED_PAGES]
     )
-    connection.commit()
-    connection.execute(f"PRAGMA incremental_vacuum({FREED_PAGES})").fetchall()
+    # As a script: by `execute` it would be stepped once, and gives back a page a step.
+    connection.executescript(f"PRAGMA incremental_vacuum({FREED_PAGES})")
