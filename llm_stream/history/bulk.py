@@ -11,8 +11,11 @@ from functools import cache
 from itertools import chain
 from typing import Any, Final
 
-SIZES: Final = (64, 16, 4, 1)
-"""Rows of one statement: as many as fit of the largest, then of the next."""
+SIZES: Final = (60, 15, 4, 1)
+"""Rows of one statement: as many as fit of the largest, then of the next.
+
+Of the widest table that is 960 values: some SQLites take 999 at most.
+"""
 
 STATEMENTS: Final = 512
 """How many the cache of a connection has to hold: those of all tables in all sizes."""

@@ -125,8 +125,10 @@ def name_threads(connection: sqlite3.Connection, names: Sequence[tuple[str, str]
         connection,
         "WITH named (id, name) AS (",
         names,
-        ") UPDATE threads SET name = named.name FROM named"
-        " WHERE threads.id = named.id AND threads.name IS NOT named.name",
+        # Those that are there, so nothing is inserted: SQLite before 3.33 has no UPDATE ... FROM.
+        ") INSERT INTO threads (id, name) SELECT named.id, named.name FROM named"
+        " JOIN threads USING (id) WHERE threads.name IS NOT named.name"
+        " ON CONFLICT (id) DO UPDATE SET name = excluded.name",
     )
 
 

@@ -1,6 +1,7 @@
 """Many jobs in one transaction: together as if one by one, and one fault costs one job."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from llm_stream.history import batches
+from llm_stream.history.bulk import SIZES
 from llm_stream.history.database import Store, open_store
 from llm_stream.history.jobs import Counting, Forgetting
 from llm_stream.history.ledger import Reuse, Reused
@@ -73,6 +75,17 @@ async def test_jobs_are_written_in_their_order(store: Store, path: Path) -> None
     assert counts == [1]
     kept = "SELECT run FROM llm_stream_runs WHERE entry IS NOT NULL"
     assert rows(path, kept) == [(last.name,)]
+
+
+async def test_an_sqlite_that_takes_few_values_writes_as_many_at_once(store: Store) -> None:
+    """999 values a statement, as some are built, are enough: nothing is written run by run."""
+    jobs = [await writing(f"q {number}") for number in range(SIZES[0])]
+    said: list[str] = []
+    store.db.conn.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+    store.db.conn.set_trace_callback(said.append)
+
+    assert write(store, *jobs) == (0, jobs, [])
+    assert not [sql for sql in said if sql.startswith("SAVEPOINT")]
 
 
 async def test_a_job_at_fault_is_dropped_alone(store: Store, path: Path) -> None:

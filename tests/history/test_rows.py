@@ -281,6 +281,16 @@ async def test_events_are_taken_apart_at_once() -> None:
         assert bodies == tuple(event.body for event in events)
 
 
+def test_a_thread_is_named_where_it_is(stores: tuple[Store, Store]) -> None:
+    """A name is that of a thread that has begun; none begins by it, and its tip stays."""
+    with undone(stores[0]) as connection:
+        connection.execute("INSERT INTO threads VALUES ('a', 'Inner', 'b2:0', NULL, 'today')")
+        logbook.name_threads(connection, [("a", "A run"), ("nowhere", "Another")])
+        named = connection.execute("SELECT * FROM threads").fetchall()
+
+    assert named == [("a", "A run", "b2:0", None, "today")]
+
+
 @pytest.fixture
 def newer(path: Path) -> Path:
     """A database that a later llm has migrated."""
