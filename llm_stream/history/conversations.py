@@ -36,15 +36,18 @@ class Conversations:
     Args:
         ask: has a function read the database; raises HistoryUnavailable.
         put: hands a job to the writer.
+        settled: returns when what has ended so far is written, or after a moment.
     """
 
     def __init__(
         self,
         ask: Callable[[Callable[[sqlite3.Connection], "Conversation | None"]], Found],
         put: Callable[[Job], object],
+        settled: Callable[[], Awaitable[None]],
     ) -> None:
         self._ask = ask
         self._put = put
+        self._settled = settled
 
     async def find(self, run: str, owner: str) -> Conversation | None:
         """The conversation of a completed run of theirs; None: it is not recorded.
@@ -52,7 +55,11 @@ class Conversations:
         Raises:
             HistoryUnavailable: the database does not answer.
         """
-        return await self._ask(partial(_find, run=run, owner=owner))
+        question = partial(_find, run=run, owner=owner)
+        if (found := await self._ask(question)) is not None:
+            return found
+        await self._settled()  # it has ended a moment ago, perhaps
+        return await self._ask(question)
 
     def said_again(self, run: str, recorded: str) -> None:
         """A run has given the kept answer of a recorded one, and is found as long as that is."""

@@ -39,7 +39,7 @@ FORGET_SECONDS: Final = 5.0
 """How long `forget` waits for the writer; until it is done nothing is found."""
 
 SETTLE_SECONDS: Final = 1.0
-"""How long account and lists wait for what has just ended to be written."""
+"""How long whoever asks waits for what has just ended to be written."""
 
 USAGE_SECONDS: Final = 20.0
 """Sums that take longer are given up."""
@@ -94,9 +94,9 @@ class History:
         self._reuses = Reuses(self._writer.put)
         self._marks = Marks(self._writer)
         self.conversations = Conversations(
-            lambda ask: self._reader.told(ask, FIND_SECONDS), self._writer.put
+            lambda ask: self._reader.told(ask, FIND_SECONDS), self._writer.put, self._settled
         )
-        self.past = Past(self._accountant, lambda: self._marks.passed(SETTLE_SECONDS))
+        self.past = Past(self._accountant, self._settled)
         self._voided: dict[str, float] = {}
         self._void_before = float("-inf")
         self._forgetting = 0
@@ -138,10 +138,13 @@ class History:
             HistoryUnavailable: the database does not answer.
         """
         self._reuses.flush()
-        await self._marks.passed(SETTLE_SECONDS)
+        await self._settled()
         account = partial(usage.account, dimensions=dimensions, asked=asked)
         found = await self._accountant.told(account, USAGE_SECONDS)
         return found or usage.Account({}, usage.Sums(), None)
+
+    async def _settled(self) -> None:
+        await self._marks.passed(SETTLE_SECONDS)
 
     def _is_void(self, run: Run, names: Mapping[str, int]) -> bool:
         """Whether a name of its was forgotten after it had begun."""

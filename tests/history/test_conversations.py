@@ -65,6 +65,22 @@ async def test_a_conversation_is_read_as_it_was(history: History) -> None:
     assert found.instructions == 9
 
 
+async def test_what_has_just_ended_is_found(
+    make_history: MakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has to wait until runs are written anyway, nor until their further names are."""
+    monkeypatch.setattr("llm_stream.history.writer.GATHER_SECONDS", 3600.0)
+    history = make_history()
+    await settled(history)
+    asked, run = await ended("")
+    history.record(asked, run, None)
+    found = await history.conversations.find(run.id, "")
+    history.conversations.said_again("run_again", run.id)
+
+    assert found is not None
+    assert await history.conversations.find("run_again", "") == found
+
+
 async def test_only_completed_runs_of_the_owner_are_found(history: History) -> None:
     """Others have no answer to go on from, or are none of the asker's business."""
     ours = await recorded(history)
