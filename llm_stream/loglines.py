@@ -21,6 +21,7 @@ class Lines:
 
     What one turn of the event loop has to tell is written at once, at its end: a write costs more
     than all the rest of a line. Warnings, and what is told where no loop runs, wait for nothing.
+    Who ends the process without the interpreter's help calls `write` first.
 
     Attributes:
         stream: where all of them write to.
@@ -69,3 +70,12 @@ class Lines:
 
     debug = info = msg = log = _later
     warning = warn = error = exception = critical = _now
+
+
+class InOrder(logging.StreamHandler[TextIO]):
+    """The standard library's lines, after those that were told before them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write what waits, then the record."""
+        Lines.write()
+        super().emit(record)

@@ -22,7 +22,7 @@ from llm_stream.errors import (
     UpstreamError,
     UpstreamTimedOut,
 )
-from llm_stream.loglines import Lines
+from llm_stream.loglines import InOrder, Lines
 from llm_stream.models.faults import redact
 
 # Without local variables: they hold prompts.
@@ -89,7 +89,7 @@ def configure(
         logger_factory=_lines,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = InOrder(stream)
     handler.setFormatter(
         Redacting(
             foreign_pre_chain=shared,

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from llm_stream import __version__, logs
 from llm_stream.config import Settings
+from llm_stream.loglines import Lines
 from llm_stream.models.adapter import AnyModel
 from llm_stream.web.app import create_app
 from llm_stream.web.express import EXPRESS
@@ -173,7 +174,7 @@ async def run(
     log.info("drain.ended", all_runs_ended=ended)
     if again.is_set():
         # Threads of blocked sync models would keep a normal exit waiting.
-        sys.stderr.flush()
+        Lines.write()
         os._exit(0)
     await runner.cleanup()
     return 0
@@ -229,6 +230,7 @@ def serve(settings: Settings) -> int:
     if threading.active_count() > 1:
         # A sync model blocked in a read cannot be interrupted, and the interpreter would wait.
         sys.stdout.flush()
+        Lines.write()
         sys.stderr.flush()
         os._exit(code)
     return code

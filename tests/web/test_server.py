@@ -93,7 +93,7 @@ async def test_at_the_end_of_the_drain_runs_are_cancelled(
 async def test_a_second_signal_ends_the_process_at_once(
     http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
-    """Who cannot wait sends SIGTERM twice."""
+    """Who cannot wait sends SIGTERM twice; the last line of the log is written all the same."""
     with process(tmp_path, 600) as service:
         response = await http.post(f"{service.url}/v1/generate", json={"prompt": "y"}, headers=SSE)
         service.process.send_signal(signal.SIGTERM)
@@ -103,6 +103,8 @@ async def test_a_second_signal_ends_the_process_at_once(
         service.process.send_signal(signal.SIGINT)
 
         assert await status(service, 1) == 0
+
+    assert '"drain.ended"' in (tmp_path / "replica.log").read_text()
 
 
 def test_accepted_connections_have_a_small_send_buffer() -> None:
