@@ -187,9 +187,7 @@ class WireModel(llm.AsyncKeyModel):
         except StreamError as error:
             return found, error
         except NOT_THEIR_FORMAT as error:
-            failure = _foreign(error, self.model_id)
-            failure.__cause__ = error
-            return found, failure
+            return found, _foreign(error, self.model_id)
         return found, None
 
     def _checked(self, take: Any, said: Any) -> Sequence[StreamEvent]:
@@ -218,11 +216,13 @@ async def _last_block(upstream: Upstream, answer: Answer) -> bytes:
 
 
 def _foreign(error: Exception, model_id: str) -> UpstreamFailed:
-    if isinstance(error, orjson.JSONDecodeError):
-        return UpstreamFailed(f"{model_id}: the provider sent what is not JSON")
-    return UpstreamFailed(
-        f"{model_id}: the provider sent what is not in its format ({type(error).__name__})"
-    )
+    told = "not JSON"
+    if not isinstance(error, orjson.JSONDecodeError):
+        told = f"not in its format ({type(error).__name__})"
+    failure = UpstreamFailed(f"{model_id}: the provider sent what is {told}")
+    # Not where it was caught: that frame is in its traceback and must not know the failure.
+    failure.__cause__ = error
+    return failure
 
 
 def decode(data: bytes, model_id: str) -> Any:

@@ -1,7 +1,8 @@
 """What every wire owes: the truth about an answer's end, and a connection that is closed."""
 
 import asyncio
-from contextlib import aclosing
+import gc
+from contextlib import aclosing, suppress
 from typing import Any
 
 import orjson
@@ -144,6 +145,34 @@ async def test_what_comes_before_a_fault_is_passed_on(
                 text += chunks
 
     assert [chunk for chunk in text if isinstance(chunk, str)] == ["Héllo,"]
+
+
+@pytest.mark.parametrize("said", [b"data: {\n\n", b"data: 5\n\n"], ids=["no JSON", "no format"])
+async def test_a_faulty_answer_leaves_nothing_to_the_collector(
+    wire: MakeAdapter, provider: FakeProvider, said: bytes
+) -> None:
+    """Once nobody has its failure any more, nothing of the call is there."""
+    adapter = wire("openai")
+    provider.answer(Reply([said]))
+
+    async def fail() -> None:
+        with suppress(UpstreamFailed):
+            await ask(adapter)
+
+    def there() -> int:
+        return sum(issubclass(type(each), (Answer, UpstreamFailed)) for each in gc.get_objects())
+
+    await fail()
+    gc.collect()
+    gc.disable()
+    try:
+        before = there()
+        await fail()
+        after = there()
+    finally:
+        gc.enable()
+
+    assert after == before
 
 
 async def test_an_error_in_mid_answer_is_one(
