@@ -20,6 +20,10 @@ DECODED: Final = 25
 """How much more memory a decoded body takes than its bytes, at worst."""
 
 
+TEXT_BYTES: Final = 5
+"""What a character of a spec's messages takes, in them and in the spec as JSON; rarely more."""
+
+
 class SpecMemo:
     """What bodies meant, the least recently used forgotten first.
 
@@ -30,6 +34,9 @@ class SpecMemo:
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str, bool, bool, bytes], RunSpec] = OrderedDict()
         self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def known(
         self, recipe: str, body: bytes, owner: str, *, waits: bool, detached: bool = False
@@ -53,12 +60,20 @@ class SpecMemo:
             return known
         name = (recipe, owner, caller.waits, caller.detached, body)
         made = make()
-        texts = sum(len(message.content) for message in made.messages)
-        if made.children or texts > MAX_BODY_BYTES:
+        if made.children or _chars(made) > MAX_BODY_BYTES:
             return made
         self._known[name] = made
-        self._bytes += SPEC_BYTES + DECODED * len(body)
+        self._bytes += _cost(body, made)
         while self._bytes > MAX_BYTES:
-            gone, _ = self._known.popitem(last=False)
-            self._bytes -= SPEC_BYTES + DECODED * len(gone[-1])
+            (*_, gone), spec = self._known.popitem(last=False)
+            self._bytes -= _cost(gone, spec)
         return made
+
+
+def _chars(spec: RunSpec) -> int:
+    return sum(len(message.content) for message in spec.messages)
+
+
+def _cost(body: bytes, spec: RunSpec) -> int:
+    # A short body may name a template, whose texts are long.
+    return SPEC_BYTES + DECODED * len(body) + TEXT_BYTES * _chars(spec)
