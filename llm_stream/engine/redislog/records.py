@@ -6,6 +6,7 @@ last one, and with it whatever an owner of an older epoch still writes.
 """
 
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -217,7 +218,8 @@ def events_of(reply: Any) -> list[Event]:
         by_name = dict(_pairs(fields)) if not isinstance(fields, dict) else fields
         data = by_name.get(b"d", b"")
         if data.startswith(b'{"id":"%b"' % position):
-            events.append(Event.known(by_name[b"t"].decode(), data))
+            # One text for all events of a kind: it would take as much as the event does.
+            events.append(Event.known(sys.intern(by_name[b"t"].decode()), data))
     return events
 
 
