@@ -1,11 +1,15 @@
 """All events of a run folded into one result: what a plain REST answer and a snapshot say."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, Final
 
 import orjson
 
 from llm_stream.events import TERMINAL_TYPES, Event
+
+AT_ONCE: Final = 256
+"""Events that are decoded together: all of a long log would take several times its bytes."""
 
 TOOL_CALL: Final = ("tool_call_id", "name", "arguments", "provider_metadata")
 """What a call of a tool is told by, and can be sent back as."""
@@ -52,10 +56,11 @@ class Fold:
 
     def extend(self, events: Iterable[Event]) -> None:
         """`add` each, at half the price."""
-        given = [*events]
-        decoded = orjson.loads(b"[%b]" % b",".join([event.data for event in given]))
-        for event, payload in zip(given, decoded, strict=True):
-            self.add_payload(event.type, payload)
+        left = iter(events)
+        while given := [*islice(left, AT_ONCE)]:
+            decoded = orjson.loads(b"[%b]" % b",".join([event.data for event in given]))
+            for event, payload in zip(given, decoded, strict=True):
+                self.add_payload(event.type, payload)
 
     def add_payload(self, kind: str, payload: dict[str, Any]) -> None:
         """The same for a payload that is no event yet."""

@@ -1,9 +1,11 @@
 """The fold: all events into one result."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from llm_stream.engine.eventlog import EventLog
-from llm_stream.engine.fold import Fold
+from llm_stream.engine.fold import AT_ONCE, Fold
+from llm_stream.events import Event
 
 
 def folded(*payloads: Any) -> Any:
@@ -32,6 +34,21 @@ def test_pieces_are_collected_in_order() -> None:
     assert fold.items[0]["path"] == "tasks/0"
     assert fold.started["model"] == "m"
     assert fold.terminal["type"] == "run.cancelled"
+
+
+def test_a_long_log_is_decoded_piece_by_piece() -> None:
+    """What is decoded and not yet folded is bounded, whatever the log has."""
+    fold, ahead = Fold(), []
+
+    def events() -> Iterator[Event]:
+        for number in range(3 * AT_ONCE + 1):
+            ahead.append(number - len(fold.text))
+            yield Event(1, number + 1, "run_1", 0, {"type": "text.delta", "text": "x"})
+
+    fold.extend(events())
+
+    assert len(fold.text) == 3 * AT_ONCE + 1
+    assert max(ahead) < AT_ONCE
 
 
 def test_a_restart_discards_earlier_output() -> None:
