@@ -67,7 +67,7 @@ BORROWING: Final = """
 @cache
 def llm_is_known() -> bool:
     """Whether the llm that is installed logs as this module does."""
-    text = "Caf\u00e9\n"
+    text = "a \u00e9\n"
     same = text_hash("user", [{"type": "text", "text": text}], "b2:0") == message_hash(
         llm.user(text), "b2:0"
     )
