@@ -15,6 +15,7 @@ export class SignIn {
   #button = byId("sign");
   /** Whether a key is being tried, so that its refusal is told once. */ #trying = false;
   #left = false;
+  /** From its opening until it is known how it was left; `close` is told later than it is closed. */ #asking = false;
 
   /** @param {{signedIn: () => void, signedOut: () => void}} handlers `signedOut` has to take everything off the page. */
   constructor({ signedIn, signedOut }) {
@@ -39,6 +40,8 @@ export class SignIn {
     this.dialog = make("dialog", { class: "sheet sign", id: "sign-in", "aria-labelledby": "sign-title", "aria-describedby": "sign-why" },
       make("h2", { id: "sign-title" }, "Sign in"), form); // prettier-ignore
     this.dialog.addEventListener("close", () => {
+      if (this.dialog.open) return; // opened again meanwhile
+      this.#asking = false;
       this.field.value = "";
       this.#left = this.dialog.returnValue !== GIVEN;
     });
@@ -52,7 +55,7 @@ export class SignIn {
   /** The service wants a key, or another one. */
   #refused() {
     this.#button.hidden = false;
-    if (!this.#trying && !this.#left && !this.dialog.open) this.#ask();
+    if (!this.#trying && !this.#left && !this.#asking) this.#ask();
   }
 
   #ask() {
@@ -60,6 +63,7 @@ export class SignIn {
       ? "The service does not take the key of this tab any more: it was revoked, has expired, or is another service\u2019s."
       : "This service answers those who have a client key."); // prettier-ignore
     this.#complain("");
+    this.#asking = true;
     this.dialog.returnValue = "";
     this.dialog.showModal();
     this.field.focus();

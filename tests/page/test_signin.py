@@ -98,6 +98,20 @@ async def test_a_key_that_is_revoked_is_asked_for_again(
     await expect(locked.cards).to_have_count(0)
 
 
+async def test_who_leaves_the_dialog_is_not_asked_again(locked: Shown) -> None:
+    """Not by a refusal either that comes before the browser has told of the leaving."""
+    await expect(locked.page.locator("#sign-in")).to_be_visible()
+    await locked.page.evaluate(
+        """async () => {
+          const { service } = await import('/static/service.js');
+          document.getElementById('sign-in').close();
+          service.dispatchEvent(new Event('unauthenticated'));
+        }"""
+    )
+
+    await expect(locked.page.locator("#sign-in")).to_be_hidden()
+
+
 async def test_without_a_key_the_page_can_be_looked_at(locked: Shown, key: str) -> None:
     """The dialog can be left; signing in is then a button in the status bar."""
     await expect(locked.page.locator("#sign-in")).to_be_visible()
