@@ -270,8 +270,9 @@ async def cost(adapter: ModelAdapter, chunks: int, times: int, pace: str = "") -
     for _ in range(times):
         text = 0
         async with aclosing(adapter.stream(call, None)) as answer:
-            async for chunk in answer:
-                text += isinstance(chunk, str)
+            async for said in answer:
+                text += sum(isinstance(chunk, str) for chunk in said)
+                chunk = said[-1]
         if text != chunks or not isinstance(chunk, Finish):
             sys.exit(f"{adapter.id}: {text} chunks of {chunks}")
     return (time.process_time() - began) / times

@@ -118,9 +118,9 @@ async def clients(upstream: int) -> AsyncIterator[dict[str, Stage]]:
         tokens = 0
         adapter = ModelAdapter(wire(model), SyncThreads(1))
         call = ModelCall((Message("user", str(time.monotonic_ns())),))
-        async with aclosing(adapter.stream(call, None)) as chunks:
-            async for chunk in chunks:
-                tokens += isinstance(chunk, str)
+        async with aclosing(adapter.stream(call, None)) as batches:
+            async for chunks in batches:
+                tokens += sum(isinstance(chunk, str) for chunk in chunks)
         return tokens
 
     async with aiohttp.ClientSession() as http:
