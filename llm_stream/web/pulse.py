@@ -97,7 +97,10 @@ class Pulse:
                 await asyncio.gather(self._beating, return_exceptions=True)
 
     async def _watch(self) -> None:
-        buffered, taken, moved = 0, 0, self._loop.time()
+        # What there is now is what the first look compares with: a loop that is late itself, and
+        # looks for the first time when the peer's time is over, takes no reader for a stalled one.
+        buffered, taken = self._transport.get_write_buffer_size(), 0
+        moved = self._loop.time()
         look_seconds = min(self._heartbeat, self._stall) / 4
         while True:
             await asyncio.sleep(look_seconds)
