@@ -5,7 +5,7 @@ A recording holds the run's last, valid output: what a restart took back is not 
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Final, Literal, Self, cast
 
@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
+from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import InternalError
 from llm_stream.events import (
     ItemCompleted,
@@ -111,14 +112,24 @@ class Recording:
                 kinds.append(kind)
                 times.append(t_ms)
                 bodies.append(body)
-        ending: dict[str, Any] = dict(events[-1].payload())
+        return cls.made(run.info, dict(events[-1].payload()), kinds, times, bodies)
+
+    @classmethod
+    def made(
+        cls,
+        info: RunInfo,
+        ending: dict[str, Any],
+        kinds: Sequence[str],
+        times: Sequence[int],
+        bodies: Sequence[bytes],
+    ) -> Self:
+        """Of what is kept of a run, and its terminal payload, which is this one's from now on."""
         total_ms = ending.pop("timings")["total_ms"]
-        info = run.info
         return cls(
             key=info.key,
             recipe=info.recipe,
             model=info.model,
-            run=run.id,
+            run=info.id,
             ending=ending | {"attempts": 1},
             kinds=tuple(kinds),
             times=tuple(times),

@@ -50,24 +50,13 @@ class Reading:
         begin = next((place for place, kind in enumerate(kinds) if kind in KEPT), end)
         if set(kinds[begin:end]) - KEPT or set(kinds[:begin]) - OPENING:
             return Recording.of(self._run)
-        ending = dict(self.payloads[-1])
-        total_ms = ending.pop("timings")["total_ms"]
-        info = self._run.info
-        return Recording(
-            key=info.key,
-            recipe=info.recipe,
-            model=info.model,
-            run=info.id,
-            ending=ending | {"attempts": 1},
-            kinds=kinds[begin:end],
-            times=self._times[begin:end],
-            bodies=self._bodies[begin:end],
-            template=info.template,
-            owner=info.owner,
-            title=info.title,
-            tags=info.tags,
-            structured=info.structured,
-            total_ms=total_ms,
+        kept = slice(begin, end)
+        return Recording.made(
+            self._run.info,
+            dict(self.payloads[-1]),
+            kinds[kept],
+            self._times[kept],
+            self._bodies[kept],
         )
 
 

@@ -84,6 +84,21 @@ async def test_slow_progress_is_progress() -> None:
     assert stalls == []
 
 
+async def test_a_first_look_that_is_late_blames_nobody() -> None:
+    """What has left the buffer since the write began is progress, however late the loop looks."""
+    transport = Transport()
+    transport.size = 1_000_000
+    pulse, _, stalls = make(transport, stall=0)  # over before any look
+    pulse.begin()
+    task = asyncio.create_task(pulse.run())
+    for _ in range(20):
+        transport.size -= 1
+        await asyncio.sleep(0)
+    task.cancel()
+
+    assert stalls == []
+
+
 async def test_what_others_add_is_no_progress() -> None:
     """A buffer that only grows, by pings say, is not one that is read from."""
     transport = Transport()
