@@ -1,12 +1,14 @@
 """The fault proxy: each fault as both ends see it, and nothing of it after it is mended."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
 
-from llm_stream.testing.faultproxy import Direction, Ending, FaultProxy, fault_proxy, reset
+from llm_stream.testing.faultlink import Direction, Ending, reset
+from llm_stream.testing.faultproxy import FaultProxy, fault_proxy
 
 from ..wire import until
 
@@ -226,3 +228,17 @@ async def test_closing_leaves_nothing(proxy: FaultProxy, connect: Connect) -> No
 
     assert proxy.open == 0
     assert asyncio.all_tasks() <= before
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_who_comes_as_it_closes_is_reset(proxy: FaultProxy, turns: int) -> None:
+    """However far the loop was with a connection, nobody is left believing that it is there."""
+    with socket.create_connection(("127.0.0.1", proxy.port)) as client:
+        client.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await proxy.close()
+
+        with pytest.raises(ConnectionResetError):
+            async with asyncio.timeout(5):
+                await asyncio.get_running_loop().sock_recv(client, 1)
