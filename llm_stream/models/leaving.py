@@ -6,6 +6,8 @@ from typing import Any, Final, cast
 
 import llm
 
+from llm_stream.models.joining import JOIN_EVENTS, join_events
+
 MAX_DROPPED_CHUNKS: Final = 1000
 """How many chunks leaving reads on the way to the plugin's own wait; bounds endless bursts."""
 
@@ -19,9 +21,13 @@ async def events_of(response: llm.AsyncResponse) -> AsyncGenerator[llm.parts.Str
     """
     events = cast("AsyncGenerator[llm.parts.StreamEvent]", cast("Any", response).astream_events())
     finished = False
+    joined, left = 0, JOIN_EVENTS
     try:
         async for event in events:
             yield event
+            left -= 1
+            if not left:
+                joined, left = join_events(response, joined), JOIN_EVENTS
         finished = True
     except GeneratorExit:
         finished = True

@@ -1,0 +1,91 @@
+"""Events that were joined on the way say in the end what they would have said by themselves."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import llm
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from llm.parts import StreamEvent
+
+from llm_stream.models.joining import JOIN_EVENTS, join_events
+from llm_stream.models.leaving import events_of
+
+
+class Sayer(llm.AsyncModel):
+    """Says the given events."""
+
+    model_id = "sayer"
+    can_stream = True
+
+    def __init__(self, events: list[StreamEvent]) -> None:
+        self.events = events
+
+    async def execute(self, *_: Any, **__: Any) -> AsyncGenerator[Any]:
+        """See `llm.AsyncModel`."""
+        for event in self.events:
+            yield event
+
+
+words = st.builds(
+    StreamEvent,
+    type=st.sampled_from(["text", "reasoning"]),
+    chunk=st.text(max_size=3),
+    redacted=st.booleans(),
+    provider_metadata=st.sampled_from([None, None, {"signature": "s1"}, {"signature": "s2"}]),
+    message_index=st.integers(0, 1),
+)
+calls = st.builds(
+    StreamEvent,
+    type=st.sampled_from(["tool_call_name", "tool_call_args"]),
+    chunk=st.sampled_from(["now", "{}"]),
+    tool_call_id=st.sampled_from(["c1", "c2", None]),
+)
+
+
+async def told(said: list[dict[str, Any]], every: int) -> Any:
+    """What llm makes of the events; joined after every so many of them, 0 = never."""
+    response = Sayer([StreamEvent(**event) for event in said]).prompt("Hi")
+    start = 0
+    async for number, _ in numbered(response):
+        if every and not number % every:
+            start = join_events(response, start)
+    return await response.text(), [message.to_dict() for message in await response.messages()]
+
+
+async def numbered(response: Any) -> AsyncGenerator[tuple[int, StreamEvent]]:
+    """The events of the response, from 1; told again when it has ended."""
+    number = 0
+    async for event in response.astream_events():
+        number += 1
+        yield number, event
+
+
+@given(events=st.lists(words | calls, max_size=30), every=st.integers(1, 7))
+async def test_an_answer_is_the_same_joined(events: list[StreamEvent], every: int) -> None:
+    """Text, thoughts, their signatures and calls of tools, in llm's order, whatever comes."""
+    said = [dict(vars(event)) for event in events]
+
+    assert await told(said, every) == await told(said, 0)
+
+
+@pytest.mark.parametrize("kind", ["text", "reasoning"])
+async def test_few_events_are_kept_of_a_long_answer(kind: str) -> None:
+    """One for so many that came; the words are all there."""
+    response = Sayer([StreamEvent(kind, f"{n} ") for n in range(10 * JOIN_EVENTS)]).prompt("Hi")
+    seen = [event.chunk async for event in events_of(response)]
+    kept = [event async for _, event in numbered(response)]
+
+    assert seen == [f"{n} " for n in range(10 * JOIN_EVENTS)]
+    assert len(kept) == 10
+    assert "".join(event.chunk for event in kept) == "".join(seen)
+
+
+async def test_an_llm_that_keeps_them_otherwise_is_left_alone() -> None:
+    """Nothing is done to a response without llm's lists."""
+
+    class Other:
+        pass
+
+    assert join_events(Other(), 0) == 0  # type: ignore[arg-type]
