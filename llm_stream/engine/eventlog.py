@@ -112,31 +112,40 @@ class EventLog:
         return place_of(self._events[-1]) if self._events else NOWHERE
 
     def append(self, payload: Payload) -> Event:
-        """Give the payload its place, encode it once and wake the readers.
+        """Give one payload its place; see `append_all`."""
+        self.append_all((payload,))
+        return self._events[-1]
+
+    def append_all(self, payloads: Sequence[Payload]) -> None:
+        """Give the payloads their places at this moment, encode each once and wake the readers.
+
+        Those before the one that is refused are in the log.
 
         Raises:
             OutputTooLarge: the log is full (a terminal event always fits).
             LogSealed: a terminal event is already there.
         """
-        if self.closed:
-            raise LogSealed(f"{self._run} has ended; {payload['type']} came after it")
         self.newest_ms = t_ms = int((self._clock() - self.born) * 1000)
-        seq = len(self._events) - self._earlier + 1
-        event = Event(self._epoch, seq, self._run, t_ms, payload)
-        size = len(event.data) + EVENT_OVERHEAD_BYTES
-        if event.type in TERMINAL_TYPES:
-            self.sealed = self.closed = True
-        elif self._bytes + size > self._max_bytes:
-            raise OutputTooLarge(
-                f"The run produced more than {self._max_bytes} bytes of events. "
-                "Ask for a shorter answer (max_tokens) or raise runs.max_log_bytes.",
-                run=self._run,
-            )
-        self._bytes += size
-        self._events.append(event)
-        if self._waiting:
-            self._wake()
-        return event
+        events = self._events
+        seq = len(events) - self._earlier
+        for payload in payloads:
+            if self.closed:
+                raise LogSealed(f"{self._run} has ended; {payload['type']} came after it")
+            seq += 1
+            event = Event(self._epoch, seq, self._run, t_ms, payload)
+            size = self._bytes + len(event.data) + EVENT_OVERHEAD_BYTES
+            if event.type in TERMINAL_TYPES:
+                self.sealed = self.closed = True
+            elif size > self._max_bytes:
+                raise OutputTooLarge(
+                    f"The run produced more than {self._max_bytes} bytes of events. "
+                    "Ask for a shorter answer (max_tokens) or raise runs.max_log_bytes.",
+                    run=self._run,
+                )
+            self._bytes = size
+            events.append(event)
+            if self._waiting:
+                self._wake()
 
     def extend(self, events: Sequence[Event]) -> None:
         """Take in what another replica's log has behind this one's last event.

@@ -114,15 +114,13 @@ class Run:
             self.tally.queued_ms = self._now_ms()
         self.tally.began = True
         self.state = "running"
-        outcome, log, append, count = None, self.log, self.log.append, self.tally.count
+        outcome = None
         async with aclosing(source):
             async for said in source:
                 if isinstance(said, Outcome):
                     outcome = said
-                    continue
-                for payload in said if isinstance(said, list) else (said,):
-                    append(payload)
-                    count(payload, log.newest_ms)
+                else:
+                    self.tally.record(self.log, said if isinstance(said, list) else [said])
         if outcome is None:
             raise InternalError("The recipe ended without a result. This is a bug.", run=self.id)
         self.tally.waited_seconds += outcome.model_seconds
@@ -131,8 +129,7 @@ class Run:
     def record(self, payload: Payload) -> None:
         """Append what is not of the recipe's own saying; not if the run has ended."""
         if not self.log.closed:
-            self.log.append(payload)
-            self.tally.count(payload, self.log.newest_ms)
+            self.tally.record(self.log, [payload])
 
     def _now_ms(self) -> int:
         return int((time.monotonic() - self.log.born) * 1000)

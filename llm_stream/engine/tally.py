@@ -1,9 +1,10 @@
 """What a run has produced so far, counted as it is appended."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.runinfo import Outcome, RunStatistics
 from llm_stream.errors import OwnerLost
 from llm_stream.events import OUTPUT_TYPES, Payload, RunCompleted, TokenCounts
@@ -53,25 +54,49 @@ class Tally:
         tally._output = ending["usage"]["output_tokens"]
         return tally
 
-    def count(self, payload: Payload, t_ms: int) -> None:
-        """Take a payload that was appended at `t_ms` into account.
+    def record(self, log: EventLog, payloads: Sequence[Payload]) -> None:
+        """Append payloads to the run's log and take them into account; raises as the log does."""
+        if len(payloads) == 1:
+            log.append_all(payloads)
+            self.count(payloads[0], log.newest_ms)
+            return
+        before = len(log)
+        try:
+            log.append_all(payloads)
+        finally:
+            # Of what the log had no room for, nothing was said.
+            self.count_all(payloads[: len(log) - before], log.newest_ms)
 
-        The per-chunk path: no allocation to speak of.
-        """
-        kind = payload["type"]
-        if kind in OUTPUT_TYPES:
-            if self.first_token_ms is None:
-                self.first_token_ms = t_ms
-            elif t_ms - self._newest_ms > self.longest_gap_ms:
-                self.longest_gap_ms = t_ms - self._newest_ms
-            self._newest_ms = t_ms
-            self._pieces += 1
+    def count_all(self, payloads: Sequence[Payload], t_ms: int) -> None:
+        """Take payloads that were appended at `t_ms` into account; pieces of text all at once."""
+        pieces = [p["text"] for p in payloads if p["type"] == "text.delta" and "step" not in p]
+        if len(pieces) != len(payloads) or len(pieces) < 2:
+            for payload in payloads:
+                self.count(payload, t_ms)
+            return
+        self._note_output(t_ms, len(pieces))
+        self._take_text("".join(pieces), len(pieces))
+
+    def _note_output(self, t_ms: int, pieces: int) -> None:
+        if self.first_token_ms is None:
+            self.first_token_ms = t_ms
+        elif t_ms - self._newest_ms > self.longest_gap_ms:
+            self.longest_gap_ms = t_ms - self._newest_ms
+        self._newest_ms = t_ms
+        self._pieces += pieces
+
+    def _take_text(self, text: str, pieces: int) -> None:
+        self.chunks += pieces
+        self.text_chars += len(text)
+        self.said_chars += len(text)
+        self._hash.update(text.encode())
+
+    def count(self, payload: Payload, t_ms: int) -> None:
+        """Take a payload that was appended at `t_ms` into account."""
+        if payload["type"] in OUTPUT_TYPES:
+            self._note_output(t_ms, 1)
         if payload["type"] == "text.delta" and "step" not in payload:
-            text = payload["text"]
-            self.chunks += 1
-            self.text_chars += len(text)
-            self.said_chars += len(text)
-            self._hash.update(text.encode())
+            self._take_text(payload["text"], 1)
         elif payload["type"] == "reasoning.delta":
             self.said_chars += len(payload["text"])
         elif payload["type"] == "usage":

@@ -5,7 +5,7 @@ nothing of runs, retries or timers; `recipes/generate` is its caller.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, cast
@@ -14,7 +14,6 @@ import llm
 
 from llm_stream.errors import MissingKey, StreamError, UnsupportedByModel, UpstreamFailed
 from llm_stream.lateimports import fetch_late, is_late
-from llm_stream.models.athand import more_at_hand
 from llm_stream.models.chunks import Chunk, ModelCall
 from llm_stream.models.faults import from_model, from_refused_call
 from llm_stream.models.finish import AnyResponse, finish_of
@@ -177,10 +176,10 @@ class ModelAdapter:
         finally:
             turn.give_back()
 
-    async def stream(self, call: ModelCall, turn: Turn | None) -> AsyncGenerator[list[Chunk]]:
+    async def stream(self, call: ModelCall, turn: Turn | None) -> AsyncGenerator[Sequence[Chunk]]:
         """Ask the model in its turn and yield what it answers, last a `Finish`.
 
-        Chunks that are there at once come together; a list has at least one.
+        What a wire has read at once comes together, by itself otherwise; at least one chunk.
 
         Close it (`contextlib.aclosing`) to leave early: an async upstream is closed before
         the closing returns, a sync model's thread stops at its next chunk and what it still
@@ -193,7 +192,6 @@ class ModelAdapter:
         """
         call = self._with_tools(call)
         response = self._open(call)
-        found: list[Chunk] = []
         pieces = Pieces(calls_are_text=call.schema is not None and call.tools is None)
         events = (
             events_of(response)
@@ -203,12 +201,8 @@ class ModelAdapter:
         try:
             async with aclosing(events):
                 async for event in events:
-                    chunk = pieces.take(event)
-                    if chunk is not None:
-                        found.append(chunk)
-                    if found and not more_at_hand(response):
-                        yield found
-                        found = []
+                    if said := pieces.take(event):
+                        yield said
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

@@ -1,10 +1,12 @@
-"""Makes few of the many events that `llm` keeps of an answer until it has ended.
+"""Words of an answer that belong together as one event of `llm`'s.
 
-Each is an object with a dict, a string and places in two lists, for a few letters: half of what a
-token costs in memory, and something that the garbage collector looks at again and again.
+`llm` makes three calls, an object with a dict and two places in lists of every piece, for a few
+letters. So a wire says what has come at once in one event, which knows the pieces; and what came
+one by one is joined afterwards, 64 events at a time. What llm makes of a response in the end is
+the same: it joins the words of a part itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, cast
 
@@ -12,16 +14,54 @@ import llm
 from llm.parts import StreamEvent
 
 JOIN_EVENTS: Final = 64
-"""How many events come before they are looked at."""
+"""How many events come before they are joined."""
 
 _WORDS: Final = frozenset({"text", "reasoning"})
+_TEXT: Final = ("text", None, 0)
+
+Part = tuple[str, int | None, int]
+
+
+class Bundle(StreamEvent):
+    """Words of one part that came at once: `chunk` is all of them, `take` gives the pieces."""
+
+    def __init__(self, part: Part, pieces: Sequence[str]) -> None:
+        kind, index, message = part
+        super().__init__(kind, "".join(pieces), part_index=index, message_index=message)
+        self._pieces = pieces
+
+    def take(self) -> Sequence[str]:
+        """The pieces as they came, none of them empty; once, for llm keeps the event."""
+        pieces, self._pieces = self._pieces, ()
+        return pieces
+
+
+def bundled(said: Sequence[StreamEvent | str]) -> Iterable[StreamEvent]:
+    """Events of what has come at once, in its order; a `str` is a piece of text."""
+    if len(said) == 1 and isinstance(said[0], str):
+        return (StreamEvent("text", said[0]),) if said[0] else ()
+    if set(map(type, said)) == {str}:  # as nearly always
+        return (Bundle(_TEXT, cast("list[str]", [words for words in said if words])),)
+    return _bundles(said)
+
+
+def _bundles(said: Sequence[StreamEvent | str]) -> Iterator[StreamEvent]:
+    for part, group in groupby(said, _part):
+        if part is None:
+            yield from cast("Iterator[StreamEvent]", group)
+        else:
+            together = [*group]
+            pieces = [words for each in together if (words := _words(each))]
+            # An event without a word still parts the calls of tools before and behind it.
+            if pieces or not all(isinstance(each, str) for each in together):
+                yield Bundle(part, pieces)
 
 
 def join_events(response: llm.AsyncResponse, start: int) -> int:
     """Put words that belong to one part of the answer into one event, in llm's own lists.
 
-    What `llm` makes of the response in the end is the same: it joins them itself. To be called
-    between two events. Where llm keeps its events in another way than 0.36 does, nothing is done.
+    To be called between two events. Where llm keeps its events in another way than 0.36 does,
+    nothing is done.
 
     Args:
         response: one that is being read.
@@ -51,8 +91,14 @@ def _joined(events: list[StreamEvent]) -> Iterator[StreamEvent]:
             yield StreamEvent(kind, said, part_index=index, message_index=message)
 
 
-def _part(event: StreamEvent) -> tuple[str, int | None, int] | None:
-    """What an event's words are a piece of; None where it has more to say than words."""
-    if event.type not in _WORDS or event.provider_metadata or event.redacted:
+def _part(said: StreamEvent | str) -> Part | None:
+    """What words are a piece of; None where there is more to say than words."""
+    if isinstance(said, str):
+        return _TEXT
+    if said.type not in _WORDS or said.provider_metadata or said.redacted:
         return None
-    return event.type, event.part_index, event.message_index
+    return said.type, said.part_index, said.message_index
+
+
+def _words(said: StreamEvent | str) -> str:
+    return said if isinstance(said, str) else said.chunk

@@ -1,6 +1,6 @@
 """Events of `llm` as chunks: text and thoughts at once, calls of tools when they are whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import llm
@@ -8,6 +8,7 @@ import orjson
 
 from llm_stream.errors import InvalidOutput
 from llm_stream.models.chunks import CUT_OFF, Calling, Chunk, Reasoning
+from llm_stream.models.joining import Bundle
 from llm_stream.models.toolset import ToolCall
 
 THOUGHTS: Final = "thoughts"
@@ -50,20 +51,20 @@ class Pieces:
         self._calls: dict[int | str | None, _Call] = {}
         self._thoughts: dict[int | None, _Thought] = {}
 
-    def take(self, event: llm.parts.StreamEvent) -> Chunk | None:
+    def take(self, event: llm.parts.StreamEvent) -> Sequence[Chunk]:
         """What an event says at once; pieces of calls are collected, and only said to come."""
         if event.type == "text":
-            return event.chunk or None
+            return _words(event)
         if event.type == "reasoning":
             self._keep(event)
-            return Reasoning(event.chunk) if event.chunk else None
+            return [Reasoning(words) for words in _words(event)]
         # What the provider runs itself, nobody else is to run.
         if event.type in {"tool_call_name", "tool_call_args"} and not event.server_executed:
             if self._calls_are_text:
-                return event.chunk or None if event.type == "tool_call_args" else None
+                return _words(event) if event.type == "tool_call_args" else ()
             self._collect(event)
-            return Calling(event.chunk)
-        return None
+            return (Calling(event.chunk),)
+        return ()
 
     def calls(self, finish_reason: str = "") -> Iterator[ToolCall]:
         """The calls of tools, once all events were taken; the first has the signed thoughts.
@@ -102,6 +103,12 @@ class Pieces:
         else:
             call.arguments.append(event.chunk)
         call.kept |= event.provider_metadata or {}
+
+
+def _words(event: llm.parts.StreamEvent) -> Sequence[str]:
+    if isinstance(event, Bundle):
+        return event.take()
+    return (event.chunk,) if event.chunk else ()
 
 
 class _Call:

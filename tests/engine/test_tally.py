@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from llm_stream.engine.eventlog import EventLog
+from llm_stream.engine.runinfo import Outcome
 from llm_stream.engine.tally import Tally
+from llm_stream.errors import OutputTooLarge
 
 DELTA: Any = {"type": "text.delta", "text": "a"}
 THOUGHT: Any = {"type": "reasoning.delta", "text": "hm"}
@@ -58,3 +61,37 @@ def test_another_replica_asks_the_first_model_again() -> None:
 
     assert tally.model is None
     assert (tally.text_chars, tally.said_chars) == (1, 4)
+
+
+STEP: Any = {"type": "text.delta", "text": "draft", "step": "draft"}
+
+
+def figures(tally: Tally) -> Any:
+    """All that a tally tells."""
+    done = tally.completed(Outcome("stop"))
+    return done, tally.said_chars, tally.chunks, tally.mean_gap_ms, tally.longest_gap_ms
+
+
+@pytest.mark.parametrize(
+    "together",
+    [[DELTA], [DELTA, DELTA, DELTA], [THOUGHT, DELTA], [DELTA, STEP], [USAGE], []],
+    ids=["one", "text", "a thought", "a step", "usage", "none"],
+)
+def test_what_comes_together_counts_as_one_by_one(together: list[Any]) -> None:
+    """Text, its hash and its times are the same."""
+    at_once, singly = Tally(), Tally()
+    for t_ms in (3, 10):
+        at_once.count_all(together, t_ms)
+        for payload in together:
+            singly.count(payload, t_ms)
+
+    assert figures(at_once) == figures(singly)
+
+
+def test_what_a_full_log_refuses_is_not_counted() -> None:
+    """What stood before it is, and is in the log."""
+    tally, log = Tally(), EventLog("run_1", max_bytes=600)
+    with pytest.raises(OutputTooLarge):
+        tally.record(log, [DELTA] * 10)
+
+    assert 0 < tally.chunks == len(log) < 10

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -54,7 +54,7 @@ async def streaming(adapter: ModelAdapter, call: ModelCall | None = None) -> Asy
         yield chunks
 
 
-async def one_by_one(batches: AsyncIterator[list[Any]]) -> AsyncGenerator[Any]:
+async def one_by_one(batches: AsyncIterator[Sequence[Any]]) -> AsyncGenerator[Any]:
     """Chunks that have come together, each by itself."""
     async for chunks in batches:
         for chunk in chunks:

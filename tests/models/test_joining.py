@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llm.parts import StreamEvent
 
-from llm_stream.models.joining import JOIN_EVENTS, join_events
+from llm_stream.models.joining import JOIN_EVENTS, Bundle, bundled, join_events
 from llm_stream.models.leaving import events_of
 
 
@@ -44,9 +44,10 @@ calls = st.builds(
 )
 
 
-async def told(said: list[dict[str, Any]], every: int) -> Any:
+async def told(said: list[dict[str, Any]], every: int, *, at_once: bool = False) -> Any:
     """What llm makes of the events; joined after every so many of them, 0 = never."""
-    response = Sayer([StreamEvent(**event) for event in said]).prompt("Hi")
+    events = [StreamEvent(**event) for event in said]
+    response = Sayer(list(bundled(events)) if at_once else events).prompt("Hi")
     start = 0
     async for number, _ in numbered(response):
         if every and not number % every:
@@ -68,6 +69,33 @@ async def test_an_answer_is_the_same_joined(events: list[StreamEvent], every: in
     said = [dict(vars(event)) for event in events]
 
     assert await told(said, every) == await told(said, 0)
+
+
+@given(events=st.lists(words | calls, max_size=30), every=st.integers(0, 7))
+async def test_an_answer_is_the_same_in_bundles(events: list[StreamEvent], every: int) -> None:
+    """Joined afterwards as well, or not."""
+    said = [dict(vars(event)) for event in events]
+
+    assert await told(said, every, at_once=True) == await told(said, 0)
+
+
+@given(events=st.lists(words | calls | st.text(max_size=3), max_size=30))
+def test_bundles_lose_nothing(events: list[StreamEvent | str]) -> None:
+    """All pieces are there in their order, but for empty words; what is no word is as it was."""
+    found: list[Any] = []
+    for event in bundled(events):
+        found += event.take() if isinstance(event, Bundle) else [event]
+    expected = [
+        each if isinstance(each, str) else each.chunk if is_word(each) else each for each in events
+    ]
+
+    assert found == [each for each in expected if each != ""]
+
+
+def is_word(event: StreamEvent) -> bool:
+    """Whether it has nothing to say but its words."""
+    plain = not event.redacted and not event.provider_metadata
+    return plain and event.type in {"text", "reasoning"}
 
 
 @pytest.mark.parametrize("kind", ["text", "reasoning"])

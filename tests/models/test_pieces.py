@@ -7,6 +7,7 @@ from llm.parts import StreamEvent
 
 from llm_stream.errors import InvalidOutput
 from llm_stream.models.chunks import Calling, Reasoning
+from llm_stream.models.joining import Bundle
 from llm_stream.models.pieces import Pieces
 from llm_stream.models.toolset import ToolCall
 
@@ -24,12 +25,17 @@ def thought(chunk: str, part: int | None, **kept: str) -> StreamEvent:
     return StreamEvent(type="reasoning", chunk=chunk, part_index=part, provider_metadata=metadata)
 
 
+def told(pieces: Pieces, *events: StreamEvent) -> list[Any]:
+    """What the events say at once."""
+    return [chunk for event in events for chunk in pieces.take(event)]
+
+
 def test_a_call_is_told_when_it_is_whole() -> None:
     """Its pieces are none of the answer's, and only say that it comes."""
     pieces = Pieces(calls_are_text=False)
 
-    told = [pieces.take(event) for event in (NAME, args('{"x":'), args("1}"))]
-    assert told == [Calling("add"), Calling('{"x":'), Calling("1}")]
+    said = told(pieces, NAME, args('{"x":'), args("1}"))
+    assert said == [Calling("add"), Calling('{"x":'), Calling("1}")]
     assert [*pieces.calls()] == [ToolCall("a", "add", {"x": 1})]
 
 
@@ -37,7 +43,7 @@ def test_the_arguments_of_a_forced_tool_are_the_text() -> None:
     """So some models answer a schema."""
     pieces = Pieces(calls_are_text=True)
 
-    assert [pieces.take(event) for event in (NAME, args('{"x":1}'))] == [None, '{"x":1}']
+    assert told(pieces, NAME, args('{"x":1}')) == ['{"x":1}']
     assert [*pieces.calls()] == []
 
 
@@ -46,10 +52,10 @@ def test_signed_thoughts_are_kept_with_the_first_call() -> None:
     pieces = Pieces(calls_are_text=False)
     events = (thought("H", 1), thought("m", 1), thought("", 1, signature="x"), thought("!", 2))
 
-    told = [pieces.take(event) for event in (*events, thought("?", None), NAME)]
+    said = told(pieces, *events, thought("?", None), NAME)
 
-    assert told == [
-        Reasoning("H"), Reasoning("m"), None, Reasoning("!"), Reasoning("?"), Calling("add"),
+    assert said == [
+        Reasoning("H"), Reasoning("m"), Reasoning("!"), Reasoning("?"), Calling("add"),
     ]  # fmt: skip
     kept = [{"text": "Hm", "provider_metadata": {"p": {"signature": "x"}}}]
     assert [*pieces.calls()] == [ToolCall("a", "add", {}, {"thoughts": kept})]
@@ -110,5 +116,16 @@ def test_what_its_provider_runs_is_no_call() -> None:
         type="tool_call_name", chunk="web_search", tool_call_id="s", server_executed=True
     )
 
-    assert pieces.take(searched) is None
+    assert told(pieces, searched) == []
     assert [*pieces.calls()] == []
+
+
+@pytest.mark.parametrize(("kind", "chunk"), [("text", str), ("reasoning", Reasoning)])
+def test_pieces_that_came_at_once_are_told_as_they_came(kind: str, chunk: type) -> None:
+    """Each by itself; the event that llm keeps has forgotten them."""
+    pieces = Pieces(calls_are_text=False)
+    event = Bundle((kind, None, 0), ["one ", "two"])
+
+    assert told(pieces, event) == [chunk("one "), chunk("two")]
+    assert told(pieces, event) == []
+    assert event.chunk == "one two"

@@ -10,6 +10,9 @@ from llm.parts import StreamEvent
 from llm_stream.errors import ContentRefused, UpstreamFailed
 from llm_stream.models.pieces import arguments_of
 
+Said = Sequence[StreamEvent | str]
+"""What an event of a provider says, in order; a `str` is a piece of the answer's text."""
+
 NOTHING: Final[tuple[StreamEvent, ...]] = ()
 
 
@@ -40,7 +43,7 @@ class Answer(ABC):
         self.refused: list[str] = []
         self.calls: dict[str, list[str]] = {}
 
-    def take(self, event: Any) -> Sequence[StreamEvent]:
+    def take(self, event: Any) -> Said:
         """What one event of the stream says; a whole answer, where a wire has no other events.
 
         Raises:
@@ -51,7 +54,7 @@ class Answer(ABC):
         return self.take_whole(event)
 
     @abstractmethod
-    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
+    def take_whole(self, body: Any) -> Said:
         """What an answer in one piece says; raises as `take`."""
 
     def tool_called(self, call_id: object, name: object, kept: Any = None) -> StreamEvent:

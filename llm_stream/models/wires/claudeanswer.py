@@ -3,13 +3,12 @@
 Source: Anthropic's API reference, "Streaming Messages".
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from llm.parts import StreamEvent
 
-from llm_stream.models.wires.answer import NOTHING, Answer, nonzero, text_of
+from llm_stream.models.wires.answer import NOTHING, Answer, Said, nonzero, text_of
 from llm_stream.models.wires.refusals import error_event
 
 
@@ -27,7 +26,7 @@ class ClaudeAnswer(Answer):
         self._stop_reason: str | None = None
         self._call_ids: dict[int, str] = {}
 
-    def take(self, event: Any) -> Sequence[StreamEvent]:
+    def take(self, event: Any) -> Said:
         """One event. Whole is an answer with a stop reason and the end of its message."""
         match event["type"]:
             case "content_block_delta":
@@ -47,7 +46,7 @@ class ClaudeAnswer(Answer):
                 raise error_event(event["error"], self.model_id)
         return NOTHING
 
-    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
+    def take_whole(self, body: Any) -> Said:
         """A message in one piece."""
         if body["type"] == "error":
             raise error_event(body["error"], self.model_id)
@@ -59,13 +58,13 @@ class ClaudeAnswer(Answer):
         self.finish_reason = self._stop_reason
         return found
 
-    def _begun(self) -> Sequence[StreamEvent]:
-        return (StreamEvent(type="text", chunk=self._prefill),) if self._prefill else NOTHING
+    def _begun(self) -> Said:
+        return (self._prefill,) if self._prefill else NOTHING
 
-    def _delta(self, index: int, delta: dict[str, Any]) -> Sequence[StreamEvent]:
+    def _delta(self, index: int, delta: dict[str, Any]) -> Said:
         match delta["type"]:
             case "text_delta":
-                return (StreamEvent(type="text", chunk=text_of(delta["text"])),)
+                return (text_of(delta["text"]),)
             case "thinking_delta":
                 return (_thought(index, text_of(delta["thinking"])),)
             case "signature_delta":
@@ -75,10 +74,10 @@ class ClaudeAnswer(Answer):
                 return (self.tool_arguments(self._call_ids[index], piece),)
         return NOTHING
 
-    def _begin(self, index: int, block: dict[str, Any]) -> Sequence[StreamEvent]:
+    def _begin(self, index: int, block: dict[str, Any]) -> Said:
         match block["type"]:
             case "text" if block["text"]:
-                return (StreamEvent(type="text", chunk=text_of(block["text"])),)
+                return (text_of(block["text"]),)
             case "thinking":
                 signed = {"signature": block["signature"]} if block.get("signature") else {}
                 return (_thought(index, text_of(block["thinking"]), **signed),)

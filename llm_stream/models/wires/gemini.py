@@ -3,7 +3,6 @@
 Source: Gemini API reference, "Generating content", with Server-Sent Events (`alt=sse`).
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -13,7 +12,7 @@ from llm.parts import StreamEvent, ToolCallPart
 
 from llm_stream.errors import UnsupportedByModel, UpstreamFailed
 from llm_stream.models.toolset import Toolset
-from llm_stream.models.wires.answer import NOTHING, Answer, nonzero, text_of
+from llm_stream.models.wires.answer import NOTHING, Answer, Said, nonzero, text_of
 from llm_stream.models.wires.credentials import google
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.options import given
@@ -53,11 +52,11 @@ class GeminiAnswer(Answer):
         super().__init__(model_id)
         self._calls = 0
 
-    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
+    def take_whole(self, body: Any) -> Said:
         """One object, or the only one: nothing but the body's end tells that the last has come."""
         if body.get("error"):
             raise error_event(body["error"], self.model_id)
-        found: Sequence[StreamEvent] = NOTHING
+        found: Said = NOTHING
         if candidates := body.get("candidates"):
             candidate = candidates[0]
             parts = (candidate.get("content") or {}).get("parts") or ()
@@ -73,10 +72,10 @@ class GeminiAnswer(Answer):
             self._count(usage)
         return found
 
-    def _part(self, part: dict[str, Any]) -> Sequence[StreamEvent]:
+    def _part(self, part: dict[str, Any]) -> Said:
         if text := part.get("text"):
-            kind = "reasoning" if part.get("thought") else "text"
-            return (StreamEvent(type=kind, chunk=text_of(text)),)
+            words = text_of(text)
+            return (StreamEvent(type="reasoning", chunk=words) if part.get("thought") else words,)
         if call := part.get("functionCall"):
             call_id = call.get("id") or f"call_{self._calls}"
             self._calls += 1

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -13,8 +13,8 @@ from llm.parts import StreamEvent
 
 from llm_stream.errors import StreamError, UpstreamFailed
 from llm_stream.eventstream import MAX_LINE_BYTES, LineTooLong, SseParser
-from llm_stream.models.athand import tell_more
-from llm_stream.models.wires.answer import Answer
+from llm_stream.models.joining import bundled
+from llm_stream.models.wires.answer import Answer, Said
 from llm_stream.models.wires.endpoint import Endpoint
 from llm_stream.models.wires.refusals import blames_key
 from llm_stream.models.wires.transport import Upstream
@@ -128,23 +128,17 @@ class WireModel(llm.AsyncKeyModel):
             if stream:
                 parser = SseParser(self.max_line_bytes)
                 while block := await _next_block(upstream, answer):
-                    events, failure = self._read(parser, answer, block)
-                    *others, last = events or (None,)
-                    if others:
-                        tell_more(response, more=True)
-                        for event in others:
-                            yield event
-                        tell_more(response, more=False)
-                    if last is not None:
-                        yield last
+                    said, failure = self._read(parser, answer, block)
+                    for event in bundled(said):
+                        yield event
                     if failure is not None:
                         try:
                             raise failure
                         finally:
                             del failure  # with this frame in its traceback, a cycle
             else:
-                said = decode(await upstream.body(), self.model_id)
-                for event in self._checked(answer.take_whole, said):
+                whole = decode(await upstream.body(), self.model_id)
+                for event in bundled(self._checked(answer.take_whole, whole)):
                     yield event
             # A refusal or a cut is told by conclude; an answer that has ended keeps its line.
             upstream.whole = answer.finish_reason is not None
@@ -170,9 +164,9 @@ class WireModel(llm.AsyncKeyModel):
 
     def _read(
         self, parser: SseParser, answer: Answer, block: bytes
-    ) -> tuple[list[StreamEvent], StreamError | None]:
+    ) -> tuple[Said, StreamError | None]:
         """What a block says, and what is wrong with it behind that."""
-        found: list[StreamEvent] = []
+        found: list[StreamEvent | str] = []
         take = answer.take
         try:
             for data in parser.feed(block):
@@ -190,12 +184,11 @@ class WireModel(llm.AsyncKeyModel):
             return found, _foreign(error, self.model_id)
         return found, None
 
-    def _checked(self, take: Any, said: Any) -> Sequence[StreamEvent]:
+    def _checked(self, take: Callable[[Any], Said], body: Any) -> Said:
         try:
-            events: Sequence[StreamEvent] = take(said)
+            return take(body)
         except NOT_THEIR_FORMAT as error:
             raise _foreign(error, self.model_id) from error
-        return events
 
 
 def _next_block(upstream: Upstream, answer: Answer) -> Coroutine[Any, Any, bytes]:

@@ -5,7 +5,7 @@ and `reasoning` are what compatible servers send beside it; Mistral's models tha
 content in parts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 import llm
@@ -13,7 +13,7 @@ import orjson
 from llm.parts import StreamEvent
 
 from llm_stream.errors import UpstreamFailed
-from llm_stream.models.wires.answer import NOTHING, Answer, nonzero, text_of
+from llm_stream.models.wires.answer import NOTHING, Answer, Said, nonzero, text_of
 from llm_stream.models.wires.credentials import bearer
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.refusals import error_event
@@ -40,11 +40,11 @@ class ChatAnswer(Answer):
         super().__init__(model_id)
         self._call_ids: dict[int, str] = {}
 
-    def take(self, event: Any) -> Sequence[StreamEvent]:
+    def take(self, event: Any) -> Said:
         """One chunk. The counts come in one of their own after the finish reason."""
         if event.get("error"):
             raise error_event(event["error"], self.model_id)
-        found: list[StreamEvent] | tuple[StreamEvent, ...] = NOTHING
+        found: Said = NOTHING
         if choices := event.get("choices"):
             choice = choices[0]
             if delta := choice.get("delta"):
@@ -56,7 +56,7 @@ class ChatAnswer(Answer):
             self.closed = self.finish_reason is not None
         return found
 
-    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
+    def take_whole(self, body: Any) -> Said:
         """A `chat.completion`: one chunk that says everything."""
         if body.get("error"):
             raise error_event(body["error"], self.model_id)
@@ -67,16 +67,16 @@ class ChatAnswer(Answer):
             {**body, "choices": [{**choice, "delta": {**message, "tool_calls": calls}}]}
         )
 
-    def _delta(self, delta: dict[str, Any]) -> list[StreamEvent]:
+    def _delta(self, delta: dict[str, Any]) -> Said:
         text = delta.get("content")
         if len(delta) == 1 and isinstance(text, str):  # as nearly all are
-            return [StreamEvent("text", text)] if text else []
-        found = []
+            return (text,)
+        found: list[StreamEvent | str] = []
         if thought := delta.get("reasoning_content") or delta.get("reasoning"):
             found.append(StreamEvent(type="reasoning", chunk=text_of(thought)))
         if text:
             if isinstance(text, str):
-                found.append(StreamEvent(type="text", chunk=text))
+                found.append(text)
             else:
                 found += _parts(text)
         if refused := delta.get("refusal"):
@@ -110,11 +110,11 @@ class ChatAnswer(Answer):
         self.details = nonzero({name: usage.get(name) for name in names})
 
 
-def _parts(content: Any) -> Iterator[StreamEvent]:
+def _parts(content: Any) -> Iterator[StreamEvent | str]:
     """Text and thoughts; of other parts a reader has nothing."""
     for part in content:
         if part["type"] == "text":
-            yield StreamEvent(type="text", chunk=text_of(part["text"]))
+            yield text_of(part["text"])
         elif part["type"] == "thinking":
             thought = "".join(text_of(each.get("text", "")) for each in part["thinking"])
             yield StreamEvent(type="reasoning", chunk=thought)

@@ -5,14 +5,12 @@ reference v1beta2. It neither streams nor counts tokens nor says why an answer e
 one JSON value, and whole if that is.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 import llm
-from llm.parts import StreamEvent
 
-from llm_stream.models.wires.answer import Answer, text_of
+from llm_stream.models.wires.answer import Answer, Said, text_of
 from llm_stream.models.wires.credentials import google
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.options import given
@@ -25,7 +23,7 @@ CONFIG: Final = {"temperature": "temperature", "top_p": "topP", "top_k": "topK"}
 class PalmAnswer(Answer):
     """Reads `GenerateMessageResponse` and `GenerateTextResponse`."""
 
-    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
+    def take_whole(self, body: Any) -> Said:
         """The first candidate; without one, the filters say why."""
         if body.get("error"):
             raise error_event(body["error"], self.model_id)
@@ -36,7 +34,7 @@ class PalmAnswer(Answer):
         (candidate, *_) = candidates
         text = candidate["content"] if "content" in candidate else candidate["output"]
         self.finish_reason = "stop"
-        return (StreamEvent(type="text", chunk=text_of(text)),)
+        return (text_of(text),)
 
 
 class PalmModel(WireModel):

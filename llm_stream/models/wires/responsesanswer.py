@@ -3,12 +3,11 @@
 Source: OpenAI's API reference, "The response object" and "Streaming events".
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from llm.parts import StreamEvent
 
-from llm_stream.models.wires.answer import NOTHING, Answer, nonzero, text_of
+from llm_stream.models.wires.answer import NOTHING, Answer, Said, nonzero, text_of
 from llm_stream.models.wires.refusals import error_event
 
 ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -22,19 +21,19 @@ class ResponsesAnswer(Answer):
         self._call_ids: dict[int, str] = {}
         self._spoke = False
 
-    def take(self, event: Any) -> Sequence[StreamEvent]:
+    def take(self, event: Any) -> Said:
         """One event; those that only repeat what others have said are passed over."""
         kind = event["type"]
         if kind == "response.output_text.delta":
             self._spoke = True
-            return (StreamEvent(type="text", chunk=text_of(event["delta"])),)
+            return (text_of(event["delta"]),)
         if kind == "error":
             raise error_event(event.get("error") or event, self.model_id)
         if kind in ENDS:
             return self.take_whole(event["response"])
         return self._passing(kind, event)
 
-    def _passing(self, kind: str, event: dict[str, Any]) -> Sequence[StreamEvent]:
+    def _passing(self, kind: str, event: dict[str, Any]) -> Said:
         match kind:
             case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
                 return (StreamEvent(type="reasoning", chunk=text_of(event["delta"])),)
@@ -52,7 +51,7 @@ class ResponsesAnswer(Answer):
                 self.refused.append(text_of(event["delta"]))
         return NOTHING
 
-    def take_whole(self, body: Any) -> Sequence[StreamEvent]:
+    def take_whole(self, body: Any) -> Said:
         """A response object: the last event of a stream, or the answer in one piece."""
         status = body.get("status")
         if status not in {"completed", "incomplete"}:
@@ -73,7 +72,7 @@ class ResponsesAnswer(Answer):
         self.closed = True
         return found
 
-    def _item(self, item: dict[str, Any]) -> list[StreamEvent]:
+    def _item(self, item: dict[str, Any]) -> Said:
         """What an item of the output says where no event has said it."""
         if item["type"] == "function_call":
             name = self.tool_called(item["call_id"], item["name"])
@@ -81,10 +80,10 @@ class ResponsesAnswer(Answer):
         if item["type"] == "reasoning":
             said = "\n\n".join(text_of(part["text"]) for part in item.get("summary") or ())
             return [StreamEvent(type="reasoning", chunk=said)] if said else []
-        found = []
+        found: list[StreamEvent | str] = []
         for part in item["content"] if item["type"] == "message" else ():
             if part["type"] == "refusal":
                 self.refused.append(text_of(part["refusal"]))
             elif part["type"] == "output_text":
-                found.append(StreamEvent(type="text", chunk=text_of(part["text"])))
+                found.append(text_of(part["text"]))
         return found
