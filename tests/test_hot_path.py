@@ -23,7 +23,7 @@ class Delta(pydantic.BaseModel):
 async def nothing():
     pass
 
-log, append, one = structlog.get_logger(), EventLog.append, sys.argv[1]
+log, append_all, one = structlog.get_logger(), EventLog.append_all, sys.argv[1]
 extras = {
     "log": lambda payload: log.info("token", type=payload["type"]),
     "validation": lambda payload: Delta.model_validate({"type": payload["type"]}),
@@ -32,10 +32,11 @@ extras = {
 }
 
 def told(extra=None, repeat=1):
-    def more(log, payload):
-        extra(payload)
-        return append(log, payload)
-    EventLog.append = more if extra else append
+    def more(log, payloads):
+        for payload in payloads:
+            extra(payload)
+        append_all(log, payloads)
+    EventLog.append_all = more if extra else append_all
     with asyncio.Runner(loop_factory=hot_path.Loop) as runner:
         rounds = runner.run(hot_path.measure(one, repeat))
     limit = json.loads(hot_path.KEPT.read_text())[one] * hot_path.MARGIN

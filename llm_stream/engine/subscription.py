@@ -78,6 +78,18 @@ class Subscription:
         self._told = self.index
         return self.log.gap_at(self.index, self._last.position if self._last else self._after)
 
+    async def more(self) -> bool:
+        """Wait until there is something to take; False once the terminal event has been taken.
+
+        Cancelling the wait leaves no trace.
+        """
+        log = self.log
+        while len(log) <= self.index:
+            if log.sealed:
+                return False
+            await self.wait()
+        return True
+
     async def wait(self) -> None:
         """Return as soon as there is something to take, or at once if the log has ended.
 
@@ -105,18 +117,15 @@ class Subscription:
         Raises:
             LogUnavailable: events were lost, so that what follows is not the whole.
         """
-        while not self.ended:
+        while await self.more():
             if gap := self.gap():
                 raise LogUnavailable(
                     f"Events between {gap.after} and {gap.first} of this run were lost. "
                     "Send the request again.",
                     retry_after_ms=1000,
                 )
-            batch = self.take()
-            if batch:
+            if batch := self.take():
                 yield batch
-            else:
-                await self.wait()
 
     def close(self) -> None:
         """Leave the log. Idempotent."""

@@ -68,10 +68,7 @@ async def send(
     pace = Pace()
     helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(say_goaway())]
     try:
-        while not subscription.ended:
-            if not subscription.behind:
-                await subscription.wait()
-                continue
+        while await subscription.more():
             if gap := subscription.gap():
                 service.metrics.gaps.inc()
                 await write(framing.notice("gap", Lost(after=gap.after, first=gap.first)))
