@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
+from llm_stream.history.breath import Breath
 from llm_stream.history.database import Store, is_ours, transaction
 
 JOBS: Final = 256
@@ -43,7 +44,10 @@ class Job(Protocol):
 
 
 def write(
-    store: Store, jobs: Sequence[Job], count_failure: Callable[[Exception], None]
+    store: Store,
+    jobs: Sequence[Job],
+    count_failure: Callable[[Exception], None],
+    breath: Breath,
 ) -> tuple[int, list[Job]]:
     """Write what can be written of these.
 
@@ -51,6 +55,7 @@ def write(
         store: into what.
         jobs: in their order.
         count_failure: told why a job is dropped.
+        breath: taken between two jobs.
 
     Returns:
         How many the database has refused, and the jobs that were written.
@@ -58,7 +63,11 @@ def write(
     Raises:
         Exception: what is wrong with the database; nothing was written.
     """
-    fit = [job for job in jobs if _spared(job.prepare, count_failure)]
+    fit: list[Job] = []
+    for job in jobs:
+        if _spared(job.prepare, count_failure):
+            fit.append(job)
+        breath.take()
     try:
         with transaction(store.db.conn):
             for some in _together(fit):

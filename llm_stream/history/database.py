@@ -13,6 +13,7 @@ from llm.logs import LogStore
 from sqlite_utils import Database
 
 from llm_stream.history import bulk, ledger, logbook, sidetable
+from llm_stream.history.breath import Breath, BreathingConnection
 
 BUSY_SECONDS: Final = 1.0
 """How long a statement waits for another process; then the batch is tried again later."""
@@ -82,8 +83,12 @@ class Store(LogStore):
         return self._known
 
 
-def open_store(path: Path) -> Store:
+def open_store(path: Path, breath: Breath | None = None) -> Store:
     """Open the database, make and migrate it as needed. Blocking; a new one takes 0.3 s.
+
+    Args:
+        path: its file.
+        breath: taken after each statement; None: there are no pauses.
 
     Raises:
         OSError, sqlite3.Error: it cannot be used.
@@ -96,7 +101,14 @@ def open_store(path: Path) -> Store:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             new = True
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, cached_statements=bulk.STATEMENTS)
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY_SECONDS,
+            cached_statements=bulk.STATEMENTS,
+            factory=BreathingConnection,
+        )
+        if breath is not None:
+            connection.breath = breath
         try:
             if new:
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")

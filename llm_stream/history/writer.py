@@ -12,6 +12,7 @@ from typing import Final
 
 from llm_stream.history import batches
 from llm_stream.history.batches import Job
+from llm_stream.history.breath import Breath
 from llm_stream.history.database import (
     Store,
     default_path,
@@ -75,6 +76,7 @@ class Writer:
         self._retry_at = self._upkeep_at = self._write_at = 0.0
         self._give_up_at: float | None = None
         self._store: Store | None = None
+        self._breath = Breath()
         self._told = False
         self._thread: threading.Thread | None = None
 
@@ -104,9 +106,11 @@ class Writer:
             if len(self._jobs) == 1:
                 self._write_at = time.monotonic() + GATHER_SECONDS
                 self._changed.notify()
-            if self._write_at and (not job.optional or self._enough()):
-                self._write_at = 0.0
-                self._changed.notify()
+            if not job.optional or self._enough():
+                self._breath.hurried = True
+                if self._write_at:
+                    self._write_at = 0.0
+                    self._changed.notify()
         return True
 
     def count_failure(self, error: Exception) -> None:
@@ -128,6 +132,7 @@ class Writer:
         with self._changed:
             self._give_up_at = time.monotonic() + flush_seconds
             self._retry_at = self._write_at = 0.0
+            self._breath.hurried = True
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(flush_seconds + 2.0)
@@ -178,7 +183,7 @@ class Writer:
         if self._store is not None and identity(path) != self._identity:
             self._disconnect()  # somebody has moved the file away, and nobody reads that one
         if self._store is None:
-            self._store = open_store(path)
+            self._store = open_store(path, self._breath)
             self._identity = identity(path)
             self._tell_what_is_unknown(self._store)
         self._state = "open"
@@ -195,7 +200,7 @@ class Writer:
             log.warning("history: llm keeps its log otherwise now, so it is written the slow way")
 
     def _write(self, store: Store, batch: list[Job]) -> None:
-        refused, written = batches.write(store, batch, self.count_failure)
+        refused, written = batches.write(store, batch, self.count_failure, self._breath)
         with self._changed:
             for job in batch:
                 self._jobs.popleft()
@@ -205,6 +210,7 @@ class Writer:
             waited_for = self._give_up_at is not None or any(not job.optional for job in self._jobs)
             at_once = waited_for or self._enough()
             self._write_at = 0.0 if at_once else time.monotonic() + GATHER_SECONDS
+            self._breath.hurried = at_once
         for job in batch:  # those that were dropped are over as well
             job.done()
         if refused:  # tables are gone, perhaps; they are made when it is opened

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from llm_stream.history import batches
+from llm_stream.history.breath import Breath
 from llm_stream.history.bulk import SIZES
 from llm_stream.history.database import Store, open_store
 from llm_stream.history.jobs import Counting, Forgetting
@@ -35,7 +36,7 @@ async def writing(prompt: str, answer: str = "Hello", at: float = 1.0, **spec: A
 def write(store: Store, *jobs: batches.Job) -> tuple[int, list[batches.Job], list[Exception]]:
     """How many were refused, which were written, and why others were dropped."""
     faults: list[Exception] = []
-    refused, written = batches.write(store, jobs, faults.append)
+    refused, written = batches.write(store, jobs, faults.append, Breath(hurried=True))
     return refused, written, faults
 
 
