@@ -1,6 +1,5 @@
 """What the log of an ended run says, read once for all that is recorded of it."""
 
-import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
@@ -8,9 +7,8 @@ from typing import Any, Final
 import orjson
 
 from llm_stream.engine.fold import Fold
-from llm_stream.engine.recording import Recording
+from llm_stream.engine.recording import Recording, apart
 from llm_stream.engine.run import Run
-from llm_stream.events import Event
 
 DELTAS: Final = frozenset({"text.delta", "reasoning.delta"})
 
@@ -19,8 +17,6 @@ OPENING: Final = frozenset({"run.queued", "run.started"})
 
 KEPT: Final = DELTAS | {"usage"}
 """What a recording keeps of the commonest answers; of others `Recording.of` knows."""
-
-_HEADS: Final = re.compile(rb'\{"id":"[^"]*","run":"[^"]*","t_ms":(\d+),')
 
 
 class Reading:
@@ -58,14 +54,6 @@ class Reading:
             self._times[kept],
             self._bodies[kept],
         )
-
-
-def apart(events: Sequence[Event]) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
-    """`t_ms` and `body` of many events, read at once."""
-    parts = _HEADS.split(b"".join([event.data for event in events]))
-    if len(parts) != 1 + 2 * len(events):  # what a model has said looks like an event
-        return tuple(event.t_ms for event in events), tuple(event.body for event in events)
-    return tuple(orjson.loads(b"[%b]" % b",".join(parts[1::2]))), tuple(parts[2::2])
 
 
 def _payloads(kinds: Sequence[str], bodies: Sequence[bytes]) -> Iterator[dict[str, Any]]:

@@ -14,12 +14,12 @@ from llm.parts import Message as LlmMessage
 from ulid import ULID
 
 from llm_stream.engine.fold import Fold
-from llm_stream.engine.recording import Recording
+from llm_stream.engine.recording import Recording, apart
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
 from llm_stream.history import logbook, turns
 from llm_stream.history.database import Store, open_store
-from llm_stream.history.reading import Reading, apart
+from llm_stream.history.reading import Reading
 from llm_stream.history.responses import response_of
 from llm_stream.history.turns import Finished
 from llm_stream.history.writing import Writing
