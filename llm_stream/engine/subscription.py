@@ -111,6 +111,29 @@ class Subscription:
             self.log.forget(wake)
             raise
 
+    async def end(self) -> None:
+        """Return when the log has ended, or lost events: for who wants all of it or nothing.
+
+        Unlike `wait` it costs a task nothing that something has come. Cancelling leaves no trace.
+        """
+        log = self.log
+        if log.sealed or log.holed:
+            return
+        future = asyncio.get_running_loop().create_future()
+
+        def look() -> None:
+            if not (log.sealed or log.holed):
+                log.notify(look)
+            elif not future.done():
+                future.set_result(None)
+
+        log.notify(look)
+        try:
+            await future
+        except asyncio.CancelledError:
+            log.forget(look)
+            raise
+
     async def batches(self) -> AsyncGenerator[list[Event]]:
         """Yield everything there is, then what comes, until the terminal event was yielded.
 

@@ -115,6 +115,7 @@ async def _fold(
     launch: Launch, subscription: Subscription, headers: dict[str, str]
 ) -> web.Response:
     fold = Fold()
+    await subscription.end()
     async for events in subscription.batches():
         fold.extend(events)
     terminal = fold.terminal or {}

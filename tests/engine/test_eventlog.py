@@ -1,15 +1,17 @@
 """The log: places, cursors, bounds, wake-ups."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
 import pytest
 
 from llm_stream.engine.eventlog import EventLog, LogSealed
+from llm_stream.engine.redislog.remote import CopiedLog
 from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import InvalidCursor, OutputTooLarge
-from llm_stream.events import RunFailed, TextDelta
+from llm_stream.events import Event, RunFailed, TextDelta
 
 from ..problem import PROBLEM
 
@@ -141,11 +143,42 @@ async def test_a_reader_that_has_something_to_take_does_not_wait() -> None:
     assert reader.ended
 
 
-async def test_a_cancelled_wait_leaves_no_trace() -> None:
+async def test_who_waits_for_the_end_is_woken_by_it_alone() -> None:
+    """Not by what comes before; at once where it has come already."""
+    log = filled(1)
+    reader = Subscription(log, 0)
+    task = asyncio.create_task(reader.end())
+    for _ in range(3):
+        await asyncio.sleep(0)
+        assert not task.done()
+        log.append(delta())
+    log.append(FAILED)
+    await task
+    await reader.end()
+
+    assert len(reader.take()) == 5
+
+
+async def test_who_waits_for_the_end_hears_of_lost_events() -> None:
+    """What follows is not the whole, so there is nothing more to wait for."""
+    log = CopiedLog("run_1")
+    reader = Subscription(log, 0)
+    task = asyncio.create_task(reader.end())
+    await asyncio.sleep(0)
+    log.extend([Event(1, 3, "run_1", 0, delta())])
+    await task
+
+    assert log.holed
+
+
+@pytest.mark.parametrize("wait", [Subscription.wait, Subscription.end])
+async def test_a_cancelled_wait_leaves_no_trace(
+    wait: Callable[[Subscription], Coroutine[Any, Any, None]],
+) -> None:
     """A reader cancelled while waiting is not called at the next append."""
     log = filled(0)
     reader = Subscription(log, 0)
-    task = asyncio.create_task(reader.wait())
+    task = asyncio.create_task(wait(reader))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
