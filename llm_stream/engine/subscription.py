@@ -73,7 +73,7 @@ class Subscription:
 
     def gap(self) -> Gap | None:
         """What the reader misses before the event it would take next; said once."""
-        if not self.log.holed or self.index == self._told:
+        if not self.log.holed or self.index == self._told or not self.behind:
             return None
         self._told = self.index
         return self.log.gap_at(self.index, self._last.position if self._last else self._after)

@@ -1,14 +1,14 @@
-"""Words of an answer that belong together as one event of `llm`'s.
+"""Pieces of an answer that belong together as one event of `llm`'s.
 
 `llm` makes three calls, an object with a dict and two places in lists of every piece, for a few
 letters. So a wire says what has come at once in one event, which knows the pieces; and what came
 one by one is joined afterwards, 64 events at a time. What llm makes of a response in the end is
-the same: it joins the words of a part itself.
+the same: it joins the words of a part, and the arguments of a call, itself.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import llm
 from llm.parts import StreamEvent
@@ -16,18 +16,30 @@ from llm.parts import StreamEvent
 JOIN_EVENTS: Final = 64
 """How many events come before they are joined."""
 
-_WORDS: Final = frozenset({"text", "reasoning"})
-_TEXT: Final = ("text", None, 0)
 
-Part = tuple[str, int | None, int]
+class Part(NamedTuple):
+    """What pieces are pieces of: the fields of `llm`'s events that they have in common."""
+
+    type: str
+    part_index: int | None = None
+    message_index: int = 0
+    tool_call_id: str | None = None
+
+    def event(self, chunk: str) -> StreamEvent:
+        """An event that says so much of it."""
+        return StreamEvent(chunk=chunk, **self._asdict())
+
+
+TEXT: Final = Part("text")
+
+_JOINED: Final = frozenset({"text", "reasoning", "tool_call_args"})
 
 
 class Bundle(StreamEvent):
-    """Words of one part that came at once: `chunk` is all of them, `take` gives the pieces."""
+    """Pieces of one part that came at once: `chunk` is all of them, `take` gives each."""
 
     def __init__(self, part: Part, pieces: Sequence[str]) -> None:
-        kind, index, message = part
-        super().__init__(kind, "".join(pieces), part_index=index, message_index=message)
+        super().__init__(chunk="".join(pieces), **part._asdict())
         self._pieces = pieces
 
     def take(self) -> Sequence[str]:
@@ -41,7 +53,8 @@ def bundled(said: Sequence[StreamEvent | str]) -> Iterable[StreamEvent]:
     if len(said) == 1 and isinstance(said[0], str):
         return (StreamEvent("text", said[0]),) if said[0] else ()
     if set(map(type, said)) == {str}:  # as nearly always
-        return (Bundle(_TEXT, cast("list[str]", [words for words in said if words])),)
+        pieces = cast("list[str]", [words for words in said if words])
+        return (Bundle(TEXT, pieces),) if pieces else ()
     return _bundles(said)
 
 
@@ -58,7 +71,7 @@ def _bundles(said: Sequence[StreamEvent | str]) -> Iterator[StreamEvent]:
 
 
 def join_events(response: llm.AsyncResponse, start: int) -> int:
-    """Put words that belong to one part of the answer into one event, in llm's own lists.
+    """Join pieces of one part, in llm's own lists.
 
     To be called between two events. Where llm keeps its events in another way than 0.36 does,
     nothing is done.
@@ -75,8 +88,9 @@ def join_events(response: llm.AsyncResponse, start: int) -> int:
     if events is None or chunks is None:
         return 0
     found = events[start:]
-    events[start:] = _joined(found)
-    if said := sum([event.type == "text" for event in found]):
+    events[start:] = [*_joined(found)]
+    said = sum([event.type == "text" for event in found])
+    if said and all(isinstance(each, str) for each in chunks[-said:]):
         chunks[-said:] = ["".join(chunks[-said:])]
     return len(events)
 
@@ -86,18 +100,23 @@ def _joined(events: list[StreamEvent]) -> Iterator[StreamEvent]:
         if part is None:
             yield from group
         else:
-            kind, index, message = part
-            said = "".join([event.chunk for event in group])
-            yield StreamEvent(kind, said, part_index=index, message_index=message)
+            yield part.event("".join([event.chunk for event in group]))
 
 
 def _part(said: StreamEvent | str) -> Part | None:
-    """What words are a piece of; None where there is more to say than words."""
+    """What it is a piece of; None where it has more to say than that, or what is no text."""
     if isinstance(said, str):
-        return _TEXT
-    if said.type not in _WORDS or said.provider_metadata or said.redacted:
+        return TEXT
+    if (
+        said.type not in _JOINED
+        or not isinstance(said.chunk, str)  # a plugin's model may say anything
+        or said.provider_metadata
+        or said.redacted
+        or said.server_executed
+        or said.tool_name is not None
+    ):
         return None
-    return said.type, said.part_index, said.message_index
+    return Part(said.type, said.part_index, said.message_index, said.tool_call_id)
 
 
 def _words(said: StreamEvent | str) -> str:

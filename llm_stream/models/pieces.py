@@ -1,6 +1,7 @@
 """Events of `llm` as chunks: text and thoughts at once, calls of tools when they are whole."""
 
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from typing import Any, Final
 
 import llm
@@ -63,7 +64,7 @@ class Pieces:
             if self._calls_are_text:
                 return _words(event) if event.type == "tool_call_args" else ()
             self._collect(event)
-            return (Calling(event.chunk),)
+            return [Calling(words) for words in _words(event)]
         return ()
 
     def calls(self, finish_reason: str = "") -> Iterator[ToolCall]:
@@ -86,11 +87,10 @@ class Pieces:
             yield ToolCall(call.id or f"call_{place}", call.name, arguments, kept or None)
 
     def _keep(self, event: llm.parts.StreamEvent) -> None:
-        # A signature comes behind its thought, so words are kept before it is known to have one;
-        # only where blocks are told apart, which those that sign do.
+        # A signature comes behind its thought, so words are kept before it is known to have one.
         if event.part_index is not None:
             thought = self._thoughts.setdefault(event.part_index, _Thought())
-            thought.words.append(event.chunk)
+            thought.words.write(event.chunk)
             thought.kept |= event.provider_metadata or {}
 
     def _collect(self, event: llm.parts.StreamEvent) -> None:
@@ -129,9 +129,9 @@ class _Thought:
     __slots__ = ("kept", "words")
 
     def __init__(self) -> None:
-        self.words: list[str] = []
+        self.words = StringIO()  # not an object for each of many
         self.kept: dict[str, Any] = {}
 
     def told(self) -> dict[str, Any]:
         """Its text, and what its provider wants back with it."""
-        return {"text": "".join(self.words), "provider_metadata": self.kept}
+        return {"text": self.words.getvalue(), "provider_metadata": self.kept}

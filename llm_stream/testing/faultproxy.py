@@ -100,8 +100,11 @@ class FaultProxy:
         # telling of it, and whoever closed the proxy in one of them would never have heard of it.
         try:
             client, _ = bound.accept()
-        except OSError:
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # it has left while it waited
+        except OSError:
+            asyncio.get_running_loop().remove_reader(bound)  # or the loop would spin
+            raise
         client.setblocking(False)  # noqa: FBT003 - the standard library's signature
         self.accepted += 1
         link = Link(self._conditions, client)

@@ -1,5 +1,6 @@
 """Cursors in logs with several epochs and with holes."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -100,6 +101,18 @@ async def test_a_reader_that_needs_all_is_stopped_by_a_hole() -> None:
             seen += [event.position for event in batch]
 
     assert seen == ["1-1"]
+
+
+async def test_events_lost_where_a_reader_waits_are_told() -> None:
+    """Also if it has looked for them before there was anything behind them."""
+    log = copied("1-1", "1-3")
+    with Subscription(log, log.locate("1-3"), after="1-3") as reader:
+        assert reader.gap() is None
+        waiting = asyncio.create_task(anext(reader.batches()))
+        await asyncio.sleep(0)
+        log.extend(events("1-5"))
+        with pytest.raises(LogUnavailable):
+            await waiting
 
 
 def test_copies_take_each_event_once() -> None:

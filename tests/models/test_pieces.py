@@ -7,7 +7,7 @@ from llm.parts import StreamEvent
 
 from llm_stream.errors import InvalidOutput
 from llm_stream.models.chunks import Calling, Reasoning
-from llm_stream.models.joining import Bundle
+from llm_stream.models.joining import Bundle, Part
 from llm_stream.models.pieces import Pieces
 from llm_stream.models.toolset import ToolCall
 
@@ -124,8 +124,20 @@ def test_what_its_provider_runs_is_no_call() -> None:
 def test_pieces_that_came_at_once_are_told_as_they_came(kind: str, chunk: type) -> None:
     """Each by itself; the event that llm keeps has forgotten them."""
     pieces = Pieces(calls_are_text=False)
-    event = Bundle((kind, None, 0), ["one ", "two"])
+    event = Bundle(Part(kind), ["one ", "two"])
 
     assert told(pieces, event) == [chunk("one "), chunk("two")]
     assert told(pieces, event) == []
     assert event.chunk == "one two"
+
+
+def test_arguments_that_came_at_once_are_one_call() -> None:
+    """Or the answer, where that is how a model meets a schema: each piece by itself."""
+    part = Part("tool_call_args", tool_call_id="a")
+    pieces, text = Pieces(calls_are_text=False), Pieces(calls_are_text=True)
+
+    assert told(pieces, NAME, Bundle(part, ['{"x":', "1}"]))[1:] == [
+        Calling('{"x":'), Calling("1}"),
+    ]  # fmt: skip
+    assert [*pieces.calls()] == [ToolCall("a", "add", {"x": 1})]
+    assert told(text, NAME, Bundle(part, ['{"x":', "1}"])) == ['{"x":', "1}"]

@@ -55,14 +55,13 @@ async def refusal(run: Run, seconds: float) -> Problem | None:
     """
     with suppress(TimeoutError), run.subscribe() as reader:
         async with asyncio.timeout(seconds):
-            while not reader.ended:
+            while await reader.more():
                 for event in reader.take():
                     if event.type in OUTPUT_TYPES or event.type == "run.completed":
                         return None
                     if event.type == "run.failed":
                         problem: Problem = event.decode()["error"]
                         return problem
-                await reader.wait()
     return None
 
 
