@@ -116,22 +116,14 @@ class Subscription:
 
         Unlike `wait` it costs a task nothing that something has come. Cancelling leaves no trace.
         """
-        log = self.log
-        if log.sealed or log.holed:
+        if self.log.sealed or self.log.holed:
             return
-        future = asyncio.get_running_loop().create_future()
-
-        def look() -> None:
-            if not (log.sealed or log.holed):
-                log.notify(look)
-            elif not future.done():
-                future.set_result(None)
-
-        log.notify(look)
+        look = _EndLook(self.log)
+        self.log.notify(look)
         try:
-            await future
+            await look.future
         except asyncio.CancelledError:
-            log.forget(look)
+            self.log.forget(look)
             raise
 
     async def batches(self) -> AsyncGenerator[list[Event]]:
@@ -155,3 +147,19 @@ class Subscription:
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close()
+
+
+class _EndLook:
+    """Looks at a log whenever something has come; a function that asks for itself is a cycle."""
+
+    __slots__ = ("future", "log")
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def __call__(self) -> None:
+        if not (self.log.sealed or self.log.holed):
+            self.log.notify(self)
+        elif not self.future.done():
+            self.future.set_result(None)
