@@ -84,7 +84,7 @@ def number(value: float) -> str:
     """A figure with three digits that count."""
     if value == 0:
         return "0"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.3g}"
 

@@ -35,6 +35,7 @@ from llm_stream.config import (
 )
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.chunks import Message, ModelCall
+from llm_stream.models.joining import Bundle
 from llm_stream.models.keys import Keyring
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.models.wires.model import WireModel
@@ -111,7 +112,7 @@ async def clients(upstream: int) -> AsyncIterator[dict[str, Stage]]:
         # Not iterated, llm's response keeps nothing.
         async with aclosing(found.execute(response.prompt, stream=True, response=response)) as said:
             async for event in said:
-                tokens += event.type == "text"
+                tokens += len(event.take()) if isinstance(event, Bundle) else event.type == "text"
         return tokens
 
     async def ask(model: str) -> int:
