@@ -78,16 +78,20 @@ class Subscription:
         self._told = self.index
         return self.log.gap_at(self.index, self._last.position if self._last else self._after)
 
-    async def more(self) -> bool:
-        """Wait until there is something to take; False once the terminal event has been taken.
+    async def more(self, least: int = 1) -> bool:
+        """Wait until so much is there to take, or all there will be; False once that is nothing.
 
-        Cancelling the wait leaves no trace.
+        Where events were lost there is no waiting for more than one. A reader that waits for many
+        is not woken by each. Cancelling the wait leaves no trace.
         """
         log = self.log
-        while len(log) <= self.index:
-            if log.sealed:
-                return False
-            await self.wait()
+        while (behind := len(log) - self.index) < least:
+            if log.sealed or (behind and log.holed):
+                return bool(behind)
+            if least == 1:
+                await self.wait()
+            else:
+                await self._gathered(least)
         return True
 
     async def wait(self) -> None:
@@ -111,14 +115,8 @@ class Subscription:
             self.log.forget(wake)
             raise
 
-    async def end(self) -> None:
-        """Return when the log has ended, or lost events: for who wants all of it or nothing.
-
-        Unlike `wait` it costs a task nothing that something has come. Cancelling leaves no trace.
-        """
-        if self.log.sealed or self.log.holed:
-            return
-        look = _EndLook(self.log)
+    async def _gathered(self, least: int) -> None:
+        look = _Look(self, least)
         self.log.notify(look)
         try:
             await look.future
@@ -126,13 +124,16 @@ class Subscription:
             self.log.forget(look)
             raise
 
-    async def batches(self) -> AsyncGenerator[list[Event]]:
+    async def batches(self, least: int = 1) -> AsyncGenerator[list[Event]]:
         """Yield everything there is, then what comes, until the terminal event was yielded.
+
+        Args:
+            least: how many events are worth to be woken for, before the last ones.
 
         Raises:
             LogUnavailable: events were lost, so that what follows is not the whole.
         """
-        while await self.more():
+        while await self.more(least):
             if gap := self.gap():
                 raise LogUnavailable(
                     f"Events between {gap.after} and {gap.first} of this run were lost. "
@@ -149,17 +150,19 @@ class Subscription:
             on_close()
 
 
-class _EndLook:
-    """Looks at a log whenever something has come; a function that asks for itself is a cycle."""
+class _Look:
+    """Looks whenever something has come; a function that asks for itself again is a cycle."""
 
-    __slots__ = ("future", "log")
+    __slots__ = ("_least", "_reader", "future")
 
-    def __init__(self, log: EventLog) -> None:
-        self.log = log
+    def __init__(self, reader: Subscription, least: int) -> None:
+        self._reader = reader
+        self._least = least
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __call__(self) -> None:
-        if not (self.log.sealed or self.log.holed):
-            self.log.notify(self)
+        log, behind = self._reader.log, self._reader.behind
+        if not log.sealed and not log.holed and behind < self._least:
+            log.notify(self)
         elif not self.future.done():
             self.future.set_result(None)

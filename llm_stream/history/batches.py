@@ -10,6 +10,9 @@ from llm_stream.history.database import Store, is_ours, transaction
 JOBS: Final = 256
 """Most jobs of one transaction: nobody else can write meanwhile."""
 
+PAUSING_SECONDS: Final = 0.05
+"""How long a transaction may pause now and then; all else it has to do follows without."""
+
 BYTES: Final = 16 << 20
 """Most that they keep in memory together, unless it is one."""
 
@@ -64,10 +67,13 @@ def write(
         Exception: what is wrong with the database; nothing was written.
     """
     fit: list[Job] = []
+    breath.begin()
     for job in jobs:
         if _spared(job.prepare, count_failure):
             fit.append(job)
         breath.take()
+    # Nobody else can write meanwhile, and llm's own way takes a hundred statements a run.
+    breath.begin(PAUSING_SECONDS if store.known else 0)
     try:
         with transaction(store.db.conn):
             for some in _together(fit):
@@ -79,6 +85,7 @@ def write(
         return 0, fit
     # One of them is at fault: each in a savepoint of its own. Not at first, because the search
     # index writes its part of the file at each of them.
+    breath.begin(0)
     with transaction(store.db.conn):
         written = [job for job in fit if _spared(partial(_apart, store, job), count_failure)]
     return len(fit) - len(written), written

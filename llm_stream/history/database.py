@@ -88,7 +88,7 @@ def open_store(path: Path, breath: Breath | None = None) -> Store:
 
     Args:
         path: its file.
-        breath: taken after each statement; None: there are no pauses.
+        breath: taken after each statement once it is open; None: there are no pauses.
 
     Raises:
         OSError, sqlite3.Error: it cannot be used.
@@ -107,8 +107,6 @@ def open_store(path: Path, breath: Breath | None = None) -> Store:
             cached_statements=bulk.STATEMENTS,
             factory=BreathingConnection,
         )
-        if breath is not None:
-            connection.breath = breath
         try:
             if new:
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -122,6 +120,8 @@ def open_store(path: Path, breath: Breath | None = None) -> Store:
         except BaseException:
             connection.close()
             raise
+    if breath is not None:  # not while others wait to open it
+        connection.breath = breath
     return store
 
 

@@ -13,16 +13,18 @@ MAX_ENTRY_BYTES: Final = 1 << 28
 """An entry that claims to be larger is not read."""
 
 
-WINDOW_BITS: Final = 12
-MEMORY_LEVEL: Final = 5
-"""How far zlib looks back, 4 KiB, and what it sets up for that: a quarter of a megabyte by default,
-which takes longer than a short answer. Of a long one there is no more left."""
+SHORT_BYTES: Final = 8192
+"""Of less, zlib need not look back far: what it sets up to do so takes longer than a short answer,
+a quarter of a megabyte by default."""
 
 
 def pack(entry: Stored) -> bytes:
     """An entry as it is kept."""
-    packer = zlib.compressobj(COMPRESSION, wbits=WINDOW_BITS, memLevel=MEMORY_LEVEL)
-    return packer.compress(entry.encode()) + packer.flush()
+    plain = entry.encode()
+    if len(plain) >= SHORT_BYTES:
+        return zlib.compress(plain, COMPRESSION)
+    packer = zlib.compressobj(COMPRESSION, wbits=13, memLevel=5)
+    return packer.compress(plain) + packer.flush()
 
 
 def unpack(data: bytes) -> Stored:

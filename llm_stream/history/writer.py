@@ -49,6 +49,9 @@ class Writer:
         upkeep: called now and then with the open store, again at once while it returns True.
         max_jobs, max_bytes: bounds of the queue; what may be dropped is dropped beyond them.
         retry_seconds: pause after a fault.
+
+    Attributes:
+        breath: the thread's pauses.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class Writer:
         self._retry_at = self._upkeep_at = self._write_at = 0.0
         self._give_up_at: float | None = None
         self._store: Store | None = None
-        self._breath = Breath()
+        self.breath = Breath()
         self._told = False
         self._thread: threading.Thread | None = None
 
@@ -107,7 +110,7 @@ class Writer:
                 self._write_at = time.monotonic() + GATHER_SECONDS
                 self._changed.notify()
             if not job.optional or self._enough():
-                self._breath.hurried = True
+                self.breath.hurried = True
                 if self._write_at:
                     self._write_at = 0.0
                     self._changed.notify()
@@ -132,7 +135,7 @@ class Writer:
         with self._changed:
             self._give_up_at = time.monotonic() + flush_seconds
             self._retry_at = self._write_at = 0.0
-            self._breath.hurried = True
+            self.breath.hurried = True
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(flush_seconds + 2.0)
@@ -183,7 +186,7 @@ class Writer:
         if self._store is not None and identity(path) != self._identity:
             self._disconnect()  # somebody has moved the file away, and nobody reads that one
         if self._store is None:
-            self._store = open_store(path, self._breath)
+            self._store = open_store(path, self.breath)
             self._identity = identity(path)
             self._tell_what_is_unknown(self._store)
         self._state = "open"
@@ -200,7 +203,7 @@ class Writer:
             log.warning("history: llm keeps its log otherwise now, so it is written the slow way")
 
     def _write(self, store: Store, batch: list[Job]) -> None:
-        refused, written = batches.write(store, batch, self.count_failure, self._breath)
+        refused, written = batches.write(store, batch, self.count_failure, self.breath)
         with self._changed:
             for job in batch:
                 self._jobs.popleft()
@@ -210,7 +213,7 @@ class Writer:
             waited_for = self._give_up_at is not None or any(not job.optional for job in self._jobs)
             at_once = waited_for or self._enough()
             self._write_at = 0.0 if at_once else time.monotonic() + GATHER_SECONDS
-            self._breath.hurried = at_once
+            self.breath.hurried = at_once
         for job in batch:  # those that were dropped are over as well
             job.done()
         if refused:  # tables are gone, perhaps; they are made when it is opened

@@ -90,7 +90,8 @@ class Pieces:
         # A signature comes behind its thought, so words are kept before it is known to have one.
         if event.part_index is not None:
             thought = self._thoughts.setdefault(event.part_index, _Thought())
-            thought.words.write(event.chunk)
+            if isinstance(event.chunk, str):  # a plugin's model may say anything
+                thought.words.write(event.chunk)
             thought.kept |= event.provider_metadata or {}
 
     def _collect(self, event: llm.parts.StreamEvent) -> None:

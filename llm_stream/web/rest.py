@@ -38,6 +38,9 @@ from llm_stream.web.views import answer, replayed, run_headers, snapshot, summar
 PAGE_EVENTS: Final = 1000
 """Most events in one page of GET /v1/runs/{id}/events, and most runs in one list."""
 
+FOLDED_EVENTS: Final = 1000
+"""How many events a plain call takes at once: the loop has to go on meanwhile."""
+
 STATES: Final = get_args(State)
 
 routes = web.RouteTableDef()
@@ -115,8 +118,7 @@ async def _fold(
     launch: Launch, subscription: Subscription, headers: dict[str, str]
 ) -> web.Response:
     fold = Fold()
-    await subscription.end()
-    async for events in subscription.batches():
+    async for events in subscription.batches(FOLDED_EVENTS):
         fold.extend(events)
     terminal = fold.terminal or {}
     if terminal["type"] == "run.completed":

@@ -1,7 +1,6 @@
 """The log: places, cursors, bounds, wake-ups."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -143,42 +142,40 @@ async def test_a_reader_that_has_something_to_take_does_not_wait() -> None:
     assert reader.ended
 
 
-async def test_who_waits_for_the_end_is_woken_by_it_alone() -> None:
-    """Not by what comes before; at once where it has come already."""
+async def test_who_waits_for_many_is_not_woken_by_each() -> None:
+    """Only when they are there, or when no more will be; at the end nothing is left."""
     log = filled(1)
     reader = Subscription(log, 0)
-    task = asyncio.create_task(reader.end())
-    for _ in range(3):
-        await asyncio.sleep(0)
-        assert not task.done()
-        log.append(delta())
-    log.append(FAILED)
-    await task
-    await reader.end()
+    for ending in (False, True):
+        task = asyncio.create_task(reader.more(4))
+        for _ in range(3):
+            await asyncio.sleep(0)
+            assert not task.done()
+            log.append(FAILED if ending and len(log) == 6 else delta())
+        assert await task
+        assert len(reader.take()) == (3 if ending else 4)
 
-    assert len(reader.take()) == 5
+    assert not await reader.more(4)
 
 
-async def test_who_waits_for_the_end_hears_of_lost_events() -> None:
+async def test_who_waits_for_many_hears_of_lost_events() -> None:
     """What follows is not the whole, so there is nothing more to wait for."""
     log = CopiedLog("run_1")
     reader = Subscription(log, 0)
-    task = asyncio.create_task(reader.end())
+    task = asyncio.create_task(reader.more(1000))
     await asyncio.sleep(0)
     log.extend([Event(1, 3, "run_1", 0, delta())])
-    await task
 
-    assert log.holed
+    assert await task
+    assert reader.gap() is not None
 
 
-@pytest.mark.parametrize("wait", [Subscription.wait, Subscription.end])
-async def test_a_cancelled_wait_leaves_no_trace(
-    wait: Callable[[Subscription], Coroutine[Any, Any, None]],
-) -> None:
+@pytest.mark.parametrize("least", [1, 3])
+async def test_a_cancelled_wait_leaves_no_trace(least: int) -> None:
     """A reader cancelled while waiting is not called at the next append."""
     log = filled(0)
     reader = Subscription(log, 0)
-    task = asyncio.create_task(wait(reader))
+    task = asyncio.create_task(reader.more(least))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,25 @@ async def test_what_is_enough_is_written(
         await asyncio.sleep(0)
 
     assert history.facts().dropped == 0
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_loop_has_its_turn_between_jobs(store: Store, known: bool) -> None:
+    """And for a while between statements; not where each run takes a hundred of them."""
+    pauses = {False: 0, True: 0}  # by whether the database is locked
+
+    def pause(_seconds: float) -> None:
+        pauses[store.db.conn.in_transaction] += 1
+
+    breath = Breath(work=count(1).__next__, sleep=pause)
+    store.db.conn.breath = breath
+    jobs = [await writing(name) for name in "abc"]
+    if not known:
+        store.db.conn.execute("DROP TRIGGER turn_search_au")
+        pauses.update({False: 0, True: 0})
+    faults: list[Exception] = []
+    batches.write(store, jobs, faults.append, breath)
+
+    assert not faults
+    assert pauses[False] >= len(jobs)
+    assert bool(pauses[True]) == known
