@@ -202,7 +202,7 @@ async def reached(run: Run, events: int) -> None:
     with run.subscribe("now") as reader:
         while len(run.log) < events and not run.done:
             reader.take()
-            await reader.wait()
+            await reader.more()
 
 
 async def ended(run: Run) -> None:

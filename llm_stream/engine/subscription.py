@@ -88,41 +88,15 @@ class Subscription:
         while (behind := len(log) - self.index) < least:
             if log.sealed or (behind and log.holed):
                 return bool(behind)
-            if least == 1:
-                await self.wait()
-            else:
-                await self._gathered(least)
+            # No await between this look and the registration, or an append could slip by.
+            look = _Look(log, self.index + least)
+            log.notify(look)
+            try:
+                await look.future
+            except asyncio.CancelledError:
+                log.forget(look)
+                raise
         return True
-
-    async def wait(self) -> None:
-        """Return as soon as there is something to take, or at once if the log has ended.
-
-        Cancelling the wait leaves no trace.
-        """
-        # No await between this look and the registration, or an append could slip by.
-        if self.behind or self.log.sealed:
-            return
-        future = asyncio.get_running_loop().create_future()
-
-        def wake() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        self.log.notify(wake)
-        try:
-            await future
-        except asyncio.CancelledError:
-            self.log.forget(wake)
-            raise
-
-    async def _gathered(self, least: int) -> None:
-        look = _Look(self, least)
-        self.log.notify(look)
-        try:
-            await look.future
-        except asyncio.CancelledError:
-            self.log.forget(look)
-            raise
 
     async def batches(self, least: int = 1) -> AsyncGenerator[list[Event]]:
         """Yield everything there is, then what comes, until the terminal event was yielded.
@@ -153,16 +127,16 @@ class Subscription:
 class _Look:
     """Looks whenever something has come; a function that asks for itself again is a cycle."""
 
-    __slots__ = ("_least", "_reader", "future")
+    __slots__ = ("_enough", "_log", "future")
 
-    def __init__(self, reader: Subscription, least: int) -> None:
-        self._reader = reader
-        self._least = least
+    def __init__(self, log: EventLog, enough: int) -> None:
+        self._log = log
+        self._enough = enough
         self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __call__(self) -> None:
-        log, behind = self._reader.log, self._reader.behind
-        if not log.sealed and not log.holed and behind < self._least:
+        log = self._log
+        if len(log) < self._enough and not log.sealed and not log.holed:
             log.notify(self)
         elif not self.future.done():
             self.future.set_result(None)

@@ -117,7 +117,7 @@ async def test_many_appends_in_one_turn_wake_a_reader_once() -> None:
     reader = Subscription(log, 0)
     wakes = []
     log.notify(lambda: wakes.append(len(log)))
-    task = asyncio.create_task(reader.wait())
+    task = asyncio.create_task(reader.more())
     await asyncio.sleep(0)
 
     for _ in range(5):
@@ -129,16 +129,15 @@ async def test_many_appends_in_one_turn_wake_a_reader_once() -> None:
 
 
 async def test_a_reader_that_has_something_to_take_does_not_wait() -> None:
-    """`wait` returns at once when behind, and when the log has ended."""
+    """`more` returns at once when behind, and when the log has ended."""
     log = filled(1)
     reader = Subscription(log, 0)
-    await reader.wait()
+    assert await reader.more()
     reader.take()
     log.append(FAILED)
     reader.take()
 
-    await reader.wait()
-
+    assert not await reader.more()
     assert reader.ended
 
 

@@ -54,7 +54,7 @@ async def test_a_log_that_is_none_keeps_no_other_waiting(link: RedisLink) -> Non
     await link.ask([("SET", KEYS.log(spoilt.id), "what?"), *write_events(KEYS, good.id, [first])])
     work = asyncio.create_task(tail.work())
     with spoilt.subscribe(), good.subscribe() as reader:
-        await reader.wait()
+        await reader.more()
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
 

@@ -192,7 +192,7 @@ async def test_what_was_not_completed_cannot_be_gone_on_from(
     with run.subscribe() as reader:
         while state == "failed" and not run.done:
             reader.take()
-            await reader.wait()
+            await reader.more()
     with pytest.raises(openai.BadRequestError, match=state) as raised:
         await gpt.responses.create(**ASKED, input="Well?", previous_response_id=first.id)
 
