@@ -179,7 +179,7 @@ class ModelAdapter:
     async def stream(self, call: ModelCall, turn: Turn | None) -> AsyncGenerator[Sequence[Chunk]]:
         """Ask the model in its turn and yield what it answers, last a `Finish`.
 
-        What a wire has read at once comes together, by itself otherwise; at least one chunk.
+        Pieces of one kind that a wire has read at once come together, others one by one.
 
         Close it (`contextlib.aclosing`) to leave early: an async upstream is closed before
         the closing returns, a sync model's thread stops at its next chunk and what it still
