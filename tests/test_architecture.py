@@ -35,10 +35,11 @@ LAYERS, STRANGERS = read_layers(DRAWING.read_text("utf-8"))
 
 SOLE_IMPORTERS = {
     "aiohttp.web": ("web", "testing"),
-    "aiohttp.client": ("models", "client", "testing"),
+    "aiohttp.client": ("client", "testing"),
     "aiohttp_sse": ("web", "testing"),
     "llm": ("models", "recipes.prompts", "history", "plugin", "testing"),
     "aiocache": ("cache",),
+    "httptools": ("models.wires",),
     "opentelemetry": ("tracing.otel",),
     "redis": ("cache", "engine.redislog"),
 }
@@ -219,7 +220,9 @@ GOOD = {
     "config/sections": "",
     "errors": "import llm_stream",
     "engine/run": "from llm_stream.errors import Fault",
-    "models/adapter": "import llm, aiohttp\naiohttp.ClientSession()\naiohttp.hdrs",
+    "models/adapter": "import llm",
+    "models/wires/connection": "from httptools import HttpResponseParser",
+    "client/http": "import aiohttp\naiohttp.ClientSession()\naiohttp.hdrs",
     "recipes/prompts": "from llm.templates import Template",
     "testing/server": "from aiohttp import web\nimport llm_stream.web.app",
     "web/app": "from aiohttp import hdrs, web\nfrom llm_stream import config, errors",
@@ -250,6 +253,8 @@ BAD = [
     ({"web/app": "from aiohttp import ClientSession"}, "web.app imports aiohttp.client"),
     ({"web/app": "from aiohttp import TCPConnector"}, "web.app imports aiohttp.client"),
     ({"web/app": "import aiohttp as a\na.request()"}, "web.app imports aiohttp.client"),
+    ({"models/x": "from aiohttp import ClientSession"}, "models.x imports aiohttp.client"),
+    ({"client/x": "import httptools"}, "client.x imports httptools"),
     ({"launcher": "import aiohttp_sse"}, "launcher imports aiohttp_sse"),
     ({"recipes/generate": "import llm"}, "recipes.generate imports llm"),
     ({"web/app": "from aiocache import Cache"}, "web.app imports aiocache"),

@@ -17,7 +17,7 @@ from llm_stream.models.joining import bundled
 from llm_stream.models.wires.answer import Answer, Said
 from llm_stream.models.wires.endpoint import Endpoint
 from llm_stream.models.wires.refusals import blames_key
-from llm_stream.models.wires.transport import Upstream
+from llm_stream.models.wires.upstream import Upstream
 
 SETTLE_SECONDS: Final = 1.0
 """How long counts or an end may follow the finish reason. An answer that has it is whole."""

@@ -1,24 +1,25 @@
 """One pooled HTTP client for all providers of the process.
 
-Connections are kept and used again; TLS is set up once, when aiohttp is imported, and not once a
-prompt. No redirect is followed and no proxy of the environment is used, so that a key reaches the
+No redirect is followed and no proxy of the environment is used, so that a key reaches the
 address it was configured for and no other.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+import os
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import aiohttp
-
-from llm_stream.errors import UpstreamFailed, UpstreamRejected, UpstreamTimedOut
+from llm_stream.errors import StreamError, UpstreamFailed, UpstreamRejected, UpstreamTimedOut
 from llm_stream.models.faults import scrub
+from llm_stream.models.wires.connection import Connection
+from llm_stream.models.wires.pool import Place, Pool, target_of
 from llm_stream.models.wires.refusals import refusal
-
-KEEP_ALIVE_SECONDS: Final = 60
-"""How long an idle connection is kept."""
+from llm_stream.models.wires.upstream import Upstream
 
 ERROR_BYTES: Final = 65_536
 ERROR_SECONDS: Final = 5
@@ -28,12 +29,11 @@ DRAIN_BYTES: Final = 65_536
 DRAIN_SECONDS: Final = 1
 """What may follow an answer that is whole; beyond it the connection is not worth keeping."""
 
-MAX_BODY_BYTES: Final = 33_554_432
-"""The largest answer that is read in one piece."""
-
+_BREAKS: Final = re.compile(r"[\r\n\0]")
+"""What would end a header and begin another."""
 
 Heard = Callable[[Mapping[str, str]], None]
-"""Is told the headers of an answer."""
+"""Is told the headers of an answer, by name in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,50 +52,38 @@ class Outgoing:
     connect_seconds: float = 10.0
     heard: Heard | None = None
 
-
-class Upstream:
-    """An answer that has begun, with status 200 and the expected content type."""
-
-    def __init__(self, response: aiohttp.ClientResponse, model_id: str) -> None:
-        self._response = response
-        self._model_id = model_id
-        self.whole = False
-        """Set it when nothing more is wanted: the connection is kept if it ends soon."""
-
-    async def read(self) -> bytes:
-        """The next block of bytes, as it came; empty at the clean end of the body.
+    def head(self, path: str, host: str) -> bytes:
+        """Request line and headers, to the empty line.
 
         Raises:
-            UpstreamFailed: the connection broke (the upstream's doing).
+            ValueError: a header would be more than one line.
         """
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamFailed(
-                f"{self._model_id}: the connection broke ({type(error).__name__})"
-            ) from error
-
-    async def body(self) -> bytes:
-        """The whole body.
-
-        Raises:
-            UpstreamFailed: the connection broke, or the body is over its bound.
-        """
-        blocks: list[bytes] = []
-        size = 0
-        while block := await self.read():
-            blocks.append(block)
-            size += len(block)
-            if size > MAX_BODY_BYTES:
-                raise UpstreamFailed(f"{self._model_id}: the answer is too large")
-        return b"".join(blocks)
+        lines = [
+            f"GET {path} HTTP/1.1" if self.body is None else f"POST {path} HTTP/1.1",
+            f"Host: {host}",
+            # Compressed tokens come late and cost more.
+            "Accept-Encoding: identity",
+            "User-Agent: llm-stream",
+        ]
+        headers = {"Content-Type": "application/json", "Accept": self.accept, **self.headers}
+        if self.body is not None:
+            headers["Content-Length"] = str(len(self.body))
+        for name, value in headers.items():
+            if _BREAKS.search(value):
+                raise ValueError(f"{name} is not one line")
+            lines.append(f"{name}: {value}")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 class Transport:
-    """Sends requests; one a process is meant. Made anywhere, used on one event loop."""
+    """Sends requests; one a process is meant. Made anywhere, used on one event loop.
 
-    def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+    Args:
+        pool: its connections; the system's trust and the usual times, unless told otherwise.
+    """
+
+    def __init__(self, pool: Pool | None = None) -> None:
+        self._pool = pool or Pool()
         self._drains: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -114,125 +102,110 @@ class Transport:
             UpstreamFailed: no connection, or an answer of another type (the upstream's doing).
             StreamError: what a status other than 200 stands for, see `refusals`.
         """
+        target = target_of(request.url)
+        head = request.head(target.path, target.host)
+        connection = self._pool.idle(target.place)
+        if connection is None:
+            connection = await self._connect(target.place, request.connect_seconds, model_id)
+        whole = False
         try:
-            response = await self._open().request(
-                "GET" if request.body is None else "POST",
-                request.url,
-                data=request.body,
-                headers={
-                    "Content-Type": "application/json",
-                    "Accept": request.accept,
-                    **request.headers,
-                },
-                allow_redirects=False,
-                # How long an answer may take is the caller's to say, see `models/timers`.
-                timeout=aiohttp.ClientTimeout(total=None, connect=request.connect_seconds),
-            )
-        except aiohttp.ConnectionTimeoutError as error:
-            raise UpstreamTimedOut(
-                f"{model_id}: no connection to the provider within connect_seconds ="
-                f" {request.connect_seconds:g}. Try again, or be more patient.",
-                field="timeouts.connect_seconds",
-            ) from error
-        except (aiohttp.ClientError, OSError) as error:
+            connection.ask(head, request.body or b"", model_id)
+            # How long an answer may take is the caller's to say, see `models/timers`.
+            await connection.answered()
+            if request.heard is not None:
+                request.heard(connection.headers)
+            upstream = Upstream(connection, model_id)
+            await _accept(connection, upstream, request.accept, model_id)
+            try:
+                yield upstream
+            finally:
+                whole = upstream.whole
+        finally:
+            if whole and not connection.ended:
+                self._drain(target.place, connection)
+            else:
+                self._pool.put_back(target.place, connection)
+
+    async def _connect(self, place: Place, seconds: float, model_id: str) -> Connection:
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await self._pool.connect(place)
+        except OSError as error:
+            if limit.expired():
+                raise UpstreamTimedOut(
+                    f"{model_id}: no connection to the provider within connect_seconds ="
+                    f" {seconds:g}. Try again, or be more patient.",
+                    field="timeouts.connect_seconds",
+                ) from error
             raise UpstreamFailed(
                 f"{model_id}: no answer from the provider: {_reason(error)}"
             ) from error
-        upstream = Upstream(response, model_id)
-        try:
-            if request.heard is not None:
-                request.heard(response.headers)
-            await _accept(response, request.accept, model_id)
-            yield upstream
-        finally:
-            if upstream.whole and not response.content.at_eof():
-                drain = asyncio.create_task(_drain(response), name="drain")
-                self._drains.add(drain)
-                drain.add_done_callback(self._drains.discard)
-                # Not in the task: one that is cancelled at once never begins.
-                drain.add_done_callback(lambda _: response.close())
-            else:
-                # Back in the pool if the body has ended, else closed for good.
-                response.close()
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                # How many calls run at once is decided by limits of ours, not here.
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
-                # Compressed tokens come late and cost more.
-                headers={"Accept-Encoding": "identity", "User-Agent": "llm-stream"},
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            )
-        return self._session
+    def _drain(self, place: Place, connection: Connection) -> None:
+        drain = asyncio.create_task(_drain(connection), name="drain")
+        self._drains.add(drain)
+        drain.add_done_callback(self._drains.discard)
+        # Not in the task: one that is cancelled at once never begins.
+        drain.add_done_callback(lambda _: self._pool.put_back(place, connection))
 
     async def close(self) -> None:
         """Close every connection; those in use break. For good only if nothing is sent again."""
         for drain in self._drains:
             drain.cancel()
         await asyncio.gather(*self._drains, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._pool.close()
 
 
-async def _accept(response: aiohttp.ClientResponse, accept: str, model_id: str) -> None:
+async def _accept(connection: Connection, upstream: Upstream, accept: str, model_id: str) -> None:
     """Let an answer of the right kind pass.
 
     Raises:
         StreamError: it is a refusal, a redirect, or of another media type.
     """
-    if 300 <= response.status < 400:
+    status = connection.status
+    if 300 <= status < 400:
         redirected = UpstreamRejected(
-            f"{model_id}: the provider's address redirects ({response.status}); redirects are not"
+            f"{model_id}: the provider's address redirects ({status}); redirects are not"
             " followed, because they would take the key along. Correct base_url."
         )
-        redirected.status = response.status
+        redirected.status = status
         raise redirected
-    if response.status != 200:
-        body = await _some_of(response)
-        raise refusal(response.status, response.headers, body, model_id)
-    if response.content_type != accept:
-        text = scrub((await _some_of(response)).decode("utf-8", "replace"))
+    if status != 200:
+        raise refusal(status, connection.headers, await _some_of(upstream), model_id)
+    media_type = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != accept:
+        text = scrub((await _some_of(upstream)).decode("utf-8", "replace"))
         raise UpstreamFailed(
-            f"{model_id}: the provider answered {scrub(response.content_type)}, not {accept}:"
+            f"{model_id}: the provider answered {scrub(media_type) or 'no type'}, not {accept}:"
             f" {text[:200]}"
         )
 
 
-async def _some_of(response: aiohttp.ClientResponse) -> bytes:
+async def _some_of(upstream: Upstream) -> bytes:
     """The beginning of a body that only serves to say what is wrong."""
     body = b""
     try:
         async with asyncio.timeout(ERROR_SECONDS):
-            async with aclosing(_blocks(response)) as blocks:
-                async for block in blocks:
-                    body += block
-                    if len(body) >= ERROR_BYTES:
-                        break
-    except (TimeoutError, aiohttp.ClientError, OSError):
+            while len(body) < ERROR_BYTES and (block := await upstream.read()):
+                body += block
+    except (TimeoutError, StreamError):
         pass  # the status has been said; this would only have explained it
     return body[:ERROR_BYTES]
 
 
-async def _blocks(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
-    while block := await response.content.readany():
-        yield block
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
+async def _drain(connection: Connection) -> None:
     """Read what follows a whole answer, so that its connection can be used again."""
     left = DRAIN_BYTES
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            while left > 0 and (block := await response.content.readany()):
+            while left > 0 and (block := await connection.read()):
                 left -= len(block)
-    except (TimeoutError, aiohttp.ClientError, OSError):
+    except (TimeoutError, StreamError):
         pass  # it is closed all the same
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return scrub(error.strerror or error.os_error.__class__.__name__)
-    return type(error).__name__
+def _reason(error: OSError) -> str:
+    """Why there is no connection, without the address, which is nobody else's business."""
+    if isinstance(error, (socket.gaierror, ssl.SSLError)) or not error.errno:
+        return scrub(error.strerror or type(error).__name__)
+    return os.strerror(error.errno)

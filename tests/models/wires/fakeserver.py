@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -61,6 +62,7 @@ class FakeProvider:
         connections: how many were opened.
         gone: set when a client left a reply that was held.
         begun: set when the blocks of a reply were sent.
+        left: set when a client left a connection on which nothing was under way.
     """
 
     def __init__(self, port: int) -> None:
@@ -70,6 +72,7 @@ class FakeProvider:
         self.connections = 0
         self.gone = asyncio.Event()
         self.begun = asyncio.Event()
+        self.left = asyncio.Event()
 
     def answer(self, *replies: Reply) -> None:
         """Set what comes next."""
@@ -91,6 +94,8 @@ class FakeProvider:
                 reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
                 if not await self._reply(reply, reader, writer):
                     break
+            else:
+                self.left.set()
         except ConnectionError:
             self.gone.set()
         finally:
@@ -133,11 +138,11 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
 
 
 @asynccontextmanager
-async def fake_provider() -> AsyncIterator[FakeProvider]:
-    """A server on a free port."""
+async def fake_provider(tls: ssl.SSLContext | None = None) -> AsyncIterator[FakeProvider]:
+    """A server on a free port; `tls`: what it proves itself with."""
     bound = socket.create_server(("127.0.0.1", 0))
     provider = FakeProvider(bound.getsockname()[1])
-    server = await asyncio.start_server(provider.serve, sock=bound, limit=1 << 24)
+    server = await asyncio.start_server(provider.serve, sock=bound, limit=1 << 24, ssl=tls)
     try:
         yield provider
     finally:

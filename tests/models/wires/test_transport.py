@@ -1,5 +1,8 @@
 import asyncio
+import gzip
 import json
+import socket
+import zlib
 from typing import Any
 
 import pytest
@@ -120,6 +123,63 @@ async def test_a_broken_connection_is_the_upstreams(
     with pytest.raises(UpstreamFailed):
         async with transport.send(outgoing(provider), "m") as upstream:
             await upstream.body()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_what_is_compressed_unasked_is_unpacked(
+    coding: str, transport: Transport, provider: FakeProvider
+) -> None:
+    """Some gateways do."""
+    packer = zlib.compressobj(wbits=31 if coding == "gzip" else 15)
+    blocks = [packer.compress(b'{"a":') + packer.flush(zlib.Z_SYNC_FLUSH)]
+    blocks.append(packer.compress(b"1}") + packer.flush())
+    provider.answer(Reply(blocks, 200, "application/json", {"Content-Encoding": coding}))
+
+    async with transport.send(outgoing(provider), "m") as upstream:
+        assert await upstream.body() == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("coding", "body", "told"),
+    [
+        ("br", b"x", "compresses"),
+        ("gzip", b"no gzip", "unpacked"),
+        ("gzip", gzip.compress(b"x" * 100, mtime=0)[:-9], "cut"),
+        ("gzip", gzip.compress(bytes(34_000_000), mtime=0), "too large"),
+    ],
+    ids=["unknown", "other", "half", "much"],
+)
+async def test_what_cannot_be_unpacked_is_no_answer(
+    coding: str, body: bytes, told: str, transport: Transport, provider: FakeProvider
+) -> None:
+    """An unknown coding, no such coding, half of it, a little that would be much."""
+    provider.answer(Reply([body], 200, "application/json", {"Content-Encoding": coding}))
+
+    with pytest.raises(UpstreamFailed, match=told):
+        async with transport.send(outgoing(provider), "m") as upstream:
+            await upstream.body()
+
+
+async def test_a_header_is_one_line(transport: Transport, provider: FakeProvider) -> None:
+    """What would begin another one, or a request, is never sent."""
+    request = Outgoing(f"{provider.url}/x", {"X": "a\r\nY: b"}, None, "application/json")
+
+    with pytest.raises(ValueError, match="X is not one line"):
+        async with transport.send(request, "m"):
+            raise AssertionError
+
+    assert provider.connections == 0
+
+
+async def test_nobody_there_is_told_with_the_systems_words(transport: Transport) -> None:
+    """Without the address, which callers have nothing to do with."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
+    request = Outgoing(f"http://127.0.0.1:{port}/x", {}, None, "application/json")
+
+    with pytest.raises(UpstreamFailed, match="no answer from the provider: [Cc]onnection refused$"):
+        async with transport.send(request, "m"):
+            raise AssertionError
 
 
 @pytest.mark.slow

@@ -1,0 +1,223 @@
+"""HTTP/1.1 over one connection to a provider: a request, and its answer as it comes.
+
+What is said is parsed by httptools (Node's llhttp, which is strict). A block of an answer goes
+from the socket to who waits for it in one step: between them is a list, and no reader, timer or
+task.
+
+Source: RFC 9112.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, cast
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from llm_stream.errors import UpstreamFailed
+
+HEAD_BYTES: Final = 65_536
+"""What a head may take, and what else comes without being a body."""
+
+HELD_BYTES: Final = 262_144
+"""While so much waits to be read, nothing more is taken from the socket."""
+
+
+class Connection(asyncio.Protocol):
+    """One connection; one request and its answer after the other.
+
+    `asyncio` and the parser call it from outside; its owner asks, reads and closes.
+
+    Attributes:
+        status: of the answer, 0 before its head has come.
+        headers: of the answer, by name in lower case; of several of one name the first.
+        ended: whether all of the answer has come; some of it may still wait to be read.
+        idle_since: its owner's note, on the loop's clock.
+
+    Args:
+        lost: is told once when it is gone, whoever closed it.
+    """
+
+    def __init__(self, lost: Callable[["Connection"], None]) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.ended = True
+        self.idle_since = 0.0
+        self._lost = lost
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._blocks: list[bytes] = []
+        self._parser: HttpResponseParser | None = None
+        self._model_id = ""
+        self._broken: str | None = None
+        self._held = self._overhead = 0
+        self._keeps = self._until_close = self._paused = False
+
+    # Its owner:
+
+    def ask(self, head: bytes, body: bytes, model_id: str) -> None:
+        """Send a request. Only when it is new or `reusable`.
+
+        Args:
+            head: request line and headers, to the empty line.
+            body: what follows.
+            model_id: begins the details of errors.
+        """
+        self.status = 0
+        self.headers = {}
+        self.ended = self._keeps = False
+        self._blocks.clear()  # who asked before may have left some
+        self._held = self._overhead = 0
+        self._model_id = model_id
+        if self._transport is None:
+            self._broken = "it was closed"  # right after it was made
+        else:
+            self._transport.writelines((head, body) if body else (head,))
+
+    async def answered(self) -> None:
+        """Wait for the head of the answer.
+
+        Raises:
+            UpstreamFailed: there is none, or it is no HTTP (the upstream's doing).
+        """
+        while not self.status:
+            if self._broken is not None:
+                raise UpstreamFailed(
+                    f"{self._model_id}: no answer from the provider: {self._broken}"
+                )
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """The next block of the body, as it came; empty at its clean end.
+
+        Raises:
+            UpstreamFailed: it broke, or what came is no HTTP (the upstream's doing).
+        """
+        blocks = self._blocks
+        while not blocks:
+            if self.ended:
+                return b""
+            if self._broken is not None:
+                raise UpstreamFailed(f"{self._model_id}: the connection broke: {self._broken}")
+            await self._wait()
+        self._held = 0
+        if self._paused:
+            self._resume()
+        if len(blocks) == 1:
+            return blocks.pop()
+        block = b"".join(blocks)
+        blocks.clear()
+        return block
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request can be sent over it now."""
+        transport = self._transport
+        return self.ended and self._keeps and transport is not None and not transport.is_closing()
+
+    def close(self) -> None:
+        """Give it up at once, whatever is under way. Safe to call again."""
+        self._keeps = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # The parser:
+
+    def on_message_begin(self) -> None:
+        """An answer begins; never a second one, for nobody has asked for it."""
+        if self.ended:
+            raise HttpParserError("more than was asked for")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; behind a body it is none of ours."""
+        if not self.status:
+            self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+
+    def on_headers_complete(self) -> None:
+        """The head is there, unless it only informs (1xx): then another one follows."""
+        if self._parser is None or (status := self._parser.get_status_code()) < 200:
+            self.headers = {}
+            return
+        self.status = status
+        self._until_close = (
+            "content-length" not in self.headers
+            and "chunked" not in self.headers.get("transfer-encoding", "").lower()
+        )
+
+    def on_message_complete(self) -> None:
+        """The answer has ended as HTTP wants it."""
+        if self.status and self._parser is not None:
+            self.ended = True
+            self._keeps = self._parser.should_keep_alive()
+
+    # asyncio:
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.on_body = self._blocks.append  # of the parser: a call of C a chunk
+        self._parser = HttpResponseParser(self)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        if self._parser is None or self.ended:
+            self.close()  # nobody has asked
+            return
+        blocks = self._blocks
+        had = len(blocks)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self._fail("what came is no HTTP")
+        if len(blocks) > had:
+            self._overhead = 0
+            self._held += len(data)
+            if self._held > HELD_BYTES:
+                self._pause()
+        else:
+            self._overhead += len(data)
+            if self._overhead > HEAD_BYTES:
+                self._fail("more than 64 KiB of head")
+        self._wake()
+
+    def eof_received(self) -> None:
+        """See `asyncio.Protocol`: the transport closes itself, which tells `connection_lost`."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        if error is None and self.status and self._until_close:
+            self.ended = True
+        self._transport = None
+        self._fail("it was closed" if error is None else type(error).__name__)
+        # It holds methods of this, so they would wait for the collector together.
+        self._parser = None
+        del self.on_body
+        self._wake()
+        self._lost(self)
+
+    def _fail(self, reason: str) -> None:
+        """Nothing more comes. What has ended before stays as it is, but is the last."""
+        if not self.ended and self._broken is None:
+            self._broken = reason
+        self.close()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _pause(self) -> None:
+        if not self._paused and not self.ended and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        self._paused = False
+        if self._transport is not None:
+            self._transport.resume_reading()

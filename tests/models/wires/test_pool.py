@@ -1,0 +1,192 @@
+"""Connections: made where a URL says, proven by TLS, used again, closed when nobody wants them."""
+
+import asyncio
+import socket
+import ssl
+from typing import Any
+
+import pytest
+import trustme
+
+from llm_stream.errors import UpstreamFailed
+from llm_stream.models.wires.pool import Names, Place, Pool, Target, target_of
+from llm_stream.models.wires.transport import Outgoing, Transport
+
+from .fakeserver import FakeProvider, Reply, fake_provider, json_reply
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://h/v1/x", Target(Place("h", 80, tls=False), "/v1/x", "h")),
+        ("https://H.example:8443/a b?alt=sse", Target(
+            Place("h.example", 8443, tls=True), "/a%20b?alt=sse", "h.example:8443")),
+        ("http://[::1]:9/v1", Target(Place("::1", 9, tls=False), "/v1", "[::1]:9")),
+        ("https://bücher.example/", Target(
+            Place("xn--bcher-kva.example", 443, tls=True), "/", "xn--bcher-kva.example")),
+    ],
+)  # fmt: skip
+def test_what_a_url_means(url: str, target: Target) -> None:
+    """Where to connect, what to ask for there, and by which name."""
+    assert target_of(url) == target
+
+
+def test_what_is_no_absolute_url_is_refused() -> None:
+    """Nothing is guessed of it."""
+    with pytest.raises(ValueError, match="absolute"):
+        target_of("/v1/x")
+
+
+async def ask(transport: Transport, url: str) -> bytes:
+    """The body of an answer."""
+    request = Outgoing(f"{url}/x", {}, None, "application/json")
+    async with transport.send(request, "m") as upstream:
+        return await upstream.body()
+
+
+async def test_connections_are_used_again(provider: FakeProvider) -> None:
+    """One after the other takes one; two at once take two, and are both kept."""
+    provider.answer(json_reply({}))
+    transport = Transport()
+    try:
+        for _ in range(3):
+            await ask(transport, provider.url)
+        assert provider.connections == 1
+        for _ in range(2):
+            await asyncio.gather(ask(transport, provider.url), ask(transport, provider.url))
+
+        assert provider.connections == 2
+    finally:
+        await transport.close()
+
+
+async def test_one_that_the_provider_has_closed_is_not_used(provider: FakeProvider) -> None:
+    """The next request gets a new one."""
+    provider.answer(json_reply({}, end="eof"))
+    transport = Transport()
+    try:
+        for _ in range(2):
+            await ask(transport, provider.url)
+
+        assert provider.connections == 2
+    finally:
+        await transport.close()
+
+
+async def test_idle_ones_are_closed(provider: FakeProvider) -> None:
+    """After their time, and the pool holds no timer then."""
+    provider.answer(json_reply({}))
+    transport = Transport(Pool(keep_alive_seconds=0.01))
+    await ask(transport, provider.url)
+    async with asyncio.timeout(5):
+        await provider.left.wait()
+    await ask(transport, provider.url)
+
+    assert provider.connections == 2
+    await transport.close()
+
+
+async def test_a_name_is_asked_for_once_by_all() -> None:
+    """Who leaves takes nobody's answer along, and what was found is kept for a moment."""
+    asked: list[str] = []
+    found = asyncio.Event()
+
+    async def look_up(host: str, port: int) -> Any:
+        asked.append(host)
+        await found.wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+
+    names = Names(look_up)
+    finding = [asyncio.create_task(names.find("h.example", 80)) for _ in range(3)]
+    await asyncio.sleep(0)
+    finding[0].cancel()
+    await asyncio.sleep(0)
+    found.set()
+    for each in finding[1:]:
+        assert (await each)[0][4] == ("192.0.2.1", 80)
+    await names.find("h.example", 80)
+
+    assert asked == ["h.example"]
+
+
+async def test_a_name_without_addresses_is_asked_for_again() -> None:
+    """A fault is told to all who wait, and not kept."""
+    asked: list[str] = []
+
+    async def look_up(host: str, _: int) -> Any:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    names = Names(look_up)
+    for _ in range(2):
+        with pytest.raises(socket.gaierror):
+            await names.find("h.example", 80)
+
+    assert asked == ["h.example"] * 2
+
+
+async def test_addresses_are_asked_of_nobody() -> None:
+    """They are what a name would be looked up for."""
+
+    async def look_up(host: str, port: int) -> Any:
+        raise AssertionError((host, port))
+
+    assert (await Names(look_up).find("127.0.0.1", 80))[0][4] == ("127.0.0.1", 80)
+
+
+async def test_closing_gives_a_name_up() -> None:
+    """What still waits for it is cancelled, and no task is left."""
+
+    async def look_up(*_: object) -> Any:
+        await asyncio.get_running_loop().create_future()
+
+    names = Names(look_up)
+    finding = asyncio.create_task(names.find("h.example", 80))
+    await asyncio.sleep(0)
+    await names.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await finding
+
+
+async def test_a_provider_proves_its_name() -> None:
+    """A trusted authority's certificate for the host of its URL; no key is sent to any other."""
+    authority, other = trustme.CA(), trustme.CA()
+
+    def trusting(ca: trustme.CA) -> Transport:
+        context = ssl.create_default_context()
+        ca.configure_trust(context)
+        return Transport(Pool(lambda: context))
+
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(served)
+    async with fake_provider(served) as provider:
+        provider.answer(json_reply({"a": 1}))
+        url = provider.url.replace("http:", "https:")
+        named, strange, nameless = trusting(authority), trusting(other), trusting(authority)
+        for _ in range(2):
+            assert await ask(named, url.replace("127.0.0.1", "localhost")) == b'{"a": 1}'
+        assert (len(provider.requests), provider.connections) == (2, 1)
+
+        for transport, host in ((strange, "localhost"), (nameless, "127.0.0.1")):
+            with pytest.raises(UpstreamFailed, match=r"(?i)certificate"):
+                await ask(transport, url.replace("127.0.0.1", host))
+
+        assert len(provider.requests) == 2
+        for transport in (named, strange, nameless):
+            await transport.close()
+
+
+async def test_an_answer_over_tls_that_is_cut_is_no_answer() -> None:
+    """The end of the connection is not the end of a body that has one of its own."""
+    authority = trustme.CA()
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(served)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    transport = Transport(Pool(lambda: context))
+    async with fake_provider(served) as provider:
+        provider.answer(Reply([b"{}"], content_type="application/json", end="cut"))
+        with pytest.raises(UpstreamFailed, match="broke"):
+            await ask(transport, provider.url.replace("http://127.0.0.1", "https://localhost"))
+    await transport.close()
