@@ -22,10 +22,14 @@ class Pace:
         self._last = self._loop.time()
         self._credit = CREDIT
 
-    async def rest(self) -> None:
-        """Call after each write; returns at once while there is credit."""
+    def spend(self) -> float:
+        """Call after each write; seconds to wait before the next one, 0 while there is credit."""
         now = self._loop.time()
         self._credit = min(CREDIT, self._credit + (now - self._last) / INTERVAL_SECONDS) - 1
         self._last = now
-        if self._credit < 0:
-            await asyncio.sleep(INTERVAL_SECONDS)
+        return INTERVAL_SECONDS if self._credit < 0 else 0.0
+
+    async def rest(self) -> None:
+        """Call after each write; returns at once while there is credit."""
+        if seconds := self.spend():
+            await asyncio.sleep(seconds)

@@ -4,8 +4,8 @@ import asyncio
 import socket
 import struct
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 TCP_INFO: Final = struct.Struct("=2xB21xI28xI60xQ")
 """Of Linux' `struct tcp_info`: retransmits, packets owed, ms since the last ACK, bytes acked."""
@@ -35,12 +35,12 @@ def look(transport: asyncio.BaseTransport) -> Peer:
     return Peer(silent_ms / 1000 if owed and retransmits > 1 else 0.0, taken)
 
 
-async def _silence() -> None:
+def _silence() -> None:
     """Nobody is watched any more."""
 
 
 class Pulse:
-    """Watches one connection's writes from a task of its own.
+    """Watches one connection's writes, by a timer of its own.
 
     The connection's writer brackets each write with `begin` and `end`, two attribute
     stores; no timer is touched per token. A write that is still waiting, with not a byte
@@ -49,12 +49,17 @@ class Pulse:
 
     Args:
         transport: the connection's; its buffer tells whether the peer reads.
-        beat: sends a heartbeat; called when nothing was written for `heartbeat_seconds`.
+        beat: sends a heartbeat, and waits for nothing; called when nothing was written for
+            `heartbeat_seconds`.
         on_stall: called once, right before a stalled connection is aborted.
+
+    Attributes:
+        stalled: whether it has aborted the connection.
     """
 
-    __slots__ = ("_beat", "_beating", "_heartbeat", "_last", "_loop", "_on_stall", "_stall",
-                 "_transport", "_writing", "stalled")  # fmt: skip
+    __slots__ = ("_beat", "_buffered", "_every", "_heartbeat", "_last", "_loop", "_moved",
+                 "_on_stall", "_stall", "_taken", "_timer", "_transport", "_writing",
+                 "stalled")  # fmt: skip
 
     def __init__(
         self,
@@ -62,18 +67,20 @@ class Pulse:
         *,
         heartbeat_seconds: float,
         stall_seconds: float,
-        beat: Callable[[], Coroutine[Any, Any, None]],
+        beat: Callable[[], None],
         on_stall: Callable[[], None],
     ) -> None:
         self._transport = transport
         self._heartbeat = heartbeat_seconds
         self._stall = stall_seconds
+        self._every = min(heartbeat_seconds, stall_seconds) / 4
         self._beat = beat
         self._on_stall = on_stall
         self._loop = asyncio.get_running_loop()
-        self._last = self._loop.time()
+        self._last = self._moved = self._loop.time()
+        self._buffered = self._taken = 0
         self._writing = False
-        self._beating: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.stalled = False
 
     def begin(self) -> None:
@@ -85,51 +92,42 @@ class Pulse:
         self._writing = False
         self._last = self._loop.time()
 
-    async def run(self) -> None:
-        """Watch until cancelled, or until a stalled connection was aborted."""
-        try:
-            await self._watch()
-        finally:
-            # It knows the connection's writer, which knows this.
-            self._beat = _silence
-            if self._beating is not None:
-                self._beating.cancel()
-                await asyncio.gather(self._beating, return_exceptions=True)
-
-    async def _watch(self) -> None:
+    def start(self) -> None:
+        """Watch until `stop`, or until a stalled connection was aborted."""
         # What there is now is what the first look compares with: a loop that is late itself, and
         # looks for the first time when the peer's time is over, takes no reader for a stalled one.
-        buffered, taken = self._transport.get_write_buffer_size(), 0
-        moved = self._loop.time()
-        look_seconds = min(self._heartbeat, self._stall) / 4
-        while True:
-            await asyncio.sleep(look_seconds)
-            peer = look(self._transport)
-            if peer.deaf_seconds + look_seconds > self._stall:
-                self._on_stall()
-                self._abort()
-                return
-            now = self._loop.time()
-            size = self._transport.get_write_buffer_size()
-            # What grows is no progress: others write to the connection as well, pings say. And the
-            # kernel makes room in steps that a slow reader needs half a minute for.
-            progress = size < buffered or peer.taken_bytes != taken
-            buffered, taken = size, peer.taken_bytes
-            if progress or not self._writing:
-                moved = now
-            elif now - moved >= self._stall:
-                self._on_stall()
-                self._abort()
-                return
-            if self._beating is not None and self._beating.done():
-                if self._beating.exception() is not None:
-                    return  # the connection is gone; its writer knows as well
-                self._beating = None
-            if not self._writing and now - self._last >= self._heartbeat:
-                self._last = now
-                # Beside the watch: it may be the write that fills the last room there was.
-                self._beating = self._beating or asyncio.create_task(self._beat())
+        self._buffered = self._transport.get_write_buffer_size()
+        self._moved = self._loop.time()
+        self._timer = self._loop.call_later(self._every, self._look)
 
-    def _abort(self) -> None:
-        self.stalled = True
-        self._transport.abort()
+    def stop(self) -> None:
+        """Watch no more. Safe to call again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        # It knows the connection's writer, which knows this.
+        self._beat = _silence
+
+    def _look(self) -> None:
+        self._timer = None
+        peer = look(self._transport)
+        now = self._loop.time()
+        size = self._transport.get_write_buffer_size()
+        # What grows is no progress: others write to the connection as well, pings say. And the
+        # kernel makes room in steps that a slow reader needs half a minute for.
+        progress = size < self._buffered or peer.taken_bytes != self._taken
+        self._buffered, self._taken = size, peer.taken_bytes
+        stuck = False
+        if progress or not self._writing:
+            self._moved = now
+        else:
+            stuck = now - self._moved >= self._stall
+        if stuck or peer.deaf_seconds + self._every > self._stall:
+            self.stalled = True
+            self._on_stall()
+            self._transport.abort()
+            return
+        self._timer = self._loop.call_later(self._every, self._look)
+        if not self._writing and now - self._last >= self._heartbeat:
+            self._last = now
+            self._beat()

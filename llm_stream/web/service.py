@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -64,6 +64,38 @@ class Connections:
         await self._none.wait()
 
 
+class Draining:
+    """Whether the service drains; who has to know is told once."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._waiting: dict[Callable[[], None], None] = {}
+
+    def is_set(self) -> bool:
+        """Whether it does."""
+        return self._begun
+
+    def set(self) -> None:
+        """It does, from now on."""
+        self._begun = True
+        asyncio.get_running_loop().call_soon(self._tell)
+
+    def notify(self, callback: Callable[[], None]) -> None:
+        """Call back once, in a later turn of the loop, when it does; it must not raise."""
+        self._waiting[callback] = None
+        if self._begun:
+            asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for tell in waiting:
+            tell()
+
+    def forget(self, callback: Callable[[], None]) -> None:
+        """Take a callback back; harmless if it was called, or was never there."""
+        self._waiting.pop(callback, None)
+
+
 @dataclass(slots=True, kw_only=True)
 class Service:
     """The parts of a running service.
@@ -93,7 +125,7 @@ class Service:
     prices: Mapping[str, Price] = field(default_factory=dict)
     specs: SpecMemo = field(default_factory=SpecMemo)
     began: float = field(default_factory=time.monotonic)
-    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    draining: Draining = field(default_factory=Draining)
     sockets: Connections = field(default_factory=Connections)
     crossing: Crossing = field(default_factory=Crossing)
     streams: Connections = field(default_factory=Connections)

@@ -1,10 +1,11 @@
-"""The loop that sends one run to one HTTP client, whatever the framing."""
+"""What sends one run to one HTTP client, whatever the framing."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 
 from llm_stream.engine.subscription import Subscription
 from llm_stream.events import Event
@@ -43,38 +44,15 @@ async def send(
         subscription: the reader; whoever opened it closes it.
         framing: how it is said.
     """
-
-    async def write(data: bytes) -> None:
-        if data:
-            pulse.begin()
-            await writer.write(data)
-            await writer.drain()
-            pulse.end()
-
-    async def say_goaway() -> None:
-        await service.draining.wait()
-        await write(framing.notice("goaway", service.goaway()))
-
     # Who is behind waits until the kernel has it all, so nothing piles up here.
     transport.set_write_buffer_limits(high=0)
-    server = service.settings.server
-    pulse = Pulse(
-        transport,
-        heartbeat_seconds=server.heartbeat_seconds,
-        stall_seconds=server.stall_seconds,
-        beat=lambda: write(framing.notice("heartbeat", Silence())),
-        on_stall=service.metrics.slow_readers.inc,
-    )
-    pace = Pace()
-    helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(say_goaway())]
+    feed = _Feed(service, transport, subscription, framing)
+    feed.chunked = isinstance(writer, StreamWriter) and writer.chunked
     try:
-        while await subscription.more():
-            if gap := subscription.gap():
-                service.metrics.gaps.inc()
-                await write(framing.notice("gap", Lost(after=gap.after, first=gap.first)))
-            if events := subscription.take(max_bytes=WRITE_BYTES):
-                await write(framing.events(events))
-                await pace.rest()
+        feed.start()
+        while await feed.stopped():
+            await writer.drain()
+            feed.go_on()
     except ConnectionResetError:
         pass  # the client left
     except Exception:
@@ -82,6 +60,130 @@ async def send(
         transport.abort()
         raise
     finally:
-        for helper in helpers:
-            helper.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
+        feed.end()
+
+
+class _Feed:
+    """Writes what the log has, from callbacks of the log and the loop.
+
+    A token wakes no task: that of a handler is a dozen frames deep where it would write, and to
+    go down there and back costs more than the rest of a token's way. The task waits until the
+    peer has to read first, or the end is said.
+
+    Attributes:
+        chunked: whether writes are chunks of HTTP/1.1 (RFC 9112, 7.1).
+    """
+
+    __slots__ = ("_framing", "_next", "_over", "_pace", "_pulse", "_service", "_stop",
+                 "_subscription", "_transport", "chunked")  # fmt: skip
+
+    def __init__(
+        self,
+        service: Service,
+        transport: asyncio.Transport,
+        subscription: Subscription,
+        framing: Framing,
+    ) -> None:
+        server = service.settings.server
+        self._service = service
+        self._transport = transport
+        self._subscription = subscription
+        self._framing = framing
+        self._pace = Pace()
+        self._pulse = Pulse(
+            transport,
+            heartbeat_seconds=server.heartbeat_seconds,
+            stall_seconds=server.stall_seconds,
+            beat=self._beat,
+            on_stall=service.metrics.slow_readers.inc,
+        )
+        self._next: asyncio.Handle | None = None
+        self._stop: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._over = False
+        self.chunked = False
+
+    def start(self) -> None:
+        """Send what there is, and from now on what comes."""
+        self._pulse.start()
+        self._service.draining.notify(self._say_goaway)
+        self._step()
+
+    async def stopped(self) -> bool:
+        """Wait until it cannot go on; whether it can when there is room again.
+
+        If not, all has been said, or the client has left.
+        """
+        return await self._stop
+
+    def go_on(self) -> None:
+        """There is room again."""
+        self._pulse.end()
+        self._stop = asyncio.get_running_loop().create_future()
+        self._step()
+
+    def end(self) -> None:
+        """Leave log, loop and service: nothing is written from here on."""
+        self._over = True
+        self._pulse.stop()
+        self._service.draining.forget(self._say_goaway)
+        self._subscription.log.forget(self._wake)
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _wake(self) -> None:
+        """Something has come: what comes in the same turn of the loop goes along."""
+        self._next = asyncio.get_running_loop().call_soon(self._step)
+
+    def _step(self) -> None:
+        try:
+            self._send_next()
+        except Exception as error:  # noqa: BLE001 - it is the task's to tell
+            if not self._stop.done():
+                self._stop.set_exception(error)
+
+    def _send_next(self) -> None:
+        self._next = None
+        subscription = self._subscription
+        if gap := subscription.gap():
+            self._service.metrics.gaps.inc()
+            self._write(self._framing.notice("gap", Lost(after=gap.after, first=gap.first)))
+        rest = 0.0
+        if events := subscription.take(max_bytes=WRITE_BYTES):
+            self._write(self._framing.events(events))
+            rest = self._pace.spend()
+        if self._stop.done():
+            return
+        if rest:
+            self._next = asyncio.get_running_loop().call_later(rest, self._step)
+        elif subscription.behind:
+            self._wake()
+        elif subscription.log.sealed:
+            self._finish()
+        else:
+            subscription.log.notify(self._wake)
+
+    def _write(self, data: bytes) -> None:
+        if not data or self._over:
+            return
+        transport = self._transport
+        if transport.is_closing():
+            self._finish()
+            return
+        self._pulse.begin()
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data)
+        if not transport.get_write_buffer_size():
+            self._pulse.end()
+        elif not self._stop.done():
+            self._stop.set_result(True)
+
+    def _finish(self) -> None:
+        self._over = True
+        if not self._stop.done():
+            self._stop.set_result(False)
+
+    def _beat(self) -> None:
+        self._write(self._framing.notice("heartbeat", Silence()))
+
+    def _say_goaway(self) -> None:
+        self._write(self._framing.notice("goaway", self._service.goaway()))

@@ -1,6 +1,7 @@
 """The multiplexed WebSocket: one socket, one reader loop, one writer task, many streams."""
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import structlog
@@ -75,7 +76,7 @@ async def _serve(
     server = service.settings.server
     transport.set_write_buffer_limits(high=0)  # as in `streaming`
 
-    async def beat() -> None:
+    def beat() -> None:
         socket.outbox.reply(Heartbeat(type="heartbeat"))
 
     pulse = Pulse(
@@ -89,7 +90,9 @@ async def _serve(
     line = Line(service.crossing)
     reader = asyncio.create_task(_read(ws, socket, line))
     writer = asyncio.create_task(_write(ws, socket, pulse, transport, drained))
-    helpers = [asyncio.create_task(pulse.run()), asyncio.create_task(_say_goaway(socket))]
+    say_goaway = partial(_say_goaway, socket)
+    service.draining.notify(say_goaway)
+    pulse.start()
     with service.sockets, service.access.presence.here(socket.client, socket.dismiss):
         try:
             ends = (reader, writer, socket.dismissed)
@@ -97,9 +100,11 @@ async def _serve(
             if socket.closing is not None:
                 await asyncio.wait((writer,), timeout=CLOSE_SECONDS)
         finally:
+            pulse.stop()
+            service.draining.forget(say_goaway)
             socket.close()
             stuck = not writer.done()
-            tasks = (*ends, *helpers, *line.waiting)
+            tasks = (*ends, *line.waiting)
             for task in tasks:
                 task.cancel()
             # A writer blocked on a peer that does not read is freed by its cancellation alone.
@@ -200,9 +205,8 @@ async def _write(
         pass  # the client left
 
 
-async def _say_goaway(socket: Socket) -> None:
+def _say_goaway(socket: Socket) -> None:
     """At a drain: tell the client; the socket is closed when its last stream has ended."""
-    await socket.service.draining.wait()
     if socket.closing is not None:
         return
     socket.closing = DRAINED

@@ -31,7 +31,7 @@ def make(transport: Any, heartbeat: Any = 0.02, stall: Any = 0.04) -> Any:
     """A pulse and what it has done."""
     beats, stalls = [], []
 
-    async def beat() -> None:
+    def beat() -> None:
         beats.append(1)
         if len(beats) == 3:
             transport.aborted.set()
@@ -47,9 +47,9 @@ async def test_silence_beats() -> None:
     """While nothing is written a heartbeat goes out each period."""
     transport = Transport()
     pulse, beats, stalls = make(transport)
-    task = asyncio.create_task(pulse.run())
+    pulse.start()
     await transport.aborted.wait()
-    task.cancel()
+    pulse.stop()
 
     assert len(beats) == 3
     assert stalls == []
@@ -61,9 +61,9 @@ async def test_a_write_without_progress_is_cut() -> None:
     transport.size = 70_000
     pulse, beats, stalls = make(transport)
     pulse.begin()
-    await pulse.run()
+    pulse.start()
+    await transport.aborted.wait()
 
-    assert transport.aborted.is_set()
     assert pulse.stalled
     assert (beats, stalls) == ([], [1])
 
@@ -74,12 +74,12 @@ async def test_slow_progress_is_progress() -> None:
     transport.size = 1_000_000
     pulse, _, stalls = make(transport, stall=0.04)
     pulse.begin()
-    task = asyncio.create_task(pulse.run())
+    pulse.start()
     end = asyncio.get_running_loop().time() + 0.2
     while asyncio.get_running_loop().time() < end:
         transport.size -= 1
         await asyncio.sleep(0)
-    task.cancel()
+    pulse.stop()
 
     assert stalls == []
 
@@ -90,11 +90,11 @@ async def test_a_first_look_that_is_late_blames_nobody() -> None:
     transport.size = 1_000_000
     pulse, _, stalls = make(transport, stall=0)  # over before any look
     pulse.begin()
-    task = asyncio.create_task(pulse.run())
+    pulse.start()
     for _ in range(20):
         transport.size -= 1
         await asyncio.sleep(0)
-    task.cancel()
+    pulse.stop()
 
     assert stalls == []
 
@@ -104,11 +104,10 @@ async def test_what_others_add_is_no_progress() -> None:
     transport = Transport()
     pulse, _, stalls = make(transport, stall=0.04)
     pulse.begin()
-    task = asyncio.create_task(pulse.run())
+    pulse.start()
     while not transport.aborted.is_set():
         transport.size += 1
         await asyncio.sleep(0)
-    await task
 
     assert stalls == [1]
 
@@ -120,9 +119,9 @@ async def test_a_finished_write_is_no_stall() -> None:
     pulse, beats, stalls = make(transport)
     pulse.begin()
     pulse.end()
-    task = asyncio.create_task(pulse.run())
+    pulse.start()
     await transport.aborted.wait()
-    task.cancel()
+    pulse.stop()
 
     assert len(beats) == 3
     assert stalls == []
@@ -148,15 +147,17 @@ async def test_a_deaf_peer_is_cut() -> None:
             deafen(peer)
             stalls: list[int] = []
 
-            async def beat() -> None:
+            def beat() -> None:
                 transport.write(b"beat")
 
             pulse = Pulse(
                 transport, heartbeat_seconds=0.1, stall_seconds=1, beat=beat,
                 on_stall=lambda: stalls.append(1),
             )  # fmt: skip
+            pulse.start()
             async with asyncio.timeout(10):
-                await pulse.run()
+                while not pulse.stalled:
+                    await asyncio.sleep(0)
 
             assert (pulse.stalled, stalls) == (True, [1])
             assert transport.is_closing()
@@ -167,16 +168,30 @@ async def test_a_heartbeat_that_finds_no_room_is_cut() -> None:
     """It may be the write that fills the last room there was: the watch goes on beside it."""
     transport, stalls = Transport(), list[int]()
 
-    async def beat() -> None:
+    def beat() -> None:
         pulse.begin()
         transport.size = 100
-        await asyncio.get_running_loop().create_future()
 
     pulse = Pulse(
         transport, heartbeat_seconds=0.02, stall_seconds=0.04, beat=beat,  # type: ignore[arg-type]
         on_stall=lambda: stalls.append(1),
     )  # fmt: skip
-    await pulse.run()
+    pulse.start()
+    await transport.aborted.wait()
 
-    assert transport.aborted.is_set()
     assert stalls == [1]
+
+
+async def test_one_that_is_stopped_beats_no_more() -> None:
+    """Nor does it keep whoever wrote."""
+    transport = Transport()
+    pulse, beats, _ = make(transport)
+    pulse.start()
+    pulse.stop()
+    pulse.stop()
+    loop = asyncio.get_running_loop()
+    later = loop.create_future()
+    loop.call_later(0.05, later.set_result, None)
+    await later
+
+    assert beats == []
