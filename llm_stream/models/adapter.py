@@ -6,7 +6,12 @@ nothing of runs, retries or timers; `recipes/generate` is its caller.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import replace
 from typing import Any, cast
 
@@ -17,6 +22,7 @@ from llm_stream.lateimports import fetch_late, is_late
 from llm_stream.models.chunks import Chunk, ModelCall
 from llm_stream.models.faults import from_model, from_refused_call
 from llm_stream.models.finish import AnyResponse, finish_of
+from llm_stream.models.joining import JOIN_EVENTS, join_events
 from llm_stream.models.leaving import events_of
 from llm_stream.models.optionschema import schema_of
 from llm_stream.models.pieces import Pieces
@@ -176,6 +182,13 @@ class ModelAdapter:
         finally:
             turn.give_back()
 
+    def _events(
+        self, response: AnyResponse, turn: Turn | None
+    ) -> AbstractAsyncContextManager[AsyncGenerator[llm.parts.StreamEvent]]:
+        if isinstance(response, llm.AsyncResponse):
+            return events_of(response)
+        return aclosing(pump(response.stream_events, cast("Turn", turn)))
+
     async def stream(self, call: ModelCall, turn: Turn | None) -> AsyncGenerator[Sequence[Chunk]]:
         """Ask the model in its turn and yield what it answers, last a `Finish`.
 
@@ -193,16 +206,15 @@ class ModelAdapter:
         call = self._with_tools(call)
         response = self._open(call)
         pieces = Pieces(calls_are_text=call.schema is not None and call.tools is None)
-        events = (
-            events_of(response)
-            if isinstance(response, llm.AsyncResponse)
-            else pump(response.stream_events, cast("Turn", turn))
-        )
+        joined, left = 0, JOIN_EVENTS
         try:
-            async with aclosing(events):
+            async with self._events(response, turn) as events:
                 async for event in events:
                     if said := pieces.take(event):
                         yield said
+                    left -= 1
+                    if not left and isinstance(response, llm.AsyncResponse):
+                        joined, left = join_events(response, joined), JOIN_EVENTS
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
 
 from llm_stream.engine.endings import forget_frames
 from llm_stream.engine.runinfo import DescribeError
@@ -13,9 +12,9 @@ from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning
 from llm_stream.models.resilience.upstreams import Route, Upstreams
-from llm_stream.models.timers import Watch
 from llm_stream.models.toolset import ToolCall
 from llm_stream.recipes.answer import Answer
+from llm_stream.recipes.onecall import OneCall
 from llm_stream.recipes.spec import RunSpec
 
 Question = Callable[[ModelAdapter], ModelCall]
@@ -65,9 +64,19 @@ class Attempts:
         began = time.monotonic()
         while True:
             try:
-                async with aclosing(self._call(spec, route, question, answer)) as payloads:
-                    async for payload in payloads:
-                        yield payload
+                call = self._call(spec, route, question)
+                answer.calls.clear()
+                if call.ahead:
+                    yield {"type": "run.queued", "position": call.ahead}
+                async with call.open() as batches:
+                    async for chunks in batches:
+                        call.note(chunks)
+                        if not call.shown:
+                            call.shown = any(_shown(route, answer, chunk) for chunk in chunks)
+                        yield self._said(chunks, answer)
+                for each in answer.calls:
+                    yield _called(each)
+                yield _usage(call.adapter.id, answer.ending)
             except StreamError as error:
                 failure, attempt, model = error, route.attempt, route.model
             else:
@@ -85,16 +94,21 @@ class Attempts:
                 }
             if following is None:
                 raise route.cause or failure
-            if answer.visible and spec.midstream == "restart":
-                self._upstreams.mended["restarted"] += 1
-                yield {"type": "run.restarted", "reason": failure.code}
-                answer.begin_anew()
-            elif answer.visible:
-                answer.continue_after_text()
+            yield self._begin_again(spec, answer, failure)
             # They would keep the failed call alive as long as the error is kept.
             forget_frames(failure)
             if following["delay_ms"]:
                 await self._sleep(following["delay_ms"] / 1000)
+
+    def _begin_again(self, spec: RunSpec, answer: Answer, failure: StreamError) -> list[Payload]:
+        """Make the answer ready for the next call; what readers have to know of it."""
+        if answer.visible and spec.midstream == "restart":
+            self._upstreams.mended["restarted"] += 1
+            answer.begin_anew()
+            return [{"type": "run.restarted", "reason": failure.code}]
+        if answer.visible:
+            answer.continue_after_text()
+        return []
 
     def _following(
         self, spec: RunSpec, route: Route, answer: Answer, error: StreamError
@@ -112,39 +126,23 @@ class Attempts:
             self._upstreams.mended["lost"] += 1
         return following
 
-    async def _call(
-        self, spec: RunSpec, route: Route, question: Question, answer: Answer
-    ) -> AsyncGenerator[Payload | list[Payload]]:
+    def _call(self, spec: RunSpec, route: Route, question: Question) -> OneCall:
+        """What is asked next, not yet asked.
+
+        Raises:
+            StreamError: it is known not to answer now.
+        """
         adapter, upstream = self._catalog.find(route.model), route.upstream
         provider = self._upstreams.outage(adapter.provider, adapter.address)
         upstream.check(provider)
-        call, timeouts = question(adapter), spec.timeouts.over(upstream.patience)
-        shown = False
-        answer.calls.clear()
-        admission = self._upstreams.admission(adapter.id, adapter.provider)
-        if position := max(admission.ahead, adapter.ahead):
-            yield {"type": "run.queued", "position": position}
-        async with admission, adapter.turn() as turn:
-            with upstream.attempt(timeouts, provider) as attempt:
-                async with (
-                    Watch(timeouts, adapter.id) as watch,
-                    aclosing(adapter.stream(call, turn)) as batches,
-                ):
-                    speed = watch.speed
-                    async for chunks in batches:
-                        watch.touch()
-                        if speed is not None:
-                            for chunk in chunks:
-                                speed.count(chunk)
-                        if not shown:
-                            attempt.has_begun()
-                            shown = any(_shown(route, answer, chunk) for chunk in chunks)
-                        if said := self._said(chunks, answer):
-                            yield said
-        usage = _usage(adapter.id, answer.ending)
-        for each in answer.calls:
-            yield _called(each)
-        yield usage
+        timeouts = spec.timeouts.over(upstream.patience)
+        return OneCall(
+            adapter,
+            question(adapter),
+            timeouts,
+            self._upstreams.admission(adapter.id, adapter.provider),
+            upstream.attempt(timeouts, provider),
+        )
 
     def _said(self, chunks: Sequence[Chunk], answer: Answer) -> list[Payload]:
         """What readers get of these chunks now; the rest the answer keeps."""

@@ -1,6 +1,7 @@
 """Events that were joined on the way say in the end what they would have said by themselves."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import llm
@@ -9,8 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from llm.parts import StreamEvent
 
+from llm_stream.models.adapter import ModelAdapter
+from llm_stream.models.chunks import Message, ModelCall, Reasoning
 from llm_stream.models.joining import JOIN_EVENTS, Bundle, bundled, join_events
 from llm_stream.models.leaving import events_of
+from llm_stream.models.syncbridge import SyncThreads
 
 
 class Sayer(llm.AsyncModel):
@@ -21,9 +25,11 @@ class Sayer(llm.AsyncModel):
 
     def __init__(self, events: list[StreamEvent]) -> None:
         self.events = events
+        self.response: Any = None
 
-    async def execute(self, *_: Any, **__: Any) -> AsyncGenerator[Any]:
-        """See `llm.AsyncModel`."""
+    async def execute(self, *given: Any, **more: Any) -> AsyncGenerator[Any]:
+        """See `llm.AsyncModel`; remembers whom it answers."""
+        self.response = more.get("response") or given[2]
         for event in self.events:
             yield event
 
@@ -119,21 +125,26 @@ def is_piece(event: StreamEvent) -> bool:
 @pytest.mark.parametrize("kind", ["text", "reasoning"])
 async def test_few_events_are_kept_of_a_long_answer(kind: str) -> None:
     """One for so many that came; the words are all there."""
-    response = Sayer([StreamEvent(kind, f"{n} ") for n in range(10 * JOIN_EVENTS)]).prompt("Hi")
-    seen = [event.chunk async for event in events_of(response)]
+    said = [f"{n} " for n in range(10 * JOIN_EVENTS)]
+    sayer = Sayer([StreamEvent(kind, word) for word in said])
+    call = ModelCall((Message("user", "Hi"),))
+    async with aclosing(ModelAdapter(sayer, SyncThreads(1)).stream(call, None)) as batches:
+        seen = [chunk async for chunks in batches for chunk in chunks]
+    response = sayer.response
     kept = [event async for _, event in numbered(response)]
 
-    assert seen == [f"{n} " for n in range(10 * JOIN_EVENTS)]
+    assert seen[:-1] == (said if kind == "text" else [Reasoning(word) for word in said])
     assert len(kept) == 10
     assert len(vars(response)["_chunks"]) == (10 if kind == "text" else 0)
-    assert "".join(event.chunk for event in kept) == "".join(seen)
+    assert "".join(event.chunk for event in kept) == "".join(said)
 
 
 async def test_what_is_no_text_is_left_alone() -> None:
     """A plugin that says so has always been let through."""
     events = [StreamEvent("reasoning", None), StreamEvent("text", "a"), StreamEvent("text", "b")]  # type: ignore[arg-type]
     response = Sayer(events).prompt("Hi")
-    seen = [event.chunk async for event in events_of(response)]
+    async with events_of(response) as found:
+        seen = [event.chunk async for event in found]
     assert join_events(response, 0) == 2
 
     assert seen == [None, "a", "b"]
