@@ -43,21 +43,8 @@ class EventLog:
         clock: monotonic seconds; `t_ms` counts from the moment of construction.
     """
 
-    __slots__ = (
-        "_bytes",
-        "_chapters",
-        "_clock",
-        "_earlier",
-        "_epoch",
-        "_events",
-        "_max_bytes",
-        "_run",
-        "_waiting",
-        "born",
-        "closed",
-        "newest_ms",
-        "sealed",
-    )  # fmt: skip
+    __slots__ = ("_bytes", "_chapters", "_clock", "_earlier", "_epoch", "_events", "_max_bytes",
+                 "_run", "_waiting", "born", "closed", "newest_ms", "sealed")  # fmt: skip
 
     def __init__(
         self,
@@ -127,24 +114,27 @@ class EventLog:
         """
         self.newest_ms = t_ms = int((self._clock() - self.born) * 1000)
         events = self._events
-        seq = len(events) - self._earlier
-        for payload in payloads:
-            if self.closed:
-                raise LogSealed(f"{self._run} has ended; {payload['type']} came after it")
-            seq += 1
-            event = Event(self._epoch, seq, self._run, t_ms, payload)
-            size = self._bytes + len(event.data) + EVENT_OVERHEAD_BYTES
-            if event.type in TERMINAL_TYPES:
-                self.sealed = self.closed = True
-            elif size > self._max_bytes:
-                raise OutputTooLarge(
-                    f"The run produced more than {self._max_bytes} bytes of events. "
-                    "Ask for a shorter answer (max_tokens) or raise runs.max_log_bytes.",
-                    run=self._run,
-                )
-            self._bytes = size
-            events.append(event)
-            if self._waiting:
+        before = len(events)
+        seq = before - self._earlier
+        try:
+            for payload in payloads:
+                if self.closed:
+                    raise LogSealed(f"{self._run} has ended; {payload['type']} came after it")
+                seq += 1
+                event = Event(self._epoch, seq, self._run, t_ms, payload)
+                size = self._bytes + len(event.data) + EVENT_OVERHEAD_BYTES
+                if event.type in TERMINAL_TYPES:
+                    self.sealed = self.closed = True
+                elif size > self._max_bytes:
+                    raise OutputTooLarge(
+                        f"The run produced more than {self._max_bytes} bytes of events. "
+                        "Ask for a shorter answer (max_tokens) or raise runs.max_log_bytes.",
+                        run=self._run,
+                    )
+                self._bytes = size
+                events.append(event)
+        finally:
+            if self._waiting and len(events) > before:
                 self._wake()
 
     def extend(self, events: Sequence[Event]) -> None:
@@ -208,11 +198,13 @@ class EventLog:
 
         Stops before the event that would exceed `max_bytes` of data, and before a hole.
         """
-        found: list[Event] = []
-        size = 0
         stop = start + limit
         if self._chapters.holes:
             stop = min(stop, self._chapters.next_hole(start) or stop)
+        if self._bytes <= max_bytes:
+            return self._events[start:stop]
+        found: list[Event] = []
+        size = 0
         for event in self._events[start:stop]:
             size += len(event.data)
             if size > max_bytes and found:

@@ -11,6 +11,7 @@ from contextlib import (
     aclosing,
     asynccontextmanager,
     contextmanager,
+    nullcontext,
 )
 from dataclasses import replace
 from typing import Any, cast
@@ -167,13 +168,17 @@ class ModelAdapter:
         """
         return 0 if self.is_async or not self._threads.busy else self._threads.waiting + 1
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn | None]:
+    def turn(self) -> AbstractAsyncContextManager[Turn | None]:
         """Wait until the model can be asked: for a thread if it is sync-only."""
+        if self.is_async and not (self._is_foreign and is_late()):
+            return nullcontext()
+        return self._turn()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[Turn | None]:
         if self.is_async:
-            if self._is_foreign and is_late():
-                # Whichever package its plugin uses, it must not be imported on the event loop.
-                await asyncio.to_thread(fetch_late)
+            # Whichever package its plugin uses, it must not be imported on the event loop.
+            await asyncio.to_thread(fetch_late)
             yield None
             return
         turn = await self._threads.thread()

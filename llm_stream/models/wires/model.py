@@ -2,8 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -124,30 +123,6 @@ class WireModel(llm.AsyncKeyModel):
         stream = stream and self.can_stream
         body = self.request(prompt, stream=stream)
         answer = self.answer(prompt)
-        async with self._sent(key, body, stream=stream) as upstream:
-            if stream:
-                parser = SseParser(self.max_line_bytes)
-                while block := await _next_block(upstream, answer):
-                    said, failure = self._read(parser, answer, block)
-                    for event in bundled(said):
-                        yield event
-                    if failure is not None:
-                        try:
-                            raise failure
-                        finally:
-                            del failure  # with this frame in its traceback, a cycle
-            else:
-                whole = decode(await upstream.body(), self.model_id)
-                for event in bundled(self._checked(answer.take_whole, whole)):
-                    yield event
-            # A refusal or a cut is told by conclude; an answer that has ended keeps its line.
-            upstream.whole = answer.finish_reason is not None
-        answer.conclude(response)
-
-    @asynccontextmanager
-    async def _sent(
-        self, key: str | None, body: dict[str, Any], *, stream: bool
-    ) -> AsyncIterator[Upstream]:
         try:
             async with self.endpoint.post(
                 self.path(stream=stream),
@@ -156,11 +131,28 @@ class WireModel(llm.AsyncKeyModel):
                 stream=stream,
                 model_id=self.model_id,
             ) as upstream:
-                yield upstream
+                if stream:
+                    parser = SseParser(self.max_line_bytes)
+                    while block := await _next_block(upstream, answer):
+                        said, failure = self._read(parser, answer, block)
+                        for event in bundled(said):
+                            yield event
+                        if failure is not None:
+                            try:
+                                raise failure
+                            finally:
+                                del failure  # with this frame in its traceback, a cycle
+                else:
+                    whole = decode(await upstream.body(), self.model_id)
+                    for event in bundled(self._checked(answer.take_whole, whole)):
+                        yield event
+                # A refusal or a cut is told by conclude; an answer that has ended keeps its line.
+                upstream.whole = answer.finish_reason is not None
         except StreamError as error:
             if blames_key(error):
                 error.other_key = self.endpoint.key.refused(key, error.retry_after_ms)
             raise
+        answer.conclude(response)
 
     def _read(
         self, parser: SseParser, answer: Answer, block: bytes
