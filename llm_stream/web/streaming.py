@@ -74,8 +74,8 @@ class _Feed:
         chunked: whether writes are chunks of HTTP/1.1 (RFC 9112, 7.1).
     """
 
-    __slots__ = ("_framing", "_next", "_over", "_pace", "_pulse", "_service", "_stop",
-                 "_subscription", "_transport", "chunked")  # fmt: skip
+    __slots__ = ("_fault", "_framing", "_next", "_over", "_pace", "_pulse", "_service", "_stop",
+                 "_subscription", "_transport", "_waits", "chunked")  # fmt: skip
 
     def __init__(
         self,
@@ -99,7 +99,8 @@ class _Feed:
         )
         self._next: asyncio.Handle | None = None
         self._stop: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._over = False
+        self._fault: Exception | None = None
+        self._waits = self._over = False
         self.chunked = False
 
     def start(self) -> None:
@@ -111,43 +112,65 @@ class _Feed:
     async def stopped(self) -> bool:
         """Wait until it cannot go on; whether it can when there is room again.
 
-        If not, all has been said, or the client has left.
+        If not, all has been said, or the client has left. Raises what went wrong on the way.
         """
-        return await self._stop
+        going = await self._stop
+        fault, self._fault = self._fault, None
+        try:
+            if fault is not None:
+                raise fault
+        finally:
+            del fault  # with this frame in its traceback, a cycle
+        return going
 
     def go_on(self) -> None:
         """There is room again."""
         self._pulse.end()
         self._stop = asyncio.get_running_loop().create_future()
-        self._step()
+        if self._over or self._fault is not None:
+            self._stop.set_result(False)
+        elif self._next is None:
+            self._step()
 
     def end(self) -> None:
         """Leave log, loop and service: nothing is written from here on."""
         self._over = True
         self._pulse.stop()
         self._service.draining.forget(self._say_goaway)
-        self._subscription.log.forget(self._wake)
+        if self._waits:
+            self._subscription.log.forget(self._wake)
         if self._next is not None:
             self._next.cancel()
             self._next = None
 
     def _wake(self) -> None:
         """Something has come: what comes in the same turn of the loop goes along."""
-        self._next = asyncio.get_running_loop().call_soon(self._step)
+        self._waits = False
+        if self._next is None:
+            self._next = asyncio.get_running_loop().call_soon(self._step)
 
     def _step(self) -> None:
+        self._next = None
+        # One that has to wait for room is called again by `go_on`.
+        if not self._stop.done():
+            self._try(self._send_next)
+
+    def _try(self, act: Callable[[], None]) -> None:
+        """A fault is the task's to tell, not the loop's."""
         try:
-            self._send_next()
-        except Exception as error:  # noqa: BLE001 - it is the task's to tell
+            act()
+        except Exception as error:  # noqa: BLE001 - whatever it is: `stopped` raises it
+            self._fault = error
             if not self._stop.done():
-                self._stop.set_exception(error)
+                self._stop.set_result(False)
 
     def _send_next(self) -> None:
-        self._next = None
         subscription = self._subscription
         if gap := subscription.gap():
             self._service.metrics.gaps.inc()
             self._write(self._framing.notice("gap", Lost(after=gap.after, first=gap.first)))
+            if self._stop.done():
+                return
         rest = 0.0
         if events := subscription.take(max_bytes=WRITE_BYTES):
             self._write(self._framing.events(events))
@@ -157,10 +180,11 @@ class _Feed:
         if rest:
             self._next = asyncio.get_running_loop().call_later(rest, self._step)
         elif subscription.behind:
-            self._wake()
+            self._next = asyncio.get_running_loop().call_soon(self._step)
         elif subscription.log.sealed:
             self._finish()
-        else:
+        elif not self._waits:
+            self._waits = True
             subscription.log.notify(self._wake)
 
     def _write(self, data: bytes) -> None:
@@ -183,7 +207,7 @@ class _Feed:
             self._stop.set_result(False)
 
     def _beat(self) -> None:
-        self._write(self._framing.notice("heartbeat", Silence()))
+        self._try(lambda: self._write(self._framing.notice("heartbeat", Silence())))
 
     def _say_goaway(self) -> None:
-        self._write(self._framing.notice("goaway", self._service.goaway()))
+        self._try(lambda: self._write(self._framing.notice("goaway", self._service.goaway())))

@@ -21,9 +21,11 @@ END: Any = {"type": "run.cancelled", "reason": "requested", "usage": {}}
 class Transport:
     """Keeps what is written; while it is `full` nobody has read it."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: BaseProtocol) -> None:
+        self.protocol = protocol
         self.writes: list[bytes] = []
         self.full = self.aborted = self.gone = False
+        protocol.connection_made(self)  # type: ignore[arg-type]
 
     def set_write_buffer_limits(self, high: int) -> None:
         assert high == 0
@@ -39,21 +41,54 @@ class Transport:
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
+        if self.full and not self.protocol.writing_paused:
+            self.protocol.pause_writing()
+
+    def take(self) -> None:
+        """The peer has read all of it."""
+        self.full = False
+        self.protocol.resume_writing()
 
     def abort(self) -> None:
         self.aborted = True
+
+
+class Log(EventLog):
+    """One that tells how many wait for what comes."""
+
+    __slots__ = ("call", "callback", "waiting")
+
+    def __init__(self) -> None:
+        super().__init__("run_1", max_bytes=10_000_000)
+        self.waiting = 0
+
+    def notify(self, callback: Any) -> None:
+        """See `EventLog`."""
+        self.waiting += 1
+
+        def call() -> None:
+            self.waiting -= 1
+            callback()
+
+        self.callback, self.call = callback, call
+        super().notify(call)
+
+    def forget(self, callback: Any) -> None:
+        """See `EventLog`."""
+        assert callback == self.callback
+        self.waiting -= 1
+        super().forget(self.call)
 
 
 class Client:
     """A log, what sends it, and what a client is sent."""
 
     def __init__(self, *, heartbeat: float = 60.0, chunked: bool = False) -> None:
-        self.transport = Transport()
-        self.protocol = BaseProtocol(asyncio.get_running_loop())
-        self.protocol.connection_made(self.transport)  # type: ignore[arg-type]
-        self.writer = StreamWriter(self.protocol, asyncio.get_running_loop())
+        protocol = BaseProtocol(asyncio.get_running_loop())
+        self.transport = Transport(protocol)
+        self.writer = StreamWriter(protocol, asyncio.get_running_loop())
         self.writer.chunked = chunked
-        self.log = EventLog("run_1", max_bytes=10_000_000)
+        self.log = Log()
         self.draining = Draining()
         nothing = SimpleNamespace(inc=lambda: None)
         server = SimpleNamespace(heartbeat_seconds=heartbeat, stall_seconds=60.0)
@@ -126,7 +161,6 @@ async def test_nothing_is_written_to_who_does_not_read() -> None:
     """Until there is room: then all that has come meanwhile."""
     client = Client()
     client.transport.full = True
-    client.protocol.pause_writing()
     client.say("a")
     sending = asyncio.create_task(client.send())
     await turns()
@@ -134,8 +168,7 @@ async def test_nothing_is_written_to_who_does_not_read() -> None:
     client.log.append(END)
     await turns()
     assert client.transport.writes == [b"a"]
-    client.transport.full = False
-    client.protocol.resume_writing()
+    client.transport.take()
     await sending
 
     assert client.transport.writes == [b"a", b"bend"]
@@ -145,13 +178,11 @@ async def test_the_end_is_not_over_before_it_is_taken() -> None:
     """Who does not take the last write is waited for as well."""
     client = Client()
     client.transport.full = True
-    client.protocol.pause_writing()
     client.log.append(END)
     sending = asyncio.create_task(client.send())
     await turns(10)
     assert not sending.done()
-    client.transport.full = False
-    client.protocol.resume_writing()
+    client.transport.take()
     await sending
 
     assert client.transport.writes == [b"end"]
@@ -218,6 +249,59 @@ async def test_a_fault_of_ours_is_no_clean_end() -> None:
     assert client.transport.aborted
 
 
+async def test_a_heartbeat_that_finds_no_room_is_waited_for() -> None:
+    """Nothing follows it before it is taken, and the log is still asked once for what comes."""
+    client = Client(heartbeat=0.01)
+    sending = asyncio.create_task(client.send())
+    await turns()
+    for _ in range(3):
+        client.transport.full = True
+        count = len(client.transport.writes)
+        while len(client.transport.writes) == count:
+            await asyncio.sleep(0)
+        client.transport.take()
+        await turns()
+        assert client.log.waiting == 1
+    client.transport.full = True
+    count = len(client.transport.writes)
+    while len(client.transport.writes) == count:
+        await asyncio.sleep(0)
+    written = [*client.transport.writes]
+    client.say("a")
+    await turns()
+    assert client.transport.writes == written
+    client.log.append(END)
+    client.transport.take()
+    await sending
+
+    assert client.transport.writes == [*written, b"aend"]
+
+
+async def test_a_fault_while_nobody_reads_is_told_as_well() -> None:
+    """It is not forgotten until there is room."""
+
+    def faulty(name: str, _: Any) -> bytes:
+        raise LookupError(name)
+
+    client = Client()
+    client.transport.full = True
+    client.say("a")
+    transport: Any = client.transport
+    framing = Framing(words, faulty)
+    sending = asyncio.create_task(
+        send(client.service, client.writer, transport, Subscription(client.log, 0), framing)
+    )
+    await turns()
+    client.draining.set()
+    client.log.append(END)
+    await turns()
+    client.transport.take()
+    with pytest.raises(LookupError, match="goaway"):
+        await sending
+
+    assert (client.transport.writes, client.transport.aborted) == ([b"a"], True)
+
+
 async def test_one_that_is_cancelled_leaves_nothing() -> None:
     """Neither the log nor the drain calls it back."""
     client = Client()
@@ -226,8 +310,11 @@ async def test_one_that_is_cancelled_leaves_nothing() -> None:
     client.say("a")
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
-    client.say("b")
+    told: list[str] = []
+    client.draining.notify(lambda: told.append("drain"))
     client.draining.set()
+    assert client.log.waiting == 0
+    client.say("b")
     await turns()
 
-    assert client.transport.writes == [b"a"]
+    assert (client.transport.writes, told) == ([], ["drain"])

@@ -1,6 +1,6 @@
 """HTTP/1.1 over one connection to a provider: a request, and its answer as it comes.
 
-What is said is parsed by httptools (Node's llhttp, which is strict). A block of an answer goes
+What is said is parsed by httptools (Node's llhttp). A block of an answer goes
 from the socket to who waits for it in one step: between them is a list, and no reader, timer or
 task.
 
@@ -117,7 +117,10 @@ class Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         """Whether another request can be sent over it now."""
         transport = self._transport
-        return self.ended and self._keeps and transport is not None and not transport.is_closing()
+        if not (self.ended and self._keeps) or transport is None or transport.is_closing():
+            return False
+        # An answer can come before all of its request has left: what is sent next would follow it.
+        return not transport.get_write_buffer_size()
 
     def close(self) -> None:
         """Give it up at once, whatever is under way. Safe to call again."""
@@ -131,22 +134,28 @@ class Connection(asyncio.Protocol):
         """An answer begins; never a second one, for nobody has asked for it."""
         if self.ended:
             raise HttpParserError("more than was asked for")
+        self._until_close = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; behind a body it is none of ours."""
-        if not self.status:
-            self.headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        if self.status:
+            return
+        known, said = name.decode("latin-1").lower(), value.decode("latin-1")
+        self.headers.setdefault(known, said)
+        if known == "content-length" or (
+            known == "transfer-encoding" and "chunked" in said.lower()
+        ):
+            self._until_close = False
 
     def on_headers_complete(self) -> None:
         """The head is there, unless it only informs (1xx): then another one follows."""
-        if self._parser is None or (status := self._parser.get_status_code()) < 200:
+        status = self._parser.get_status_code() if self._parser is not None else 0
+        if status < 100:
+            raise HttpParserError("no status")
+        if status < 200:
             self.headers = {}
-            return
-        self.status = status
-        self._until_close = (
-            "content-length" not in self.headers
-            and "chunked" not in self.headers.get("transfer-encoding", "").lower()
-        )
+        else:
+            self.status = status
 
     def on_message_complete(self) -> None:
         """The answer has ended as HTTP wants it."""
@@ -161,6 +170,12 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self.on_body = self._blocks.append  # of the parser: a call of C a chunk
         self._parser = HttpResponseParser(self)
+        # What small servers write by hand; nothing that says twice how long an answer is.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -185,12 +200,13 @@ class Connection(asyncio.Protocol):
         self._wake()
 
     def eof_received(self) -> None:
-        """See `asyncio.Protocol`: the transport closes itself, which tells `connection_lost`."""
+        """See `asyncio.Protocol`; then the transport closes itself."""
+        if self.status and self._until_close:
+            self.ended = True
+            self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
         """See `asyncio.Protocol`."""
-        if error is None and self.status and self._until_close:
-            self.ended = True
         self._transport = None
         self._fail("it was closed" if error is None else type(error).__name__)
         # It holds methods of this, so they would wait for the collector together.

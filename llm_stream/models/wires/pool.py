@@ -3,9 +3,10 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from base64 import b64encode
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Final
 
 from aiohappyeyeballs import start_connection
@@ -39,11 +40,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL in the words of a request: where to, the request's target, its `Host` header."""
+    """A URL in the words of a request: where to, the request's target, and its headers."""
 
     place: Place
     path: str
-    host: str
+    headers: Mapping[str, str]
 
 
 @lru_cache(maxsize=512)
@@ -56,11 +57,14 @@ def target_of(url: str) -> Target:
     parsed = URL(url)
     if parsed.raw_host is None or parsed.port is None:
         raise ValueError("no absolute URL")
+    headers = {"host": parsed.host_port_subcomponent or parsed.raw_host}
+    if parsed.user is not None:
+        said = f"{parsed.user}:{parsed.password or ''}".encode()
+        headers["authorization"] = f"Basic {b64encode(said).decode()}"
     place = Place(parsed.raw_host, parsed.port, parsed.scheme == "https")
-    return Target(place, parsed.raw_path_qs, parsed.host_port_subcomponent or parsed.raw_host)
+    return Target(place, parsed.raw_path_qs, headers)
 
 
-@cache
 def system_trust() -> ssl.SSLContext:
     """What every provider has to prove: a certificate that the system trusts, for its name.
 
@@ -77,18 +81,22 @@ class Pool:
     Args:
         trust: whom TLS believes; called in a thread.
         keep_alive_seconds: how long an idle connection is kept.
+        look_up: finds the addresses of a name.
     """
 
     def __init__(
         self,
         trust: Callable[[], ssl.SSLContext] = system_trust,
         keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
+        look_up: LookUp | None = None,
     ) -> None:
         self._trust = trust
+        self._trusted: ssl.SSLContext | None = None
+        self._trusting = asyncio.Lock()
         self._keep_alive = keep_alive_seconds
         self._open: set[Connection] = set()
         self._idle: dict[Place, dict[Connection, None]] = {}
-        self._names = Names(_look_up)
+        self._names = Names(look_up or _look_up)
         self._sweeping: asyncio.TimerHandle | None = None
 
     def idle(self, place: Place) -> Connection | None:
@@ -107,9 +115,7 @@ class Pool:
         Raises:
             OSError: none can be made: no address, nobody there, no valid certificate.
         """
-        loop = asyncio.get_running_loop()
-        # In a thread: it reads the system's certificates.
-        context = await asyncio.to_thread(self._trust) if place.tls else None
+        context = await self._context() if place.tls else None
         addresses = await self._names.find(place.host, place.port)
         # uvloop tries one address after the other, and an IPv6 that leads nowhere is common.
         found = await start_connection(
@@ -118,17 +124,26 @@ class Pool:
         connection = Connection(self._open.discard)
         self._open.add(connection)
         try:
-            await loop.create_connection(
+            await asyncio.get_running_loop().create_connection(
                 lambda: connection,
                 sock=found,
                 ssl=context,
-                server_hostname=place.host if place.tls else None,
+                # A certificate never has the dot that ends a full name.
+                server_hostname=place.host.rstrip(".") if place.tls else None,
             )
         except BaseException:
+            # Its transport first: it may have one, which would keep the number of what is closed.
+            connection.close()
             self._open.discard(connection)
             found.close()
             raise
         return connection
+
+    async def _context(self) -> ssl.SSLContext:
+        async with self._trusting:
+            if self._trusted is None:
+                self._trusted = await asyncio.to_thread(self._trust)
+            return self._trusted
 
     def put_back(self, place: Place, connection: Connection) -> None:
         """Keep a connection for the next request, or close it if it cannot be used again."""
@@ -167,6 +182,7 @@ class Pool:
         for connection in list(self._open):
             connection.close()
         await self._names.close()
+        await asyncio.sleep(0)  # in which they are told
 
 
 class Names:
@@ -192,15 +208,20 @@ class Names:
             )
         except socket.gaierror:
             pass  # a name
+        except UnicodeError as error:
+            raise OSError("no name that can be looked up") from error
         loop = asyncio.get_running_loop()
         now = loop.time()
         asked = self._asked.get((host, port))
         if asked is None or asked[0] < now:
-            task = loop.create_task(self._look_up(host, port))
-            task.add_done_callback(self._answered)
-            asked = self._asked[host, port] = (now + NAME_SECONDS, task)
-        # Whoever leaves takes nobody's answer along.
-        return await asyncio.shield(asked[1])
+            asked = (now + NAME_SECONDS, loop.create_task(self._look_up(host, port)))
+            asked[1].add_done_callback(self._answered)
+            self._asked[host, port] = asked
+        try:
+            # Whoever leaves takes nobody's answer along.
+            return await asyncio.shield(asked[1])
+        finally:
+            del asked  # its error has this frame in its traceback
 
     def _answered(self, task: asyncio.Task[Addresses]) -> None:
         """A name without addresses is asked for again by the next who wants it."""

@@ -17,7 +17,7 @@ from typing import Final
 from llm_stream.errors import StreamError, UpstreamFailed, UpstreamRejected, UpstreamTimedOut
 from llm_stream.models.faults import scrub
 from llm_stream.models.wires.connection import Connection
-from llm_stream.models.wires.pool import Place, Pool, target_of
+from llm_stream.models.wires.pool import Place, Pool, Target, target_of
 from llm_stream.models.wires.refusals import refusal
 from llm_stream.models.wires.upstream import Upstream
 
@@ -29,8 +29,12 @@ DRAIN_BYTES: Final = 65_536
 DRAIN_SECONDS: Final = 1
 """What may follow an answer that is whole; beyond it the connection is not worth keeping."""
 
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _BREAKS: Final = re.compile(r"[\r\n\0]")
 """What would end a header and begin another."""
+
+_FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding", "upgrade"})
+"""Headers that decide what bytes mean, which is not for a configuration to say."""
 
 Heard = Callable[[Mapping[str, str]], None]
 """Is told the headers of an answer, by name in lower case."""
@@ -52,27 +56,31 @@ class Outgoing:
     connect_seconds: float = 10.0
     heard: Heard | None = None
 
-    def head(self, path: str, host: str) -> bytes:
-        """Request line and headers, to the empty line.
+    def head(self, target: Target) -> bytes:
+        """Request line and headers, to the empty line; a configured header replaces ours.
 
         Raises:
-            ValueError: a header would be more than one line.
+            ValueError: a header would be more than one line, or says how long the body is.
         """
-        lines = [
-            f"GET {path} HTTP/1.1" if self.body is None else f"POST {path} HTTP/1.1",
-            f"Host: {host}",
+        headers = {
+            **target.headers,
             # Compressed tokens come late and cost more.
-            "Accept-Encoding: identity",
-            "User-Agent: llm-stream",
-        ]
-        headers = {"Content-Type": "application/json", "Accept": self.accept, **self.headers}
+            "accept-encoding": "identity",
+            "user-agent": "llm-stream",
+            "content-type": "application/json",
+            "accept": self.accept,
+        }
+        for name, value in self.headers.items():
+            known = name.lower()
+            if not _NAME.fullmatch(known) or _BREAKS.search(value) or known in _FRAMING:
+                raise ValueError(f"{name[:100]!r} is no header that can be sent")
+            headers[known] = value
+        method = "GET"
         if self.body is not None:
-            headers["Content-Length"] = str(len(self.body))
-        for name, value in headers.items():
-            if _BREAKS.search(value):
-                raise ValueError(f"{name} is not one line")
-            lines.append(f"{name}: {value}")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+            method = "POST"
+            headers["content-length"] = str(len(self.body))
+        lines = "\r\n".join([f"{name}: {value}" for name, value in headers.items()])
+        return f"{method} {target.path} HTTP/1.1\r\n{lines}\r\n\r\n".encode()
 
 
 class Transport:
@@ -99,19 +107,18 @@ class Transport:
 
         Raises:
             UpstreamTimedOut: no connection within `connect_seconds` (the upstream's doing).
-            UpstreamFailed: no connection, or an answer of another type (the upstream's doing).
+            UpstreamFailed: no connection, or an answer of another type (the upstream's doing); its
+                address or a header is none (the operator's).
             StreamError: what a status other than 200 stands for, see `refusals`.
         """
-        target = target_of(request.url)
-        head = request.head(target.path, target.host)
-        connection = self._pool.idle(target.place)
-        if connection is None:
-            connection = await self._connect(target.place, request.connect_seconds, model_id)
+        try:
+            target = target_of(request.url)
+            head = request.head(target)
+        except ValueError as error:
+            raise UpstreamFailed(f"{model_id}: the request cannot be sent: {error}") from error
+        connection = await self._answering(request, target, head, model_id)
         whole = False
         try:
-            connection.ask(head, request.body or b"", model_id)
-            # How long an answer may take is the caller's to say, see `models/timers`.
-            await connection.answered()
             if request.heard is not None:
                 request.heard(connection.headers)
             upstream = Upstream(connection, model_id)
@@ -126,11 +133,36 @@ class Transport:
             else:
                 self._pool.put_back(target.place, connection)
 
+    async def _answering(
+        self, request: Outgoing, target: Target, head: bytes, model_id: str
+    ) -> Connection:
+        """A connection on which the head of the answer has come."""
+        kept = self._pool.idle(target.place)
+        while True:
+            connection = kept or await self._connect(
+                target.place, request.connect_seconds, model_id
+            )
+            try:
+                connection.ask(head, request.body or b"", model_id)
+                # How long an answer may take is the caller's to say, see `models/timers`.
+                await connection.answered()
+            except UpstreamFailed:
+                connection.close()
+                # A kept one may just have been closed. A POST may have been paid for all the same.
+                if kept is None or request.body is not None:
+                    raise
+                kept = None
+            except BaseException:
+                connection.close()
+                raise
+            else:
+                return connection
+
     async def _connect(self, place: Place, seconds: float, model_id: str) -> Connection:
         try:
             async with asyncio.timeout(seconds) as limit:
                 return await self._pool.connect(place)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # uvloop's word for a socket that is in use
             if limit.expired():
                 raise UpstreamTimedOut(
                     f"{model_id}: no connection to the provider within connect_seconds ="
@@ -204,8 +236,12 @@ async def _drain(connection: Connection) -> None:
         pass  # it is closed all the same
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: Exception) -> str:
     """Why there is no connection, without the address, which is nobody else's business."""
-    if isinstance(error, (socket.gaierror, ssl.SSLError)) or not error.errno:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message.partition(", certificate is not valid")[0]
+        return f"its certificate does not prove who it is ({scrub(why)})"
+    if isinstance(error, (socket.gaierror, ssl.SSLError)):
         return scrub(error.strerror or type(error).__name__)
-    return os.strerror(error.errno)
+    code = error.errno if isinstance(error, OSError) else None
+    return os.strerror(code) if code else type(error).__name__

@@ -10,6 +10,10 @@ from llm_stream.models.wires.connection import Connection
 MAX_BODY_BYTES: Final = 33_554_432
 """The largest answer that is read in one piece."""
 
+DEFLATED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+CODINGS: Final = DEFLATED | {"br", "compress", "x-compress", "dcb", "dcz", "zstd"}
+"""What `Content-Encoding` calls a compression. Servers also say `none` or `utf-8`, and mean it."""
+
 Read = Callable[[], Coroutine[Any, Any, bytes]]
 
 
@@ -26,8 +30,8 @@ class Upstream:
         self._model_id = model_id
         self.read: Read = connection.read
         self.whole = False
-        coding = connection.headers.get("content-encoding", "identity").strip().lower()
-        if coding not in ("identity", ""):
+        coding = connection.headers.get("content-encoding", "").strip().lower()
+        if coding in CODINGS:
             self.read = _Inflated(connection, coding, model_id).read
 
     async def body(self) -> bytes:
@@ -51,23 +55,43 @@ class _Inflated:
 
     def __init__(self, connection: Connection, coding: str, model_id: str) -> None:
         self._connection = connection
+        self._coding = coding
         self._model_id = model_id
-        if coding not in ("gzip", "x-gzip", "deflate"):
-            raise UpstreamFailed(f"{model_id}: the provider compresses as nobody asked it to")
-        # 32 more than the window: zlib's frame or gzip's, whichever there is.
-        self._inflate = zlib.decompressobj(32 + zlib.MAX_WBITS)
+        self._unpacker: zlib._Decompress | None = None
 
     async def read(self) -> bytes:
-        """See `Upstream.read`."""
+        """See `Upstream.read`.
+
+        Raises:
+            UpstreamFailed: also where it cannot be unpacked, or becomes too large.
+        """
+        if self._coding not in DEFLATED:
+            raise UpstreamFailed(f"{self._model_id}: the provider compresses as nobody asked it to")
         while block := await self._connection.read():
-            try:
-                plain = self._inflate.decompress(block, MAX_BODY_BYTES)
-            except zlib.error as error:
-                raise UpstreamFailed(f"{self._model_id}: the answer cannot be unpacked") from error
-            if self._inflate.unconsumed_tail:
-                raise UpstreamFailed(f"{self._model_id}: the answer is too large")
-            if plain:
+            if plain := self._unpacked(block):
                 return plain
-        if not self._inflate.eof:
+        if self._unpacker is None or not self._unpacker.eof:
             raise UpstreamFailed(f"{self._model_id}: the connection broke: it was cut")
         return b""
+
+    def _unpacked(self, block: bytes) -> bytes:
+        plain = b""
+        try:
+            while block:
+                if self._unpacker is None or self._unpacker.eof:
+                    self._unpacker = zlib.decompressobj(self._window(block))
+                plain += self._unpacker.decompress(block, MAX_BODY_BYTES)
+                block = self._unpacker.unused_data
+                if self._unpacker.unconsumed_tail or len(plain) > MAX_BODY_BYTES:
+                    raise UpstreamFailed(f"{self._model_id}: the answer is too large")
+        except zlib.error as error:
+            raise UpstreamFailed(f"{self._model_id}: the answer cannot be unpacked") from error
+        return plain
+
+    def _window(self, block: bytes) -> int:
+        """What zlib has to know: 32 more than the window if its own frame or gzip's is there.
+
+        Many servers send `deflate` without a frame (RFC 9110, 8.4.1.2).
+        """
+        bare = self._coding == "deflate" and block[0] & 0x0F != zlib.DEFLATED
+        return -zlib.MAX_WBITS if bare else 32 + zlib.MAX_WBITS

@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+UNREAD = object()
+"""The body of a request that was refused before it was read."""
+
 
 @dataclass(slots=True)
 class Reply:
@@ -52,6 +55,8 @@ class Request:
     target: str
     headers: dict[str, str]
     body: Any
+    lines: int
+    """How many lines of headers there were."""
 
 
 class FakeProvider:
@@ -62,6 +67,7 @@ class FakeProvider:
         connections: how many were opened.
         gone: set when a client left a reply that was held.
         begun: set when the blocks of a reply were sent.
+        refuses_at: a larger body is answered before it is read, and then left alone.
         left: set when a client left a connection on which nothing was under way.
     """
 
@@ -73,6 +79,7 @@ class FakeProvider:
         self.gone = asyncio.Event()
         self.begun = asyncio.Event()
         self.left = asyncio.Event()
+        self.refuses_at = 1 << 30
 
     def answer(self, *replies: Reply) -> None:
         """Set what comes next."""
@@ -89,11 +96,16 @@ class FakeProvider:
         raw = writer.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            while request := await _read(reader):
+            while request := await _read(reader, self.refuses_at):
                 self.requests.append(request)
+                if request.body is UNREAD:
+                    writer.transport.pause_reading()  # type: ignore[attr-defined]
                 reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
                 if not await self._reply(reply, reader, writer):
                     break
+                if request.body is UNREAD:
+                    writer.transport.resume_reading()  # type: ignore[attr-defined]
+                    await reader.read()
             else:
                 self.left.set()
         except ConnectionError:
@@ -111,14 +123,14 @@ class FakeProvider:
                 writer.write(reply.framed(block))
                 await writer.drain()
         self.begun.set()
-        if reply.end == "hold" or reply.silent:
-            assert await reader.read(1) == b""
-            self.gone.set()
-            return False
         if reply.end == "reset":
             raw = writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
+            return False
+        if reply.end == "hold" or reply.silent:
+            assert await reader.read(1) == b""
+            self.gone.set()
             return False
         if reply.end != "chunked":
             return False
@@ -126,15 +138,18 @@ class FakeProvider:
         return True
 
 
-async def _read(reader: asyncio.StreamReader) -> Request | None:
+async def _read(reader: asyncio.StreamReader, refuses_at: int) -> Request | None:
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
         return None
     first, *lines = head.decode("latin-1").strip().split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Request(first.split(" ")[1], headers, json.loads(body or b"null"))
+    length = int(headers.get("content-length", 0))
+    if length >= refuses_at:
+        return Request(first.split(" ")[1], headers, UNREAD, len(lines))
+    body = await reader.readexactly(length)
+    return Request(first.split(" ")[1], headers, json.loads(body or b"null"), len(lines))
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ class Transport:
     def __init__(self, connection: Connection) -> None:
         self.connection: Connection | None = connection
         self.written: list[bytes] = []
-        self.paused = 0
+        self.paused = self.unsent = 0
         connection.connection_made(self)  # type: ignore[arg-type]
 
     def writelines(self, parts: Any) -> None:
@@ -40,6 +40,15 @@ class Transport:
         if (connection := self.connection) is not None:
             self.connection = None
             connection.connection_lost(None)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def eof(self) -> None:
+        """The peer says no more: what asyncio makes of it."""
+        assert self.connection is not None
+        self.connection.eof_received()
+        self.abort()
 
     def pause_reading(self) -> None:
         self.paused += 1
@@ -135,26 +144,79 @@ async def test_a_body_without_a_length_ends_with_its_connection() -> None:
     connection, transport, lost = make()
     connection.data_received(UNTIL_CLOSE)
     assert not connection.ended
-    transport.abort()
+    transport.eof()
 
     assert await whole(connection) == b"Hello, world"
     assert (connection.reusable, lost) == (False, [connection])
 
 
+TWICE = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nHello"
+)
+
+
 @pytest.mark.parametrize(
     ("came", "error"),
-    [(CHUNKED[:-9], None), (SIZED[:-1], None), (UNTIL_CLOSE, ConnectionResetError())],
-    ids=["chunked", "sized", "reset"],
+    [
+        (CHUNKED[:-9], None),
+        (SIZED[:-1], None),
+        (TWICE, None),
+        (UNTIL_CLOSE, ConnectionResetError()),
+    ],
+    ids=["chunked", "sized", "two headers", "reset"],
 )
 async def test_a_body_that_is_cut_is_no_body(came: bytes, error: Exception | None) -> None:
     """What has come is given; then the break is told, not an end."""
     connection, _, _ = make()
     connection.data_received(came)
+    if error is None:
+        connection.eof_received()
     connection.connection_lost(error)
     assert (await connection.read()).startswith(b"Hello")
 
     with pytest.raises(UpstreamFailed, match="m: the connection broke"):
         await connection.read()
+
+
+async def test_who_closes_it_has_not_read_to_the_end() -> None:
+    """A body that only the end of its connection ends, closed from here."""
+    connection, _, _ = make()
+    connection.data_received(UNTIL_CLOSE)
+    connection.close()
+    await connection.read()
+
+    with pytest.raises(UpstreamFailed, match="broke"):
+        await connection.read()
+
+
+async def test_one_that_still_sends_is_not_used_again() -> None:
+    """A provider may refuse before it has read all: what is sent next would follow the rest."""
+    connection, transport, _ = make()
+    transport.unsent = 1
+    connection.data_received(SIZED)
+    assert (connection.ended, connection.reusable) == (True, False)
+    transport.unsent = 0
+
+    assert connection.reusable
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 12\n\nHello, world",
+        b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 12\r\n\r\nHello, world",
+        b"HTTP/1.1 200 OK\r\nX: \x07\xff\r\nContent-Length: 12\r\n\r\nHello, world",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\nc  \r\nHello, world\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 12\r\n\r\nHello, world",
+    ],
+    ids=["lines", "folded", "bytes", "spaces", "HTTP/1.0"],
+)
+async def test_what_small_servers_write_is_read(came: bytes) -> None:
+    """As long as it says in one way how long the answer is."""
+    connection, _, _ = make()
+    connection.data_received(came)
+
+    assert await whole(connection) == b"Hello, world"
 
 
 async def test_a_connection_that_ends_before_the_head_is_no_answer() -> None:
@@ -182,13 +244,22 @@ async def test_one_that_was_lost_before_it_was_asked_is_no_answer() -> None:
     "came",
     [
         b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 000 OK\r\nContent-Length: 2\r\n\r\nHi",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * HEAD_BYTES,
         b"HTTP/1.1 100 Continue\r\n\r\n" * (HEAD_BYTES // 20),
     ],
-    ids=["other", "two lengths", "length and chunks", "upgrade", "endless", "endless informing"],
+    ids=[
+        "other",
+        "no status",
+        "two lengths",
+        "length and chunks",
+        "upgrade",
+        "endless",
+        "endless informing",
+    ],
 )
 async def test_what_is_no_answer_is_refused(came: bytes) -> None:
     """Other protocols, heads that can be read in two ways, heads without end."""

@@ -1,8 +1,10 @@
 """Connections: made where a URL says, proven by TLS, used again, closed when nobody wants them."""
 
 import asyncio
+import gc
 import socket
 import ssl
+import weakref
 from typing import Any
 
 import pytest
@@ -18,12 +20,14 @@ from .fakeserver import FakeProvider, Reply, fake_provider, json_reply
 @pytest.mark.parametrize(
     ("url", "target"),
     [
-        ("http://h/v1/x", Target(Place("h", 80, tls=False), "/v1/x", "h")),
+        ("http://h/v1/x", Target(Place("h", 80, tls=False), "/v1/x", {"host": "h"})),
         ("https://H.example:8443/a b?alt=sse", Target(
-            Place("h.example", 8443, tls=True), "/a%20b?alt=sse", "h.example:8443")),
-        ("http://[::1]:9/v1", Target(Place("::1", 9, tls=False), "/v1", "[::1]:9")),
+            Place("h.example", 8443, tls=True), "/a%20b?alt=sse", {"host": "h.example:8443"})),
+        ("http://[::1]:9/v1", Target(Place("::1", 9, tls=False), "/v1", {"host": "[::1]:9"})),
         ("https://bücher.example/", Target(
-            Place("xn--bcher-kva.example", 443, tls=True), "/", "xn--bcher-kva.example")),
+            Place("xn--bcher-kva.example", 443, tls=True), "/", {"host": "xn--bcher-kva.example"})),
+        ("http://me:pass@h/", Target(Place("h", 80, tls=False), "/", {
+            "host": "h", "authorization": "Basic bWU6cGFzcw=="})),
     ],
 )  # fmt: skip
 def test_what_a_url_means(url: str, target: Target) -> None:
@@ -125,13 +129,43 @@ async def test_a_name_without_addresses_is_asked_for_again() -> None:
     assert asked == ["h.example"] * 2
 
 
+async def test_a_look_up_that_failed_leaves_nothing_for_the_collector() -> None:
+    """Its error knows where it was raised, and is known by the task."""
+
+    class Unknown(OSError):
+        """To be found again."""
+
+    async def look_up(*_: object) -> Any:
+        raise Unknown
+
+    names, seen = Names(look_up), []
+    gc.disable()
+    try:
+        try:
+            await names.find("h.example", 80)
+        except Unknown as error:
+            seen.append(weakref.ref(error))
+        await asyncio.sleep(0)
+        assert seen[0]() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example"])
+async def test_what_is_no_name_has_no_address(host: str) -> None:
+    """It is a fault like any other of connecting."""
+    with pytest.raises(OSError, match="no name"):
+        await Names(look_up_nothing).find(host, 80)
+
+
+async def look_up_nothing(host: str, _: int) -> Any:
+    """Is never called."""
+    raise AssertionError(host)
+
+
 async def test_addresses_are_asked_of_nobody() -> None:
     """They are what a name would be looked up for."""
-
-    async def look_up(host: str, port: int) -> Any:
-        raise AssertionError((host, port))
-
-    assert (await Names(look_up).find("127.0.0.1", 80))[0][4] == ("127.0.0.1", 80)
+    assert (await Names(look_up_nothing).find("127.0.0.1", 80))[0][4] == ("127.0.0.1", 80)
 
 
 async def test_closing_gives_a_name_up() -> None:
@@ -169,12 +203,32 @@ async def test_a_provider_proves_its_name() -> None:
         assert (len(provider.requests), provider.connections) == (2, 1)
 
         for transport, host in ((strange, "localhost"), (nameless, "127.0.0.1")):
-            with pytest.raises(UpstreamFailed, match=r"(?i)certificate"):
+            with pytest.raises(UpstreamFailed, match="does not prove who it is") as caught:
                 await ask(transport, url.replace("127.0.0.1", host))
+            assert host not in str(caught.value)
 
         assert len(provider.requests) == 2
         for transport in (named, strange, nameless):
             await transport.close()
+
+
+async def test_a_full_name_is_proven_without_its_dot() -> None:
+    """As certificates have it."""
+    authority = trustme.CA()
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("h.example").configure_cert(served)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    async def look_up(_: str, port: int) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    transport = Transport(Pool(lambda: context, look_up=look_up))
+    async with fake_provider(served) as provider:
+        provider.answer(json_reply({}))
+        url = provider.url.replace("http://127.0.0.1", "https://h.example.")
+        assert await ask(transport, url) == b"{}"
+    await transport.close()
 
 
 async def test_an_answer_over_tls_that_is_cut_is_no_answer() -> None:
@@ -189,4 +243,27 @@ async def test_an_answer_over_tls_that_is_cut_is_no_answer() -> None:
         provider.answer(Reply([b"{}"], content_type="application/json", end="cut"))
         with pytest.raises(UpstreamFailed, match="broke"):
             await ask(transport, provider.url.replace("http://127.0.0.1", "https://localhost"))
+    await transport.close()
+
+
+@pytest.mark.parametrize("at", range(12))
+async def test_who_gives_up_while_connecting_leaves_no_socket(at: int) -> None:
+    """In whichever turn of the loop, TLS included; the next one connects."""
+    authority = trustme.CA()
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(served)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    transport = Transport(Pool(lambda: context))
+    async with fake_provider(served) as provider:
+        provider.answer(json_reply({}))
+        url = provider.url.replace("http://127.0.0.1", "https://localhost")
+        await ask(Transport(Pool(lambda: context)), url)  # names and threads are warm
+        asking = asyncio.create_task(ask(transport, url))
+        for _ in range(at):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+        assert await ask(transport, url) == b"{}"
     await transport.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llm_stream.errors import UpstreamFailed, UpstreamTimedOut
+from llm_stream.errors import RateLimited, UpstreamFailed, UpstreamRejected, UpstreamTimedOut
 from llm_stream.models.resilience.policy import CONNECT
 from llm_stream.models.wires.transport import Outgoing, Transport
 
@@ -125,18 +125,54 @@ async def test_a_broken_connection_is_the_upstreams(
             await upstream.body()
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize(("coding", "window"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
 async def test_what_is_compressed_unasked_is_unpacked(
-    coding: str, transport: Transport, provider: FakeProvider
+    coding: str, window: int, transport: Transport, provider: FakeProvider
 ) -> None:
-    """Some gateways do."""
-    packer = zlib.compressobj(wbits=31 if coding == "gzip" else 15)
+    """Some gateways do; `deflate` has a frame or, as often, none."""
+    packer = zlib.compressobj(wbits=window)
     blocks = [packer.compress(b'{"a":') + packer.flush(zlib.Z_SYNC_FLUSH)]
     blocks.append(packer.compress(b"1}") + packer.flush())
     provider.answer(Reply(blocks, 200, "application/json", {"Content-Encoding": coding}))
 
     async with transport.send(outgoing(provider), "m") as upstream:
         assert await upstream.body() == b'{"a":1}'
+
+
+@pytest.mark.parametrize("coding", ["none", "identity", "utf-8"])
+async def test_what_is_no_compression_is_left_as_it_is(
+    coding: str, transport: Transport, provider: FakeProvider
+) -> None:
+    """Servers say so to keep what is between from compressing."""
+    provider.answer(json_reply({}, headers={"Content-Encoding": coding}))
+
+    async with transport.send(outgoing(provider), "m") as upstream:
+        assert await upstream.body() == b"{}"
+
+
+async def test_what_was_packed_in_parts_is_whole(
+    transport: Transport, provider: FakeProvider
+) -> None:
+    """One gzip member behind the other is one body."""
+    body = gzip.compress(b'{"a":') + gzip.compress(b"1}")
+    provider.answer(Reply([body], 200, "application/json", {"Content-Encoding": "gzip"}))
+
+    async with transport.send(outgoing(provider), "m") as upstream:
+        assert await upstream.body() == b'{"a":1}'
+
+
+async def test_a_refusal_that_cannot_be_unpacked_is_one(
+    transport: Transport, provider: FakeProvider
+) -> None:
+    """Its status says what there is to do."""
+    headers = {"Content-Encoding": "br", "Retry-After": "7"}
+    provider.answer(json_reply({}, 429, headers=headers))
+
+    with pytest.raises(RateLimited) as caught:
+        async with transport.send(outgoing(provider), "m"):
+            raise AssertionError
+
+    assert caught.value.retry_after_ms == 7000
 
 
 @pytest.mark.parametrize(
@@ -160,15 +196,74 @@ async def test_what_cannot_be_unpacked_is_no_answer(
             await upstream.body()
 
 
-async def test_a_header_is_one_line(transport: Transport, provider: FakeProvider) -> None:
-    """What would begin another one, or a request, is never sent."""
-    request = Outgoing(f"{provider.url}/x", {"X": "a\r\nY: b"}, None, "application/json")
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X", "a\r\nY: b"), ("X\r\nY", "b"), ("", "a"), ("X Y", "a"), ("Content-Length", "1")],
+)
+async def test_a_header_is_one_line_that_says_nothing_of_the_body(
+    name: str, value: str, transport: Transport, provider: FakeProvider
+) -> None:
+    """What would begin another one, or another request, is never sent."""
+    request = Outgoing(f"{provider.url}/x", {name: value}, None, "application/json")
 
-    with pytest.raises(ValueError, match="X is not one line"):
+    with pytest.raises(UpstreamFailed, match="no header that can be sent"):
         async with transport.send(request, "m"):
             raise AssertionError
 
     assert provider.connections == 0
+
+
+async def test_a_configured_header_takes_the_place_of_ours(
+    transport: Transport, provider: FakeProvider
+) -> None:
+    """In whichever case it is written; there are never two of one name."""
+    provider.answer(json_reply({}))
+    own = {"USER-AGENT": "own", "host": "own.example", "Accept-encoding": "gzip"}
+    request = Outgoing(f"{provider.url}/x", own, b"{}", "application/json")
+    async with transport.send(request, "m") as upstream:
+        await upstream.body()
+
+    headers = provider.last.headers
+    assert {name: headers[name] for name in ("user-agent", "host", "accept-encoding")} == {
+        "user-agent": "own", "host": "own.example", "accept-encoding": "gzip",
+    }  # fmt: skip
+    assert len(headers) == provider.last.lines
+
+
+@pytest.mark.parametrize("body", [None, b"{}"])
+async def test_only_what_can_be_asked_twice_is(
+    body: bytes | None, transport: Transport, provider: FakeProvider
+) -> None:
+    """A kept connection that is closed as it is used: a POST may have been paid for."""
+    provider.answer(json_reply({}), Reply(end="reset", silent=True), json_reply({}))
+    async with transport.send(outgoing(provider), "m") as upstream:
+        await upstream.body()
+
+    if body is None:
+        async with transport.send(outgoing(provider, None), "m") as upstream:
+            assert await upstream.body() == b"{}"
+    else:
+        with pytest.raises(UpstreamFailed, match="no answer"):
+            async with transport.send(outgoing(provider), "m"):
+                raise AssertionError
+
+    assert (len(provider.requests), provider.connections) == ((3, 2) if body is None else (2, 1))
+
+
+async def test_a_refusal_before_all_is_sent_takes_its_connection_along(
+    transport: Transport, provider: FakeProvider
+) -> None:
+    """What follows would stand behind the rest of it."""
+    refusing = json_reply({}, 413)
+    provider.answer(refusing, json_reply({}))
+    provider.refuses_at = 1_000_000
+    with pytest.raises(UpstreamRejected):
+        async with transport.send(outgoing(provider, b'"%b"' % (b"x" * 30_000_000)), "m"):
+            raise AssertionError
+    async with transport.send(outgoing(provider), "m") as upstream:
+        assert await upstream.body() == b"{}"
+
+    assert provider.connections == 2
 
 
 async def test_nobody_there_is_told_with_the_systems_words(transport: Transport) -> None:
