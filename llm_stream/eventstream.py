@@ -40,6 +40,8 @@ class SseParser:
         plain = block.startswith(b"data: ") and block.endswith(b"\n\n") and b"\r" not in block
         if not plain or self._held or self._data:
             return self._feed(block)
+        if block.find(b"\n") == len(block) - 2 <= self._max_line_bytes:
+            return [block[6:-2]]  # one event of one line: what comes of a model that is slow
         found: list[bytes] = []
         for event in block[:-2].split(b"\n\n"):
             # One line of data, as nearly all are in such a block.

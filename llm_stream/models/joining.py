@@ -96,6 +96,9 @@ def join_events(response: llm.AsyncResponse, start: int) -> int:
 
 
 def _joined(events: list[StreamEvent]) -> Iterator[StreamEvent]:
+    if events and (whole := _part(events[0])) is not None and _are_of(whole, events):
+        yield whole.event("".join([event.chunk for event in events]))
+        return
     for part, group in groupby(events, _part):
         if part is None:
             yield from group
@@ -117,6 +120,25 @@ def _part(said: StreamEvent | str) -> Part | None:
     ):
         return None
     return Part(said.type, said.part_index, said.message_index, said.tool_call_id)
+
+
+def _are_of(part: Part, events: list[StreamEvent]) -> bool:
+    """Whether `_part` would say so of all of them, as of nearly every answer's, without calls."""
+    kind, index, message, call = part
+    for event in events:
+        if (
+            event.type != kind
+            or event.part_index != index
+            or event.message_index != message
+            or event.tool_call_id != call
+            or type(event.chunk) is not str
+            or event.provider_metadata
+            or event.redacted
+            or event.server_executed
+            or event.tool_name is not None
+        ):
+            return False
+    return True
 
 
 def _words(said: StreamEvent | str) -> str:

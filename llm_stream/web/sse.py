@@ -1,6 +1,7 @@
 """Server-Sent Events: a reader of one run, the pre-encoded bytes in WHATWG framing."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import orjson
 from aiohttp import web
@@ -18,14 +19,18 @@ HEADERS = {
 }
 
 
+FRAME: Final = b"id: %b\ndata: %b\n\n"
+"""A logged event: an id and data, no name, so that it reaches `onmessage`."""
+
+
 def frame(event: Event) -> bytes:
-    """A logged event: an id and data, no name, so that it reaches `onmessage`."""
-    return b"id: %b\ndata: %b\n\n" % (event.cursor, event.data)
+    """A logged event by itself."""
+    return FRAME % (event.cursor, event.data)
 
 
 def frames(events: Sequence[Event]) -> bytes:
     """Several events for one write."""
-    return b"".join([frame(event) for event in events])
+    return b"".join([FRAME % (event.cursor, event.data) for event in events])
 
 
 def notice(name: str, data: Mapping[str, object]) -> bytes:

@@ -99,7 +99,9 @@ class Connection(asyncio.Protocol):
                 return b""
             if self._broken is not None:
                 raise UpstreamFailed(f"{self._model_id}: the connection broke: {self._broken}")
-            await self._wait()
+            # Not by `_wait`: a frame more would be gone through twice a token.
+            self._waiter = self._loop.create_future()
+            await self._waiter
         self._held = 0
         if self._paused:
             self._resume()
