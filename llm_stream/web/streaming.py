@@ -74,8 +74,8 @@ class _Feed:
         chunked: whether writes are chunks of HTTP/1.1 (RFC 9112, 7.1).
     """
 
-    __slots__ = ("_fault", "_framing", "_next", "_over", "_pace", "_pulse", "_service", "_stop",
-                 "_subscription", "_transport", "_waits", "chunked")  # fmt: skip
+    __slots__ = ("_fault", "_framing", "_loop", "_next", "_over", "_pace", "_pulse", "_service",
+                 "_stop", "_subscription", "_transport", "_waits", "chunked")  # fmt: skip
 
     def __init__(
         self,
@@ -97,8 +97,9 @@ class _Feed:
             beat=self._beat,
             on_stall=service.metrics.slow_readers.inc,
         )
+        self._loop = asyncio.get_running_loop()
         self._next: asyncio.Handle | None = None
-        self._stop: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._stop: asyncio.Future[bool] = self._loop.create_future()
         self._fault: Exception | None = None
         self._waits = self._over = False
         self.chunked = False
@@ -126,7 +127,7 @@ class _Feed:
     def go_on(self) -> None:
         """There is room again."""
         self._pulse.end()
-        self._stop = asyncio.get_running_loop().create_future()
+        self._stop = self._loop.create_future()
         if self._over or self._fault is not None:
             self._stop.set_result(False)
         elif self._next is None:
@@ -147,7 +148,7 @@ class _Feed:
         """Something has come: what comes in the same turn of the loop goes along."""
         self._waits = False
         if self._next is None:
-            self._next = asyncio.get_running_loop().call_soon(self._step)
+            self._next = self._loop.call_soon(self._step)
 
     def _step(self) -> None:
         self._next = None
@@ -178,9 +179,9 @@ class _Feed:
         if self._stop.done():
             return
         if rest:
-            self._next = asyncio.get_running_loop().call_later(rest, self._step)
+            self._next = self._loop.call_later(rest, self._step)
         elif subscription.behind:
-            self._next = asyncio.get_running_loop().call_soon(self._step)
+            self._next = self._loop.call_soon(self._step)
         elif subscription.log.sealed:
             self._finish()
         elif not self._waits:
@@ -194,11 +195,12 @@ class _Feed:
         if transport.is_closing():
             self._finish()
             return
-        self._pulse.begin()
         transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data)
         if not transport.get_write_buffer_size():
             self._pulse.end()
-        elif not self._stop.done():
+            return
+        self._pulse.begin()
+        if not self._stop.done():
             self._stop.set_result(True)
 
     def _finish(self) -> None:
