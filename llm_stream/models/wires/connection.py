@@ -18,6 +18,9 @@ from llm_stream.errors import UpstreamFailed
 HEAD_BYTES: Final = 65_536
 """What a head may take, and what else comes without being a body."""
 
+LARGE_BYTES: Final = 65_536
+"""A request whose answer may come before all of it has left: more than systems take at once."""
+
 HELD_BYTES: Final = 262_144
 """While so much waits to be read, nothing more is taken from the socket."""
 
@@ -51,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._model_id = ""
         self._broken: str | None = None
         self._held = self._overhead = 0
-        self._keeps = self._until_close = self._paused = False
+        self._keeps = self._until_close = self._paused = self._large = False
 
     # Its owner:
 
@@ -69,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._blocks.clear()  # who asked before may have left some
         self._held = self._overhead = 0
         self._model_id = model_id
+        self._large = len(body) > LARGE_BYTES
         if self._transport is None:
             self._broken = "it was closed"  # right after it was made
         else:
@@ -119,10 +123,7 @@ class Connection(asyncio.Protocol):
     def reusable(self) -> bool:
         """Whether another request can be sent over it now."""
         transport = self._transport
-        if not (self.ended and self._keeps) or transport is None or transport.is_closing():
-            return False
-        # An answer can come before all of its request has left: what is sent next would follow it.
-        return not transport.get_write_buffer_size()
+        return self.ended and self._keeps and transport is not None and not transport.is_closing()
 
     def close(self) -> None:
         """Give it up at once, whatever is under way. Safe to call again."""
@@ -142,6 +143,8 @@ class Connection(asyncio.Protocol):
         """A header; behind a body it is none of ours."""
         if self.status:
             return
+        if name.endswith((b" ", b"\t")):  # it is obeyed, but under another name
+            raise HttpParserError("a space before a colon")
         known, said = name.decode("latin-1").lower(), value.decode("latin-1")
         self.headers.setdefault(known, said)
         if known == "content-length" or (
@@ -163,7 +166,10 @@ class Connection(asyncio.Protocol):
         """The answer has ended as HTTP wants it."""
         if self.status and self._parser is not None:
             self.ended = True
-            self._keeps = self._parser.should_keep_alive()
+            # A refusal can come before all of its request has left, and what is sent next would
+            # stand behind the rest. How much the system and TLS still hold nobody can tell.
+            unsent = self._large and self.status != 200
+            self._keeps = self._parser.should_keep_alive() and not unsent
 
     # asyncio:
 

@@ -11,8 +11,9 @@ import orjson
 from llm_stream.errors import MissingKey
 from llm_stream.models.keys import REST_SECONDS, FoundKey, Keyring
 from llm_stream.models.timers import connect_limit
+from llm_stream.models.wires.outgoing import Heard, Outgoing
 from llm_stream.models.wires.ratelimits import NoteLimits, limits_in
-from llm_stream.models.wires.transport import Heard, Outgoing, Transport
+from llm_stream.models.wires.transport import Transport
 from llm_stream.models.wires.upstream import Upstream
 
 EVENT_STREAM = "text/event-stream"

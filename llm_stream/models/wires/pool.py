@@ -55,8 +55,8 @@ def target_of(url: str) -> Target:
         ValueError: it is no such URL.
     """
     parsed = URL(url)
-    if parsed.raw_host is None or parsed.port is None:
-        raise ValueError("no absolute URL")
+    if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.port is None:
+        raise ValueError("no absolute URL of HTTP")
     headers = {"host": parsed.host_port_subcomponent or parsed.raw_host}
     if parsed.user is not None:
         said = f"{parsed.user}:{parsed.password or ''}".encode()
@@ -213,7 +213,7 @@ class Names:
         loop = asyncio.get_running_loop()
         now = loop.time()
         asked = self._asked.get((host, port))
-        if asked is None or asked[0] < now:
+        if asked is None or (asked[1].done() and asked[0] < now):
             asked = (now + NAME_SECONDS, loop.create_task(self._look_up(host, port)))
             asked[1].add_done_callback(self._answered)
             self._asked[host, port] = asked

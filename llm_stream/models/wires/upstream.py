@@ -30,8 +30,9 @@ class Upstream:
         self._model_id = model_id
         self.read: Read = connection.read
         self.whole = False
-        coding = connection.headers.get("content-encoding", "").strip().lower()
-        if coding in CODINGS:
+        said = connection.headers.get("content-encoding", "").lower().split(",")
+        if codings := [coding for each in said if (coding := each.strip()) in CODINGS]:
+            coding = codings[0] if len(codings) == 1 else "several"
             self.read = _Inflated(connection, coding, model_id).read
 
     async def body(self) -> bytes:
@@ -78,6 +79,8 @@ class _Inflated:
         plain = b""
         try:
             while block:
+                if self._unpacker is not None and self._unpacker.eof and not self._more(block):
+                    return plain  # some servers fill up with zeros or a line's end
                 if self._unpacker is None or self._unpacker.eof:
                     self._unpacker = zlib.decompressobj(self._window(block))
                 plain += self._unpacker.decompress(block, MAX_BODY_BYTES)
@@ -87,6 +90,10 @@ class _Inflated:
         except zlib.error as error:
             raise UpstreamFailed(f"{self._model_id}: the answer cannot be unpacked") from error
         return plain
+
+    def _more(self, block: bytes) -> bool:
+        """Whether another member begins so (RFC 1952, 2.2)."""
+        return self._coding != "deflate" and block.startswith(b"\x1f")
 
     def _window(self, block: bytes) -> int:
         """What zlib has to know: 32 more than the window if its own frame or gzip's is there.

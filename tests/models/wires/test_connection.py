@@ -11,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_stream.errors import UpstreamFailed
-from llm_stream.models.wires.connection import HEAD_BYTES, HELD_BYTES, Connection
+from llm_stream.models.wires.connection import (
+    HEAD_BYTES,
+    HELD_BYTES,
+    LARGE_BYTES,
+    Connection,
+)
 
 CHUNKED = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Two: first\r\nx-two: second\r\n"
@@ -27,7 +32,7 @@ class Transport:
     def __init__(self, connection: Connection) -> None:
         self.connection: Connection | None = connection
         self.written: list[bytes] = []
-        self.paused = self.unsent = 0
+        self.paused = 0
         connection.connection_made(self)  # type: ignore[arg-type]
 
     def writelines(self, parts: Any) -> None:
@@ -40,9 +45,6 @@ class Transport:
         if (connection := self.connection) is not None:
             self.connection = None
             connection.connection_lost(None)
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
 
     def eof(self) -> None:
         """The peer says no more: what asyncio makes of it."""
@@ -189,15 +191,20 @@ async def test_who_closes_it_has_not_read_to_the_end() -> None:
         await connection.read()
 
 
-async def test_one_that_still_sends_is_not_used_again() -> None:
-    """A provider may refuse before it has read all: what is sent next would follow the rest."""
-    connection, transport, _ = make()
-    transport.unsent = 1
+@pytest.mark.parametrize(
+    ("size", "status", "again"),
+    [(LARGE_BYTES, 413, True), (LARGE_BYTES + 1, 413, False), (LARGE_BYTES + 1, 200, True)],
+)
+async def test_a_large_request_that_was_refused_takes_its_connection_along(
+    size: int, status: int, again: Any
+) -> None:
+    """It may not all have left: what is sent next would stand behind the rest."""
+    connection, _, _ = make()
     connection.data_received(SIZED)
-    assert (connection.ended, connection.reusable) == (True, False)
-    transport.unsent = 0
+    connection.ask(b"POST / HTTP/1.1\r\n\r\n", b"x" * size, "m")
+    connection.data_received(SIZED.replace(b"200", b"%d" % status))
 
-    assert connection.reusable
+    assert (connection.ended, connection.reusable) == (True, again)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +252,7 @@ async def test_one_that_was_lost_before_it_was_asked_is_no_answer() -> None:
     [
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 000 OK\r\nContent-Length: 2\r\n\r\nHi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n9\r\nabc",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
@@ -254,6 +262,7 @@ async def test_one_that_was_lost_before_it_was_asked_is_no_answer() -> None:
     ids=[
         "other",
         "no status",
+        "space",
         "two lengths",
         "length and chunks",
         "upgrade",

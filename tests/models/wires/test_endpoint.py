@@ -9,7 +9,8 @@ import pytest
 from llm_stream.models.keys import Keyring
 from llm_stream.models.timers import Timeouts, Watch
 from llm_stream.models.wires.endpoint import Address, Endpoint, ProviderKey
-from llm_stream.models.wires.transport import Outgoing, Transport
+from llm_stream.models.wires.outgoing import Outgoing
+from llm_stream.models.wires.transport import Transport
 from llm_stream.models.wires.upstream import Upstream
 
 

@@ -11,8 +11,9 @@ import pytest
 import trustme
 
 from llm_stream.errors import UpstreamFailed
+from llm_stream.models.wires.outgoing import Outgoing
 from llm_stream.models.wires.pool import Names, Place, Pool, Target, target_of
-from llm_stream.models.wires.transport import Outgoing, Transport
+from llm_stream.models.wires.transport import Transport
 
 from .fakeserver import FakeProvider, Reply, fake_provider, json_reply
 
@@ -35,10 +36,11 @@ def test_what_a_url_means(url: str, target: Target) -> None:
     assert target_of(url) == target
 
 
-def test_what_is_no_absolute_url_is_refused() -> None:
+@pytest.mark.parametrize("url", ["/v1/x", "ftp://h/", "ws://h/", "h:80"])
+def test_what_is_no_absolute_url_is_refused(url: str) -> None:
     """Nothing is guessed of it."""
     with pytest.raises(ValueError, match="absolute"):
-        target_of("/v1/x")
+        target_of(url)
 
 
 async def ask(transport: Transport, url: str) -> bytes:

@@ -9,7 +9,8 @@ import pytest
 
 from llm_stream.errors import RateLimited, UpstreamFailed, UpstreamRejected, UpstreamTimedOut
 from llm_stream.models.resilience.policy import CONNECT
-from llm_stream.models.wires.transport import Outgoing, Transport
+from llm_stream.models.wires.outgoing import Outgoing
+from llm_stream.models.wires.transport import Transport
 
 from .fakeserver import FakeProvider, Reply, json_reply
 
@@ -161,6 +162,19 @@ async def test_what_was_packed_in_parts_is_whole(
         assert await upstream.body() == b'{"a":1}'
 
 
+@pytest.mark.parametrize("coding", ["gzip, identity", "identity, gzip"])
+@pytest.mark.parametrize("rest", [bytes(8), b"\r\n"])
+async def test_what_fills_a_packed_body_up_is_nothing(
+    coding: str, rest: bytes, transport: Transport, provider: FakeProvider
+) -> None:
+    """Some servers pad, in the same block or behind it; and `identity` is no coding."""
+    body = gzip.compress(b"{}")
+    for blocks in ([body + rest], [body, rest]):
+        provider.answer(Reply(blocks, 200, "application/json", {"Content-Encoding": coding}))
+        async with transport.send(outgoing(provider), "m") as upstream:
+            assert await upstream.body() == b"{}"
+
+
 async def test_a_refusal_that_cannot_be_unpacked_is_one(
     transport: Transport, provider: FakeProvider
 ) -> None:
@@ -179,11 +193,12 @@ async def test_a_refusal_that_cannot_be_unpacked_is_one(
     ("coding", "body", "told"),
     [
         ("br", b"x", "compresses"),
+        ("gzip, br", b"x", "compresses"),
         ("gzip", b"no gzip", "unpacked"),
         ("gzip", gzip.compress(b"x" * 100, mtime=0)[:-9], "cut"),
         ("gzip", gzip.compress(bytes(34_000_000), mtime=0), "too large"),
     ],
-    ids=["unknown", "other", "half", "much"],
+    ids=["unknown", "two", "other", "half", "much"],
 )
 async def test_what_cannot_be_unpacked_is_no_answer(
     coding: str, body: bytes, told: str, transport: Transport, provider: FakeProvider
@@ -198,7 +213,14 @@ async def test_what_cannot_be_unpacked_is_no_answer(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("X", "a\r\nY: b"), ("X\r\nY", "b"), ("", "a"), ("X Y", "a"), ("Content-Length", "1")],
+    [
+        ("X", "a\r\nY: b"),
+        ("X\r\nY", "b"),
+        ("", "a"),
+        ("X Y", "a"),
+        ("Content-Length", "1"),
+        ("X", "\udcff"),
+    ],
 )
 async def test_a_header_is_one_line_that_says_nothing_of_the_body(
     name: str, value: str, transport: Transport, provider: FakeProvider
@@ -206,10 +228,12 @@ async def test_a_header_is_one_line_that_says_nothing_of_the_body(
     """What would begin another one, or another request, is never sent."""
     request = Outgoing(f"{provider.url}/x", {name: value}, None, "application/json")
 
-    with pytest.raises(UpstreamFailed, match="no header that can be sent"):
+    with pytest.raises(UpstreamFailed, match="no header that can be sent|no text") as caught:
         async with transport.send(request, "m"):
             raise AssertionError
 
+    assert isinstance(caught.value.__cause__, ValueError)
+    assert not isinstance(caught.value.__cause__, UnicodeError)  # which has all of the head
     assert provider.connections == 0
 
 
@@ -257,8 +281,9 @@ async def test_a_refusal_before_all_is_sent_takes_its_connection_along(
     refusing = json_reply({}, 413)
     provider.answer(refusing, json_reply({}))
     provider.refuses_at = 1_000_000
+    body = b'"%b"' % (b"x" * 1_100_000)  # which the system takes all of
     with pytest.raises(UpstreamRejected):
-        async with transport.send(outgoing(provider, b'"%b"' % (b"x" * 30_000_000)), "m"):
+        async with transport.send(outgoing(provider, body), "m"):
             raise AssertionError
     async with transport.send(outgoing(provider), "m") as upstream:
         assert await upstream.body() == b"{}"
