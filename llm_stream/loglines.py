@@ -43,14 +43,14 @@ class Lines:
         except RuntimeError:
             self._now(line)
             return
-        self._waiting.append(redact(line))
+        self._waiting.append(line)
         if Lines._writes is not loop:
             # A loop that ends before its turn does leaves its lines to the next, or to the exit.
             Lines._writes = loop
             loop.call_soon(self.write)
 
     def _now(self, line: str) -> None:
-        self._waiting.append(redact(line))
+        self._waiting.append(line)
         self.write()
 
     @classmethod
@@ -63,9 +63,13 @@ class Lines:
                 lines.append(cls._waiting.popleft())
         if not lines:
             return
+        lines.append("")
+        text = "\n".join(lines)
+        if redact(text) != text:  # one look for all; only where there is something one for each
+            text = "\n".join(map(redact, lines))
         # A log that nobody takes any more must not be the end of what it tells of.
         with suppress(OSError, ValueError):
-            cls.stream.write("\n".join([*lines, ""]))
+            cls.stream.write(text)
             cls.stream.flush()
 
     debug = info = msg = log = _later

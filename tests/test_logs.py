@@ -1,5 +1,6 @@
 """Logs: JSON lines with ids and figures, without prompts and secrets."""
 
+import asyncio
 import io
 import json
 import logging
@@ -286,6 +287,18 @@ def test_a_line_that_cannot_be_told_says_so(lines: Any) -> None:
     structlog.get_logger("ours").info("told", circle=circle)
 
     assert "'circle'" in lines()[0]["unreadable"]
+
+
+async def test_a_secret_beside_lines_without_one_is_in_none(lines: Any) -> None:
+    """What one turn of the loop has to tell is looked at together, and told line by line."""
+    log = structlog.get_logger("ours")
+    for said in ("before", "password:", "sk-dolphin-0123456789 it is", "behind"):
+        log.info(said)
+    await asyncio.sleep(0)
+
+    assert [line["event"] for line in lines()] == [
+        "before", "password:", "[redacted] it is", "behind",
+    ]  # fmt: skip
 
 
 def test_a_logger_may_have_no_name(lines: Any) -> None:
