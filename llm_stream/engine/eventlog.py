@@ -41,10 +41,13 @@ class EventLog:
         epoch: first half of every cursor appended here; over 1 in a run that was taken over.
         earlier: events of lower epochs that the log begins with.
         clock: monotonic seconds; `t_ms` counts from the moment of construction.
+
+    Attributes:
+        holed: whether events were lost.
     """
 
     __slots__ = ("_bytes", "_chapters", "_clock", "_earlier", "_epoch", "_events", "_max_bytes",
-                 "_run", "_waiting", "born", "closed", "newest_ms", "sealed")  # fmt: skip
+                 "_run", "_waiting", "born", "closed", "holed", "newest_ms", "sealed")  # fmt: skip
 
     def __init__(
         self,
@@ -66,7 +69,7 @@ class EventLog:
         self._chapters = Chapters(None if earlier else Place(epoch, 1))
         self.born = clock()
         self.newest_ms = 0
-        self.sealed = self.closed = False
+        self.sealed = self.closed = self.holed = False
         if earlier:
             self.extend(earlier)
             of_this_epoch = sum(place_of(event).epoch == epoch for event in earlier)
@@ -151,6 +154,7 @@ class EventLog:
                 # An owner's last events may be lost with it; the first of the next tells that.
                 whole = (place.seq == 1 and last.epoch > 0) or place == Place(1, 1)
                 self._chapters.begin(place, len(self._events), hole=not whole)
+                self.holed |= not whole
             self._events.append(event)
             self._bytes += len(event.data) + EVENT_OVERHEAD_BYTES
             self.sealed = event.is_terminal
@@ -217,11 +221,6 @@ class EventLog:
         if self.holed:
             return [*self._events]
         return self.slice(0, limit=len(self), max_bytes=sys.maxsize)
-
-    @property
-    def holed(self) -> bool:
-        """Whether events were lost."""
-        return bool(self._chapters.holes)
 
     def gap_at(self, index: int, after: str = "0") -> Gap | None:
         """What a reader behind the cursor `after`, who goes on at `index`, has missed."""

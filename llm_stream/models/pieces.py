@@ -54,8 +54,10 @@ class Pieces:
 
     def take(self, event: llm.parts.StreamEvent) -> Sequence[Chunk]:
         """What an event says at once; pieces of calls are collected, and only said to come."""
-        if event.type == "text":
-            return _words(event)
+        if event.type == "text":  # as `_words`, without a call for each token
+            if isinstance(event, Bundle):
+                return event.take()
+            return (event.chunk,) if event.chunk else ()
         if event.type == "reasoning":
             self._keep(event)
             return [Reasoning(words) for words in _words(event)]

@@ -144,12 +144,13 @@ class Outbox:
         if stream.closed:
             return 0
         size = stream.put_frames(out)
-        if stream.subscription.behind:
+        subscription = stream.subscription
+        if subscription.behind:
             self._turns.append(stream)
-        elif stream.subscription.ended:
+        elif subscription.log.sealed:
             self._on_end(stream)
         else:
-            stream.subscription.log.notify(stream.wake)
+            subscription.log.notify(stream.wake)
         return size
 
 
