@@ -122,8 +122,7 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Whether another request can be sent over it now."""
-        transport = self._transport
-        return self.ended and self._keeps and transport is not None and not transport.is_closing()
+        return self.ended and self._keeps and self._is_open()
 
     def close(self) -> None:
         """Give it up at once, whatever is under way. Safe to call again."""
@@ -237,11 +236,15 @@ class Connection(asyncio.Protocol):
                 waiter.set_result(None)
 
     def _pause(self) -> None:
-        if not self._paused and not self.ended and self._transport is not None:
+        # A closed transport of uvloop's can be asked for neither.
+        if not self._paused and not self.ended and self._is_open():
             self._paused = True
-            self._transport.pause_reading()
+            cast("asyncio.Transport", self._transport).pause_reading()
 
     def _resume(self) -> None:
         self._paused = False
-        if self._transport is not None:
-            self._transport.resume_reading()
+        if self._is_open():
+            cast("asyncio.Transport", self._transport).resume_reading()
+
+    def _is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()

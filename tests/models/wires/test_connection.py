@@ -27,12 +27,13 @@ UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nHello, world"
 
 
 class Transport:
-    """Takes what is written; closing it tells the protocol at once."""
+    """Takes what is written; closing it tells the protocol at once, or `late`."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, late: bool = False) -> None:
         self.connection: Connection | None = connection
         self.written: list[bytes] = []
         self.paused = 0
+        self._late = late
         connection.connection_made(self)  # type: ignore[arg-type]
 
     def writelines(self, parts: Any) -> None:
@@ -44,7 +45,8 @@ class Transport:
     def abort(self) -> None:
         if (connection := self.connection) is not None:
             self.connection = None
-            connection.connection_lost(None)
+            if not self._late:
+                connection.connection_lost(None)
 
     def eof(self) -> None:
         """The peer says no more: what asyncio makes of it."""
@@ -53,9 +55,11 @@ class Transport:
         self.abort()
 
     def pause_reading(self) -> None:
+        assert self.connection is not None, "uvloop raises an error of its own"
         self.paused += 1
 
     def resume_reading(self) -> None:
+        assert self.connection is not None, "uvloop raises an error of its own"
         self.paused -= 1
 
 
@@ -66,6 +70,12 @@ def make() -> Any:
     transport = Transport(connection)
     connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"", "m")
     return connection, transport, lost
+
+
+def feed(connection: Connection, came: bytes) -> None:
+    """Bytes of a provider, in blocks."""
+    for start in range(0, len(came), 8192):
+        connection.data_received(came[start : start + 8192])
 
 
 async def whole(connection: Connection) -> bytes:
@@ -273,8 +283,7 @@ async def test_one_that_was_lost_before_it_was_asked_is_no_answer() -> None:
 async def test_what_is_no_answer_is_refused(came: bytes) -> None:
     """Other protocols, heads that can be read in two ways, heads without end."""
     connection, transport, lost = make()
-    for start in range(0, len(came), 8192):
-        connection.data_received(came[start : start + 8192])
+    feed(connection, came)
 
     with pytest.raises(UpstreamFailed, match="m: no answer from the provider"):
         await connection.answered()
@@ -288,8 +297,7 @@ async def test_a_body_that_is_no_http_breaks(came: bytes) -> None:
     """A chunk without a size, and what follows the last one without end."""
     connection, transport, _ = make()
     connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nHi\r\n")
-    for start in range(0, len(came), 8192):
-        connection.data_received(came[start : start + 8192])
+    feed(connection, came)
     assert await connection.read() == b"Hi"
 
     with pytest.raises(UpstreamFailed, match="the connection broke"):
@@ -329,6 +337,21 @@ async def test_what_nobody_takes_is_not_read() -> None:
     await connection.read()
 
     assert transport.paused == 0
+
+
+@pytest.mark.parametrize("closed", ["before more comes", "before it is read"])
+async def test_one_that_is_being_closed_is_neither_paused_nor_resumed(closed: str) -> None:
+    """Who closes it is told of the end a turn of the loop later; what has come can be read."""
+    connection = Connection(lambda _: None)
+    Transport(connection, late=True)
+    connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"", "m")
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n")
+    if closed == "before more comes":
+        connection.close()
+    connection.data_received(b"x" * (HELD_BYTES + 1))
+    connection.close()
+
+    assert len(await connection.read()) == HELD_BYTES + 1
 
 
 async def test_what_was_left_unread_is_not_the_next_answers() -> None:

@@ -5,6 +5,9 @@ import gc
 import socket
 import ssl
 import weakref
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,28 +188,32 @@ async def test_closing_gives_a_name_up() -> None:
         await finding
 
 
-async def test_a_provider_proves_its_name() -> None:
-    """A trusted authority's certificate for the host of its URL; no key is sent to any other."""
-    authority, other = trustme.CA(), trustme.CA()
-
-    def trusting(ca: trustme.CA) -> Transport:
-        context = ssl.create_default_context()
-        ca.configure_trust(context)
-        return Transport(Pool(lambda: context))
-
-    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(served)
+@asynccontextmanager
+async def behind_tls(host: str) -> AsyncIterator[tuple[FakeProvider, str, ssl.SSLContext]]:
+    """A provider with a certificate for `host`, its URL, and who trusts its authority."""
+    authority = trustme.CA()
+    served, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert(host).configure_cert(served)
+    authority.configure_trust(trusting)
     async with fake_provider(served) as provider:
         provider.answer(json_reply({"a": 1}))
-        url = provider.url.replace("http:", "https:")
-        named, strange, nameless = trusting(authority), trusting(other), trusting(authority)
+        yield provider, provider.url.replace("http://127.0.0.1", f"https://{host}"), trusting
+
+
+async def test_a_provider_proves_its_name() -> None:
+    """A trusted authority's certificate for the host of its URL; no key is sent to any other."""
+    async with behind_tls("localhost") as (provider, url, trusting):
+        named, strange, nameless = [
+            Transport(Pool(trust))
+            for trust in (lambda: trusting, ssl.create_default_context, lambda: trusting)
+        ]
         for _ in range(2):
-            assert await ask(named, url.replace("127.0.0.1", "localhost")) == b'{"a": 1}'
+            assert await ask(named, url) == b'{"a": 1}'
         assert (len(provider.requests), provider.connections) == (2, 1)
 
         for transport, host in ((strange, "localhost"), (nameless, "127.0.0.1")):
             with pytest.raises(UpstreamFailed, match="does not prove who it is") as caught:
-                await ask(transport, url.replace("127.0.0.1", host))
+                await ask(transport, url.replace("localhost", host))
             assert host not in str(caught.value)
 
         assert len(provider.requests) == 2
@@ -216,56 +223,54 @@ async def test_a_provider_proves_its_name() -> None:
 
 async def test_a_full_name_is_proven_without_its_dot() -> None:
     """As certificates have it."""
-    authority = trustme.CA()
-    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("h.example").configure_cert(served)
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
 
     async def look_up(_: str, port: int) -> Any:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
-    transport = Transport(Pool(lambda: context, look_up=look_up))
-    async with fake_provider(served) as provider:
-        provider.answer(json_reply({}))
-        url = provider.url.replace("http://127.0.0.1", "https://h.example.")
-        assert await ask(transport, url) == b"{}"
-    await transport.close()
+    async with behind_tls("h.example") as (_, url, trusting):
+        transport = Transport(Pool(lambda: trusting, look_up=look_up))
+        assert await ask(transport, url.replace("h.example", "h.example.")) == b'{"a": 1}'
+        await transport.close()
 
 
 async def test_an_answer_over_tls_that_is_cut_is_no_answer() -> None:
     """The end of the connection is not the end of a body that has one of its own."""
-    authority = trustme.CA()
-    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(served)
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    transport = Transport(Pool(lambda: context))
-    async with fake_provider(served) as provider:
+    async with behind_tls("localhost") as (provider, url, trusting):
         provider.answer(Reply([b"{}"], content_type="application/json", end="cut"))
+        transport = Transport(Pool(lambda: trusting))
         with pytest.raises(UpstreamFailed, match="broke"):
-            await ask(transport, provider.url.replace("http://127.0.0.1", "https://localhost"))
-    await transport.close()
+            await ask(transport, url)
+        await transport.close()
 
 
-@pytest.mark.parametrize("at", range(12))
-async def test_who_gives_up_while_connecting_leaves_no_socket(at: int) -> None:
-    """In whichever turn of the loop, TLS included; the next one connects."""
-    authority = trustme.CA()
-    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(served)
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    transport = Transport(Pool(lambda: context))
-    async with fake_provider(served) as provider:
-        provider.answer(json_reply({}))
-        url = provider.url.replace("http://127.0.0.1", "https://localhost")
-        await ask(Transport(Pool(lambda: context)), url)  # names and threads are warm
+def descriptors() -> int:
+    """How many files and sockets this process has open."""
+    return sum(1 for _ in Path("/dev/fd").iterdir())
+
+
+TURNS = [0, *(2**power for power in range(13))]
+"""Of the loop, up to more than a connection takes."""
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        *[pytest.param(turns, id=f"uvloop-{turns}") for turns in TURNS],
+        *[pytest.param(turns, id=f"{turns}", marks=pytest.mark.asyncio_loop) for turns in TURNS],
+    ],
+)
+async def test_who_gives_up_while_connecting_leaves_no_socket(turns: int) -> None:
+    """However far it has come, TLS included; the next one connects."""
+    async with behind_tls("localhost") as (_, url, trusting):
+        before = descriptors()
+        transport = Transport(Pool(lambda: trusting))
         asking = asyncio.create_task(ask(transport, url))
-        for _ in range(at):
+        for _ in range(turns):
             await asyncio.sleep(0)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
-
-        assert await ask(transport, url) == b"{}"
-    await transport.close()
+        assert await ask(transport, url) == b'{"a": 1}'
+        await transport.close()
+        async with asyncio.timeout(5):
+            while descriptors() > before:  # the provider's ends close as well
+                await asyncio.sleep(0)
