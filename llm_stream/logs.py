@@ -7,7 +7,9 @@ import atexit
 import json
 import logging
 import sys
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
 import orjson
@@ -59,14 +61,8 @@ def configure(
         levels: other levels, by the name of a logger; they hold for those below it as well.
     """
     json_lines = style == "json" or (style == "auto" and not stream.isatty())
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     last: list[Any] = (
-        [_TRACEBACKS, structlog.processors.JSONRenderer(_as_json)]
+        [_as_line]
         if json_lines
         else [
             structlog.dev.ConsoleRenderer(
@@ -82,7 +78,7 @@ def configure(
     structlog.configure(
         processors=[
             *([structlog.stdlib.filter_by_level] if levels else []),
-            *shared,
+            _Stamp(),
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
@@ -92,7 +88,11 @@ def configure(
     handler = InOrder(stream)
     handler.setFormatter(
         Redacting(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
@@ -105,8 +105,30 @@ def _lines(*names: str) -> Lines:
     return Lines(_LOGGERS(*names))
 
 
-def _as_json(event: dict[str, Any], **_: Any) -> str:
+class _Stamp:
+    """Level, logger and time of a line, which structlog adds in three steps; a request waits."""
+
+    def __init__(self) -> None:
+        # One reference, for threads log as well.
+        self._told = (-1, "")
+
+    def __call__(self, logger: Lines, method: str, event: dict[str, Any]) -> dict[str, Any]:
+        """A processor, as structlog has them; `method` is the name of the level."""
+        second, micros = divmod(time.time_ns() // 1000, 1_000_000)
+        known, text = self._told
+        if second != known:
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._told = second, text
+        event["level"] = method
+        event["logger"] = logger.name
+        event["timestamp"] = f"{text}.{micros:06d}Z"
+        return event
+
+
+def _as_line(logger: Any, method: str, event: dict[str, Any]) -> str:
     """An event as JSON of ASCII, which every stream can take; it fails for nothing."""
+    if "exc_info" in event:
+        event = _TRACEBACKS(logger, method, event)
     try:
         line = orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError, RecursionError):  # half a character, a huge number

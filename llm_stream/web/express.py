@@ -169,15 +169,15 @@ class Express:
 
     def _json(self, replay: Replay, request: str) -> bytes:
         body = replayed(replay.info, replay.recording)
-        headers = self._headers(replay, request) | {
-            hdrs.CONTENT_TYPE: JSON_TYPE,
-            hdrs.CONTENT_LENGTH: str(len(body)),
-        }
+        headers = self._headers(replay, request)
+        headers[hdrs.CONTENT_TYPE] = JSON_TYPE
+        headers[hdrs.CONTENT_LENGTH] = str(len(body))
         return _head(headers) + body
 
     def _stream(self, replay: Replay, request: str) -> bytes:
         body = self._streams.stream(replay)
-        headers = self._headers(replay, request) | STREAM_HEADERS
+        headers = self._headers(replay, request)
+        headers.update(STREAM_HEADERS)
         return b"%b%x\r\n%b\r\n0\r\n\r\n" % (_head(headers), len(body), body)
 
     def _headers(self, replay: Replay, request: str) -> dict[str, str]:

@@ -41,8 +41,7 @@ class FinishedStreams:
             self._remember(recording.run, pieces)
         else:
             self._known.move_to_end(recording.run)
-        first, last = sse.frames(log.slice(0, limit=1)), sse.frame(log.newest)
-        return b"%b%b%b" % (first, replay.id.encode().join(pieces), last)
+        return sse.frames(log.slice(0, limit=1)) + replay.id.encode().join(pieces)
 
     def _remember(self, run: str, pieces: tuple[bytes, ...]) -> None:
         self._known[run] = pieces
@@ -53,10 +52,9 @@ class FinishedStreams:
 
 
 def _pieces(recording: Recording) -> tuple[bytes, ...]:
-    """All events but the first and the last, cut where the id of the run stands."""
+    """All events but the first one, cut where the id of the run stands."""
     log = ReplayLog(RunInfo(_MARK, recording.recipe, recording.model, recording.key), recording)
-    count = len(recording.bodies)
-    events = log.slice(1, limit=count, max_bytes=sys.maxsize) if count else []
+    events = log.slice(1, limit=len(log), max_bytes=sys.maxsize)
     return tuple(sse.frames(events).split(_MARK.encode()))
 
 

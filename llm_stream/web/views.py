@@ -122,7 +122,7 @@ def run_headers(run: Run, *, joined: bool) -> dict[str, str]:
     could be answered otherwise.
     """
     info = run.info
-    headers = {"X-Run-Id": run.id}
+    headers = {"X-Run-Id": info.id}
     if joined:
         status = "fwd=miss; collapsed"
     elif info.cache == "hit":
@@ -131,7 +131,8 @@ def run_headers(run: Run, *, joined: bool) -> dict[str, str]:
     else:
         status = f"fwd={info.cache}"
     detail = "; detail=unrepeatable" if info.unrepeatable else ""
-    return headers | {"Cache-Status": f'llm-stream; {status}; key="{info.key}"{detail}'}
+    headers["Cache-Status"] = f'llm-stream; {status}; key="{info.key}"{detail}'
+    return headers
 
 
 def cache_word(headers: Mapping[str, str]) -> str | None:
