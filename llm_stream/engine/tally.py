@@ -2,12 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.runinfo import Outcome, RunStatistics
 from llm_stream.errors import OwnerLost
 from llm_stream.events import OUTPUT_TYPES, Payload, RunCompleted, TokenCounts
+
+
+HASH_PIECES: Final = 16
+"""Pieces of text that are hashed together: the hash costs as much for a few letters as for many."""
 
 
 class Tally:
@@ -21,12 +25,13 @@ class Tally:
     reasoning and what a restart took back included. `began` says that it is in no queue any more.
     """
 
-    __slots__ = ("_hash", "_input", "_newest_ms", "_output", "_pieces", "attempts", "began",
-                 "chunks", "first_token_ms", "longest_gap_ms", "model", "queued_ms", "said_chars",
-                 "text_chars", "total_ms", "waited_seconds")  # fmt: skip
+    __slots__ = ("_hash", "_input", "_newest_ms", "_output", "_pieces", "_unhashed", "attempts",
+                 "began", "chunks", "first_token_ms", "longest_gap_ms", "model", "queued_ms",
+                 "said_chars", "text_chars", "total_ms", "waited_seconds")  # fmt: skip
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
+        self._unhashed: list[str] = []
         self._input: int | None = None
         self._output: int | None = None
         self.attempts = 1
@@ -74,8 +79,7 @@ class Tally:
             for payload in payloads:
                 self.count(payload, t_ms)
             return
-        self._note_output(t_ms, len(pieces))
-        self._take_text("".join(pieces), len(pieces))
+        self._take_text("".join(pieces), len(pieces), t_ms)
 
     def _note_output(self, t_ms: int, pieces: int) -> None:
         if self.first_token_ms is None:
@@ -85,19 +89,27 @@ class Tally:
         self._newest_ms = t_ms
         self._pieces += pieces
 
-    def _take_text(self, text: str, pieces: int) -> None:
+    def _take_text(self, text: str, pieces: int, t_ms: int) -> None:
+        self._note_output(t_ms, pieces)
         self.chunks += pieces
         self.text_chars += len(text)
         self.said_chars += len(text)
-        self._hash.update(text.encode())
+        self._unhashed.append(text)
+        if len(self._unhashed) >= HASH_PIECES:
+            self._hash_text()
+
+    def _hash_text(self) -> None:
+        self._hash.update("".join(self._unhashed).encode())
+        self._unhashed.clear()
 
     def count(self, payload: Payload, t_ms: int) -> None:
         """Take a payload that was appended at `t_ms` into account."""
+        if payload["type"] == "text.delta" and "step" not in payload:
+            self._take_text(payload["text"], 1, t_ms)
+            return
         if payload["type"] in OUTPUT_TYPES:
             self._note_output(t_ms, 1)
-        if payload["type"] == "text.delta" and "step" not in payload:
-            self._take_text(payload["text"], 1)
-        elif payload["type"] == "reasoning.delta":
+        if payload["type"] == "reasoning.delta":
             self.said_chars += len(payload["text"])
         elif payload["type"] == "usage":
             self._input = _plus(self._input, payload["input_tokens"])
@@ -108,6 +120,7 @@ class Tally:
                 self.model = following["model"]
         elif payload["type"] == "run.restarted":
             self._hash = hashlib.sha256()
+            self._unhashed.clear()
             self.chunks = self.text_chars = 0
             if payload["reason"] == OwnerLost.code:
                 self.model = None  # another replica asks the first one again
@@ -138,6 +151,7 @@ class Tally:
 
     def completed(self, outcome: Outcome) -> RunCompleted:
         """The terminal payload of a run that ended well."""
+        self._hash_text()
         return {
             "type": "run.completed",
             "finish_reason": outcome.finish_reason,

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from llm_stream.engine.endings import forget_frames
-from llm_stream.engine.runinfo import DescribeError
+from llm_stream.engine.runinfo import DescribeError, Outcome
 from llm_stream.errors import ContentRefused, StreamError
 from llm_stream.events import NextAttempt, Payload, ToolCalled, Usage
 from llm_stream.models.adapter import ModelAdapter
@@ -49,9 +49,11 @@ class Attempts:
         return self._upstreams.route(models, self._catalog.label_of)
 
     async def ask(
-        self, spec: RunSpec, route: Route, question: Question, answer: Answer
-    ) -> AsyncGenerator[Payload | list[Payload]]:
-        """Yield what the model says, and `attempt.failed` for each call that failed.
+        self, spec: RunSpec, question: Question, answer: Answer, route: Route | None = None
+    ) -> AsyncGenerator[Payload | list[Payload] | Outcome]:
+        """Yield what the model says, and `attempt.failed` for each call that failed; last how.
+
+        `route` is one that has been gone before, for the same run. The outcome has no result.
 
         A lonely failure is none: `run.failed` says it all. While it waits for the next call it
         holds neither a thread nor a connection. After the first output the spec's `midstream`
@@ -62,6 +64,7 @@ class Attempts:
                 refusal before any output, which ends everything.
         """
         began = time.monotonic()
+        route = route or self.route(spec)
         while True:
             try:
                 call = self._call(spec, route, question)
@@ -82,6 +85,7 @@ class Attempts:
             else:
                 route.answered()
                 route.seconds += time.monotonic() - began
+                yield Outcome(answer.ending.finish_reason, None, route.seconds)
                 return
             following = self._following(spec, route, answer, failure)
             if following is not None or attempt > 1:

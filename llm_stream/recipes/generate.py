@@ -1,13 +1,14 @@
 """The recipe every other one is made of: one question, one streamed answer."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import orjson
 
-from llm_stream.engine.runinfo import Outcome
+from llm_stream.engine.runinfo import Outcome, Source
 from llm_stream.errors import InvalidOutput
 from llm_stream.events import Payload
 from llm_stream.models.adapter import ModelAdapter
@@ -41,9 +42,7 @@ class Generate:
         """Hash of the templates it uses by itself, "" for free text: it uses none then."""
         return self._prompts.hash_of(*JSON_TEMPLATES) if spec.schema is not None else ""
 
-    async def run(
-        self, spec: RunSpec, ask: Ask
-    ) -> AsyncGenerator[Payload | list[Payload] | Outcome]:
+    def run(self, spec: RunSpec, ask: Ask) -> Source:
         """Yield deltas, usage, tool calls and failed attempts, last an `Outcome`.
 
         The outcome's result is the decoded answer where the spec has a schema, else None.
@@ -54,18 +53,27 @@ class Generate:
                 doing).
             InvalidOutput: the answer does not meet the schema (the model's doing).
         """
+        if spec.schema is not None:
+            return self._checked(spec, spec.schema)
+        # As it comes: a generator around it would be gone through twice a token.
+        answer = Answer(keep_text=spec.midstream == "splice", tools=spec.tools)
+        return self._attempts.ask(spec, partial(self._question, spec.call), answer)
+
+    async def _checked(
+        self, spec: RunSpec, schema: Mapping[str, Any]
+    ) -> AsyncGenerator[Payload | list[Payload] | Outcome]:
         route = self._attempts.route(spec)
         question = partial(self._question, spec.call)
-        keep = spec.schema is not None or spec.midstream == "splice"
-        answer = Answer(keep_text=keep, tools=spec.tools)
-        async with aclosing(self._attempts.ask(spec, route, question, answer)) as payloads:
+        answer = Answer(keep_text=True, tools=spec.tools)
+        async with aclosing(self._attempts.ask(spec, question, answer, route)) as payloads:
             async for payload in payloads:
-                yield payload
+                if not isinstance(payload, Outcome):
+                    yield payload
         result, repair = None, None
         # A call of a tool is no answer yet: what it leads to is held against the schema.
-        if spec.schema is not None and not answer.calls:
+        if not answer.calls:
             try:
-                result = answer.checked(spec.schema)
+                result = answer.checked(schema)
             except InvalidOutput as fault:
                 if not answer.repairable:
                     raise
@@ -74,10 +82,11 @@ class Generate:
             yield {"type": "run.restarted", "reason": InvalidOutput.code}
             answer = Answer(keep_text=True)
             question = partial(_without_schema_if_need_be, repair)
-            async with aclosing(self._attempts.ask(spec, route, question, answer)) as payloads:
+            async with aclosing(self._attempts.ask(spec, question, answer, route)) as payloads:
                 async for payload in payloads:
-                    yield payload
-            result = answer.checked(spec.schema)
+                    if not isinstance(payload, Outcome):
+                        yield payload
+            result = answer.checked(schema)
         yield Outcome(answer.ending.finish_reason, result, route.seconds)
 
     def _question(self, call: ModelCall, adapter: ModelAdapter) -> ModelCall:

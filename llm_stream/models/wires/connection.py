@@ -1,8 +1,7 @@
 """HTTP/1.1 over one connection to a provider: a request, and its answer as it comes.
 
-What is said is parsed by httptools (Node's llhttp). A block of an answer goes
-from the socket to who waits for it in one step: between them is a list, and no reader, timer or
-task.
+What is said is parsed by httptools (Node's llhttp). A block of an answer goes from the socket to
+who waits for it in one step: between them is a list, and no timer or task.
 
 Source: RFC 9112.
 """
@@ -49,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._reader: asyncio.Future[bytes] | None = None
         self._blocks: list[bytes] = []
         self._parser: HttpResponseParser | None = None
         self._model_id = ""
@@ -86,38 +86,23 @@ class Connection(asyncio.Protocol):
         """
         while not self.status:
             if self._broken is not None:
-                raise UpstreamFailed(
-                    f"{self._model_id}: no answer from the provider: {self._broken}"
-                )
-            await self._wait()
+                told = f"{self._model_id}: no answer from the provider: {self._broken}"
+                raise UpstreamFailed(told)
+            self._waiter = self._loop.create_future()
+            await self._waiter
 
-    async def read(self) -> bytes:
+    def read(self) -> asyncio.Future[bytes]:
         """The next block of the body, as it came; empty at its clean end.
+
+        No coroutine: that were a frame more to go through for each token. A cancelled one may have
+        taken its block with it.
 
         Raises:
             UpstreamFailed: it broke, or what came is no HTTP (the upstream's doing).
         """
-        blocks = self._blocks
-        while not blocks:
-            if self.ended:
-                return b""
-            if self._broken is not None:
-                raise UpstreamFailed(f"{self._model_id}: the connection broke: {self._broken}")
-            # Not by `_wait`: a frame more would be gone through twice a token.
-            self._waiter = self._loop.create_future()
-            await self._waiter
-        self._held = 0
-        if self._paused:
-            self._resume()
-        if len(blocks) == 1:
-            return blocks.pop()
-        block = b"".join(blocks)
-        blocks.clear()
-        return block
-
-    async def _wait(self) -> None:
-        self._waiter = self._loop.create_future()
-        await self._waiter
+        self._reader = reader = self._loop.create_future()
+        self._wake()
+        return reader
 
     @property
     def reusable(self) -> bool:
@@ -146,9 +131,8 @@ class Connection(asyncio.Protocol):
             raise HttpParserError("a space before a colon")
         known, said = name.decode("latin-1").lower(), value.decode("latin-1")
         self.headers.setdefault(known, said)
-        if known == "content-length" or (
-            known == "transfer-encoding" and "chunked" in said.lower()
-        ):
+        chunked = known == "transfer-encoding" and "chunked" in said.lower()
+        if chunked or known == "content-length":
             self._until_close = False
 
     def on_headers_complete(self) -> None:
@@ -229,11 +213,26 @@ class Connection(asyncio.Protocol):
         self.close()
 
     def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None:
-            self._waiter = None
+        """Give who waits for the head, or for a block, what there is for them."""
+        if self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
             if not waiter.done():
                 waiter.set_result(None)
+        reader, blocks = self._reader, self._blocks
+        if reader is None or reader.done() or not (blocks or self.ended or self._broken):
+            return
+        self._reader = None
+        if blocks:
+            self._held = 0
+            if self._paused:
+                self._resume()
+            reader.set_result(blocks.pop() if len(blocks) == 1 else b"".join(blocks))
+            blocks.clear()
+        elif self.ended:
+            reader.set_result(b"")
+        else:
+            told = f"{self._model_id}: the connection broke: {self._broken}"
+            reader.set_exception(UpstreamFailed(told))
 
     def _pause(self) -> None:
         # A closed transport of uvloop's can be asked for neither.

@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -183,7 +183,7 @@ class WireModel(llm.AsyncKeyModel):
             raise _foreign(error, self.model_id) from error
 
 
-def _next_block(upstream: Upstream, answer: Answer) -> Coroutine[Any, Any, bytes]:
+def _next_block(upstream: Upstream, answer: Answer) -> Awaitable[bytes]:
     """The next block; empty when nothing more is to come: the body has ended, or the answer."""
     if answer.closed or (answer.finish_reason is not None and answer.ends):
         return _last_block(upstream, answer)

@@ -1,8 +1,8 @@
 """An answer that has begun: its body, block by block or whole."""
 
 import zlib
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from llm_stream.errors import UpstreamFailed
 from llm_stream.models.wires.connection import Connection
@@ -14,7 +14,7 @@ DEFLATED: Final = frozenset({"gzip", "x-gzip", "deflate"})
 CODINGS: Final = DEFLATED | {"br", "compress", "x-compress", "dcb", "dcz", "zstd"}
 """What `Content-Encoding` calls a compression. Servers also say `none` or `utf-8`, and mean it."""
 
-Read = Callable[[], Coroutine[Any, Any, bytes]]
+Read = Callable[[], Awaitable[bytes]]
 
 
 class Upstream:

@@ -132,8 +132,7 @@ async def test_a_block_wakes_who_waits_for_it() -> None:
     connection, _, _ = make()
     connection.data_received(CHUNKED[: CHUNKED.index(b"5\r\n")])
     await connection.answered()
-    reading = asyncio.create_task(connection.read())
-    await asyncio.sleep(0)
+    reading = connection.read()
     assert not reading.done()
     connection.data_received(b"5\r\nHello\r\n3\r\n, w\r\n")
 
