@@ -43,11 +43,13 @@ class EventLog:
         clock: monotonic seconds; `t_ms` counts from the moment of construction.
 
     Attributes:
+        count: how many events there are.
         holed: whether events were lost.
     """
 
     __slots__ = ("_bytes", "_chapters", "_clock", "_earlier", "_epoch", "_events", "_max_bytes",
-                 "_run", "_waiting", "born", "closed", "holed", "newest_ms", "sealed")  # fmt: skip
+                 "_run", "_waiting", "born", "closed", "count", "holed", "newest_ms",
+                 "sealed")  # fmt: skip
 
     def __init__(
         self,
@@ -64,7 +66,7 @@ class EventLog:
         self._earlier = len(earlier)
         self._clock = clock
         self._events: list[Event] = []
-        self._bytes = 0
+        self._bytes = self.count = 0
         self._waiting: list[Callable[[], None]] = []
         self._chapters = Chapters(None if earlier else Place(epoch, 1))
         self.born = clock()
@@ -79,7 +81,7 @@ class EventLog:
                 self._chapters.begin(Place(epoch, 1), len(earlier), hole=False)
 
     def __len__(self) -> int:
-        return len(self._events)
+        return self.count
 
     @property
     def bytes(self) -> int:
@@ -117,7 +119,7 @@ class EventLog:
         """
         self.newest_ms = t_ms = int((self._clock() - self.born) * 1000)
         events = self._events
-        before = len(events)
+        before = self.count
         seq = before - self._earlier
         try:
             for payload in payloads:
@@ -137,7 +139,8 @@ class EventLog:
                 self._bytes = size
                 events.append(event)
         finally:
-            if self._waiting and len(events) > before:
+            self.count = len(events)
+            if self._waiting and self.count > before:
                 self._wake()
 
     def extend(self, events: Sequence[Event]) -> None:
@@ -156,6 +159,7 @@ class EventLog:
                 self._chapters.begin(place, len(self._events), hole=not whole)
                 self.holed |= not whole
             self._events.append(event)
+            self.count += 1
             self._bytes += len(event.data) + EVENT_OVERHEAD_BYTES
             self.sealed = event.is_terminal
             self.closed |= self.sealed
@@ -202,6 +206,8 @@ class EventLog:
 
         Stops before the event that would exceed `max_bytes` of data, and before a hole.
         """
+        if start + 1 == self.count and not self._chapters.holes:
+            return self._events[start:]  # what has just come, as nearly always
         stop = start + limit
         if self._chapters.holes:
             stop = min(stop, self._chapters.next_hole(start) or stop)

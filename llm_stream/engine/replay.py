@@ -37,10 +37,8 @@ class ReplayLog(EventLog):
         super().__init__(info.id, max_bytes=0)
         self._recording = recording
         self._info = info
+        self.count = len(recording.bodies) + 2
         self.sealed = self.closed = True
-
-    def __len__(self) -> int:
-        return len(self._recording.bodies) + 2
 
     @property
     def cursor(self) -> str:

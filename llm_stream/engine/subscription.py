@@ -53,7 +53,7 @@ class Subscription:
     @property
     def behind(self) -> int:
         """How many events are there to take."""
-        return len(self.log) - self.index
+        return self.log.count - self.index
 
     @property
     def ended(self) -> bool:
@@ -85,7 +85,7 @@ class Subscription:
         is not woken by each. Cancelling the wait leaves no trace.
         """
         log = self.log
-        while (behind := len(log) - self.index) < least:
+        while (behind := log.count - self.index) < least:
             if log.sealed or (behind and log.holed):
                 return bool(behind)
             # No await between this look and the registration, or an append could slip by.
@@ -136,7 +136,7 @@ class _Look:
 
     def __call__(self) -> None:
         log = self._log
-        if len(log) < self._enough and not log.sealed and not log.holed:
+        if log.count < self._enough and not log.sealed and not log.holed:
             log.notify(self)
         elif not self.future.done():
             self.future.set_result(None)

@@ -63,7 +63,11 @@ class Tally:
         """Append payloads to the run's log and take them into account; raises as the log does."""
         if len(payloads) == 1:
             log.append_all(payloads)
-            self.count(payloads[0], log.newest_ms)
+            payload = payloads[0]
+            if payload["type"] == "text.delta" and "step" not in payload:
+                self._take_text(payload["text"], 1, log.newest_ms)
+            else:
+                self.count(payload, log.newest_ms)
             return
         before = len(log)
         try:
@@ -106,8 +110,7 @@ class Tally:
         """Take a payload that was appended at `t_ms` into account."""
         if payload["type"] == "text.delta" and "step" not in payload:
             self._take_text(payload["text"], 1, t_ms)
-            return
-        if payload["type"] in OUTPUT_TYPES:
+        elif payload["type"] in OUTPUT_TYPES:
             self._note_output(t_ms, 1)
         if payload["type"] == "reasoning.delta":
             self.said_chars += len(payload["text"])

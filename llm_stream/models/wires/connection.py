@@ -101,7 +101,8 @@ class Connection(asyncio.Protocol):
             UpstreamFailed: it broke, or what came is no HTTP (the upstream's doing).
         """
         self._reader = reader = self._loop.create_future()
-        self._wake()
+        if self._blocks or self.ended or self._broken:
+            self._wake()
         return reader
 
     @property

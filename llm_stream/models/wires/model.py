@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -133,7 +133,11 @@ class WireModel(llm.AsyncKeyModel):
             ) as upstream:
                 if stream:
                     parser = SseParser(self.max_line_bytes)
-                    while block := await _next_block(upstream, answer):
+                    while block := await (
+                        _last_block(upstream, answer)
+                        if answer.closed or (answer.finish_reason is not None and answer.ends)
+                        else upstream.read()
+                    ):
                         said, failure = self._read(parser, answer, block)
                         for event in bundled(said):
                             yield event
@@ -183,14 +187,8 @@ class WireModel(llm.AsyncKeyModel):
             raise _foreign(error, self.model_id) from error
 
 
-def _next_block(upstream: Upstream, answer: Answer) -> Awaitable[bytes]:
-    """The next block; empty when nothing more is to come: the body has ended, or the answer."""
-    if answer.closed or (answer.finish_reason is not None and answer.ends):
-        return _last_block(upstream, answer)
-    return upstream.read()
-
-
 async def _last_block(upstream: Upstream, answer: Answer) -> bytes:
+    """What follows an answer that may have ended; empty when nothing more is to come."""
     if answer.closed:
         return b""
     try:
