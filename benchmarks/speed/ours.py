@@ -9,7 +9,7 @@ from typing import Final
 from benchmarks.speed.load import Job, Load
 from benchmarks.speed.measuring import Figures, Pace, Scenario, Wrong, measured, per_token
 from benchmarks.speed.processes import Running, got
-from benchmarks.speed.scenarios import RISE_SECONDS, Run, paced
+from benchmarks.speed.scenarios import RISE_SECONDS, Run, paced, streams
 
 GONE: Final = "[runs]\nabandon_grace_seconds = 0"
 """Whoever leaves a stream is not waited for."""
@@ -143,6 +143,7 @@ def gone(count: int = 40) -> Run:
 OURS: Final[Mapping[str, Scenario]] = {
     "cached streams of 200": Scenario(cached_streams(tokens=200, each=200)),
     "replayed tokens": Scenario(cached_streams(tokens=20_000, each=2)),
+    "64 streams, 64 connections by SSE": Scenario(streams("burst", each=1)),
     "64 streams, one WebSocket": Scenario(sockets(1, 64, "burst")),
     "64 streams, 64 WebSockets": Scenario(sockets(64, 1, "burst")),
     "further readers": Scenario(further()),
