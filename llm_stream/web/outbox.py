@@ -47,13 +47,14 @@ class Stream:
         Returns how many bytes that were.
         """
         total = 0
-        if gap := self.subscription.gap():
+        subscription = self.subscription
+        if subscription.log.holed and (gap := subscription.gap()):
             self._outbox.on_gap()
             lost = StreamGap(type="gap", stream=self.name, after=gap.after, first=gap.first)
             out.append(text_frame(orjson.dumps(lost)))
             total = len(out[-1])
         head, around = self._head, len(self._head) + 1
-        for event in self.subscription.take(max_bytes=TURN_BYTES):
+        for event in subscription.take(max_bytes=TURN_BYTES):
             data = event.data
             size = around + len(data)
             out += (frame_header(size), head, data, b"}")
@@ -93,7 +94,13 @@ class Outbox:
     def reply(self, message: Mapping[str, object]) -> None:
         """Send a message of our own, before any event."""
         self._replies.append(text_frame(orjson.dumps(message)))
-        _wake(self._something)
+        if self._something is not None:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        # Whatever else comes in this turn of the loop finds nobody to wake.
+        something, self._something = self._something, None
+        _wake(something)
 
     async def wait_for_room(self) -> None:
         """Return when fewer than 256 replies wait: the back-pressure on commands."""
@@ -104,7 +111,8 @@ class Outbox:
     def ready(self, stream: Stream) -> None:
         """The stream has events to send and waits for its turn."""
         self._turns.append(stream)
-        _wake(self._something)
+        if self._something is not None:
+            self._go_on()
 
     def close(self) -> None:
         """Nothing is sent any more, and nobody is told of an end."""
@@ -144,13 +152,13 @@ class Outbox:
         if stream.closed:
             return 0
         size = stream.put_frames(out)
-        subscription = stream.subscription
-        if subscription.behind:
+        subscription, log = stream.subscription, stream.subscription.log
+        if subscription.index < log.count:
             self._turns.append(stream)
-        elif subscription.log.sealed:
+        elif log.sealed:
             self._on_end(stream)
         else:
-            subscription.log.notify(stream.wake)
+            log.notify(stream.wake)
         return size
 
 
