@@ -20,13 +20,13 @@ from llm_stream.cache.stored import Stored
 from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
-from llm_stream.events import Payload
 from llm_stream.history import sidetable
 from llm_stream.history.database import open_store, transaction
 from llm_stream.history.history import History
 from llm_stream.history.packing import pack
 from llm_stream.history.past import Asked
 from llm_stream.models.chunks import Message
+from llm_stream.payloads import Payload
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.problems import problem
 from llm_stream.web.process import settle_memory

@@ -30,6 +30,7 @@ from llm_stream.config import (
     Settings,
 )
 from llm_stream.engine.run import Run
+from llm_stream.events import position_of
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Script, ScriptedModel, words
@@ -95,7 +96,7 @@ async def lateness(url: str) -> list[float]:
             with run.subscribe("1-1") as reader:
                 async for batch in reader.batches():
                     for event in batch:
-                        seen.setdefault(event.position, []).append(time.perf_counter())
+                        seen.setdefault(position_of(event), []).append(time.perf_counter())
 
         await asyncio.gather(read(own), read(copy))
     return sorted((times[-1] - times[0]) * 1000 for times in seen.values())

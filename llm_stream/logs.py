@@ -8,7 +8,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
@@ -26,6 +26,9 @@ from llm_stream.errors import (
 )
 from llm_stream.loglines import InOrder, Lines
 from llm_stream.models.faults import redact
+
+Line = MutableMapping[str, Any]
+"""What a line is made of, by the names of its fields."""
 
 # Without local variables: they hold prompts.
 _TRACEBACKS = structlog.processors.ExceptionRenderer(
@@ -112,7 +115,7 @@ class _Stamp:
         # One reference, for threads log as well.
         self._told = (-1, "")
 
-    def __call__(self, logger: Lines, method: str, event: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, logger: Any, method: str, event: Line) -> Line:
         """A processor, as structlog has them; `method` is the name of the level."""
         second, micros = divmod(time.time_ns() // 1000, 1_000_000)
         known, text = self._told
@@ -125,10 +128,10 @@ class _Stamp:
         return event
 
 
-def _as_line(logger: Any, method: str, event: dict[str, Any]) -> str:
+def _as_line(logger: Any, method: str, event: Line) -> str:
     """An event as JSON of ASCII, which every stream can take; it fails for nothing."""
     if "exc_info" in event:
-        event = _TRACEBACKS(logger, method, event)
+        event = dict(_TRACEBACKS(logger, method, event))
     try:
         line = orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
     except (TypeError, ValueError, RecursionError):  # half a character, a huge number

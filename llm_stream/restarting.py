@@ -70,7 +70,7 @@ class Restarter:
         client = Client("", None if patience is None else max(patience, RETURN_SECONDS))
 
         def create() -> Run:
-            size = sum(len(event.data) + EVENT_OVERHEAD_BYTES for event in earlier)
+            size = sum(len(event) + EVENT_OVERHEAD_BYTES for event in earlier)
             log = EventLog(
                 info.id,
                 max_bytes=size + self._production.log_bytes(known),

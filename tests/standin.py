@@ -11,7 +11,8 @@ from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.post import Handler, Message, Post
 from llm_stream.engine.redislog.records import Keys, Record, write_events, write_facts
 from llm_stream.engine.runinfo import RunInfo
-from llm_stream.events import Event, Payload
+from llm_stream.events import Event, encoded, kind_of, position_of
+from llm_stream.payloads import Payload
 from llm_stream.recipes.spec import RunSpec, dump_spec
 
 from .redisserver import RedisServer
@@ -27,7 +28,7 @@ def of_another(
     """Put a live run of another replica into Redis; the replica has a sign of life if it lives."""
     key = "k" if spec is None else spec.fingerprint()
     info = RunInfo(id=run, recipe="generate", model="scripted", key=key, created_at=time.time())
-    first = Event(1, 1, run, 0, info.started())
+    first = encoded(1, 1, run, 0, info.started())
     record = Record(info, OTHER, 1, "running", {}, b"" if spec is None else dump_spec(spec))
     with redis.Redis(port=server.port) as client:
         client.sadd(KEYS.replicas, OTHER)
@@ -39,9 +40,9 @@ def of_another(
 
 def took_over(server: RedisServer, run: str, payload: Payload, **facts: str) -> Event:
     """The other replica has taken a run over and said this as the first event of epoch 2."""
-    event = Event(2, 1, run, 5, payload)
+    event = encoded(2, 1, run, 5, payload)
     with redis.Redis(port=server.port) as client:
-        client.xadd(KEYS.log(run), {"t": event.type, "d": event.data}, id=event.position)
+        client.xadd(KEYS.log(run), {"t": kind_of(event), "d": event}, id=position_of(event))
         client.hset(KEYS.facts(run), mapping={"replica": OTHER, "epoch": "2", **facts})
     return event
 

@@ -12,6 +12,7 @@ from llm_stream.engine.gate import Gate, Pass
 from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import TooManyRuns
+from llm_stream.events import decoded
 from llm_stream.launcher import Launcher
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import CacheControl, RunSpec, TemplateRef
@@ -63,7 +64,7 @@ def spec(prompt: Any = "hi", **changes: Any) -> Any:
 async def end(run: Any) -> Any:
     """Read a run to its end."""
     with run.subscribe() as reader:
-        return [event.decode() async for batch in reader.batches() for event in batch]
+        return [decoded(event) async for batch in reader.batches() for event in batch]
 
 
 async def test_a_run_is_what_its_spec_says(launcher: Any) -> None:

@@ -13,7 +13,7 @@ from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, Outcome, RunInfo
 from llm_stream.errors import Draining
-from llm_stream.events import Event
+from llm_stream.events import decoded, encoded, kind_of
 from llm_stream.launcher import Launcher
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import CacheControl, RunSpec, dump_spec
@@ -96,8 +96,8 @@ class Restarts:
         """Take the run of this spec over, of which there is one event."""
         info = about(asked)
         earlier = [
-            Event(1, 1, ID, 0, info.started()),
-            Event(2, 1, ID, 0, {"type": "run.restarted", "reason": "owner_lost"}),
+            encoded(1, 1, ID, 0, info.started()),
+            encoded(2, 1, ID, 0, {"type": "run.restarted", "reason": "owner_lost"}),
         ]
         return await self.restarter.restart(info, dump_spec(asked), 2, earlier)
 
@@ -105,7 +105,7 @@ class Restarts:
         """Let the recipe go; the types of the run's events."""
         self.recipe.go.set()
         with run.subscribe() as reader:
-            return [event.type async for batch in reader.batches() for event in batch]
+            return [kind_of(event) async for batch in reader.batches() for event in batch]
 
 
 @pytest.fixture
@@ -212,7 +212,7 @@ async def test_nobody_reading_ends_it(here: Restarts, monkeypatch: pytest.Monkey
     assert run.task is not None
     await asyncio.wait([run.task])
 
-    assert run.events()[-1].decode()["reason"] == "abandoned"
+    assert decoded(run.events()[-1])["reason"] == "abandoned"
 
 
 @pytest.mark.parametrize(("asked", "patience"), [(0.0, 30.0), (50.0, 50.0), (None, None)])
@@ -255,7 +255,7 @@ async def test_a_run_that_was_handed_over_is_not_recorded(here: Restarts) -> Non
     """Who has it now keeps and records it; here it ends without."""
     run, _ = await here.launcher.launch(spec())
     run.hand_over()
-    run.feed([Event(2, 1, run.id, 0, {"type": "run.failed", "error": PROBLEM})])
+    run.feed([encoded(2, 1, run.id, 0, {"type": "run.failed", "error": PROBLEM})])
 
     assert run.state == "failed"
     assert here.recorded == []

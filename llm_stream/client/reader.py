@@ -8,7 +8,7 @@ from llm_stream.client.patience import Patience
 from llm_stream.client.problems import EventsLost, Unreachable, may_succeed
 from llm_stream.client.wire import Beat, End, Feed, Frame, Gap, GoAway, Opened, Told, Wire
 from llm_stream.errors import StreamError
-from llm_stream.events import TERMINAL_TYPES
+from llm_stream.payloads import TERMINAL_TYPES
 
 Open = Callable[[str], Awaitable[Feed | None]]
 """Opens a run; the key names the start, so that it can be sent again."""

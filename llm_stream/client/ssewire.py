@@ -13,8 +13,8 @@ import orjson
 from llm_stream.client.http import Http, unreachable
 from llm_stream.client.problems import UnexpectedAnswer
 from llm_stream.client.wire import Beat, Frame, Gap, GoAway, Opened, Told
-from llm_stream.events import TERMINAL_TYPES
 from llm_stream.eventstream import LineTooLong, SseParser
+from llm_stream.payloads import TERMINAL_TYPES
 
 EVENT_STREAM: Final = "text/event-stream"
 

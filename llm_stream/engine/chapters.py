@@ -8,7 +8,7 @@ import re
 from bisect import bisect_right
 from typing import Final, NamedTuple
 
-from llm_stream.events import Event
+from llm_stream.events import Event, cursor_of
 
 _CURSOR: Final = re.compile(r"([1-9]\d{0,9})-([1-9]\d{0,9})", re.ASCII)
 
@@ -35,7 +35,7 @@ def parse_cursor(cursor: str) -> Place | None:
 
 def place_of(event: Event) -> Place:
     """Where an event stands."""
-    epoch, _, seq = event.cursor.partition(b"-")
+    epoch, _, seq = cursor_of(event).partition(b"-")
     return Place(int(epoch), int(seq))
 
 

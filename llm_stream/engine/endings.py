@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from llm_stream.engine.runinfo import DescribeError, RunInfo, State
 from llm_stream.errors import InternalError, Problem, StreamError
-from llm_stream.events import Payload
+from llm_stream.payloads import Payload
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,11 @@ from typing import Final, NamedTuple
 
 from llm_stream.engine.chapters import NOWHERE, Chapters, Place, parse_cursor, place_of
 from llm_stream.errors import InvalidCursor, OutputTooLarge
-from llm_stream.events import TERMINAL_TYPES, Event, Payload
+from llm_stream.events import Event, encoded, is_terminal, position_of, t_ms_of
+from llm_stream.payloads import TERMINAL_TYPES, Payload
 
-EVENT_OVERHEAD_BYTES: Final = 100
-"""What an `Event` costs beside its data: two objects, and its place in the list."""
+EVENT_OVERHEAD_BYTES: Final = 50
+"""What an `Event` costs beside its bytes: its head, and its place in the list."""
 
 READ_BYTES: Final = 65_536
 """Most bytes that one `take` hands out, so that a slow reader pins no more than that."""
@@ -76,7 +77,7 @@ class EventLog:
             self.extend(earlier)
             of_this_epoch = sum(place_of(event).epoch == epoch for event in earlier)
             self._earlier -= of_this_epoch
-            self.born -= earlier[-1].t_ms / 1000
+            self.born -= t_ms_of(earlier[-1]) / 1000
             if not of_this_epoch:
                 self._chapters.begin(Place(epoch, 1), len(earlier), hole=False)
 
@@ -91,7 +92,7 @@ class EventLog:
     @property
     def cursor(self) -> str:
         """Cursor of the newest event, "0" while there is none."""
-        return self._events[-1].position if self._events else "0"
+        return position_of(self._events[-1]) if self._events else "0"
 
     @property
     def newest(self) -> Event:
@@ -126,9 +127,9 @@ class EventLog:
                 if self.closed:
                     raise LogSealed(f"{self._run} has ended; {payload['type']} came after it")
                 seq += 1
-                event = Event(self._epoch, seq, self._run, t_ms, payload)
-                size = self._bytes + len(event.data) + EVENT_OVERHEAD_BYTES
-                if event.type in TERMINAL_TYPES:
+                event = encoded(self._epoch, seq, self._run, t_ms, payload)
+                size = self._bytes + len(event) + EVENT_OVERHEAD_BYTES
+                if payload["type"] in TERMINAL_TYPES:
                     self.sealed = self.closed = True
                 elif size > self._max_bytes:
                     raise OutputTooLarge(
@@ -160,8 +161,8 @@ class EventLog:
                 self.holed |= not whole
             self._events.append(event)
             self.count += 1
-            self._bytes += len(event.data) + EVENT_OVERHEAD_BYTES
-            self.sealed = event.is_terminal
+            self._bytes += len(event) + EVENT_OVERHEAD_BYTES
+            self.sealed = is_terminal(event)
             self.closed |= self.sealed
         if self._waiting:
             self._wake()
@@ -216,7 +217,7 @@ class EventLog:
         found: list[Event] = []
         size = 0
         for event in self._events[start:stop]:
-            size += len(event.data)
+            size += len(event)
             if size > max_bytes and found:
                 break
             found.append(event)

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from llm_stream.events import TERMINAL_TYPES, Event
+from llm_stream.events import Event, decoded
+from llm_stream.payloads import TERMINAL_TYPES
 
 AT_ONCE: Final = 256
 """Events that are decoded together: all of a long log would take several times its bytes."""
@@ -52,15 +53,15 @@ class Fold:
 
     def add(self, event: Event) -> None:
         """Take one more event into account; types it does not know are ignored."""
-        self.add_payload(event.type, event.decode())
+        payload = decoded(event)
+        self.add_payload(payload["type"], payload)
 
     def extend(self, events: Iterable[Event]) -> None:
         """`add` each, at half the price."""
         left = iter(events)
         while given := [*islice(left, AT_ONCE)]:
-            decoded = orjson.loads(b"[%b]" % b",".join([event.data for event in given]))
-            for event, payload in zip(given, decoded, strict=True):
-                self.add_payload(event.type, payload)
+            for payload in orjson.loads(b"[%b]" % b",".join(given)):
+                self.add_payload(payload["type"], payload)
 
     def add_payload(self, kind: str, payload: dict[str, Any]) -> None:
         """The same for a payload that is no event yet."""

@@ -4,7 +4,6 @@ A recording holds the run's last, valid output: what a restart took back is not 
 """
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -18,8 +17,8 @@ from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import InternalError
-from llm_stream.events import (
-    Event,
+from llm_stream.events import apart, payload_of
+from llm_stream.payloads import (
     ItemCompleted,
     ReasoningDelta,
     StepCompleted,
@@ -46,9 +45,6 @@ _KEPT: Final = frozenset(
     {"text.delta", "reasoning.delta", "tool.called", "tool.returned", "step.started",
      "step.completed", "item.completed", "usage"}
 )  # fmt: skip
-
-
-_HEADS: Final = re.compile(rb'\{"id":"[^"]*","run":"[^"]*","t_ms":(\d+),')
 
 
 class InvalidRecording(ValueError):
@@ -105,18 +101,23 @@ class Recording:
     def of(cls, run: Run) -> Self:
         """Record a run that has completed."""
         events = run.events()
-        if not events or events[-1].type != "run.completed":
+        kinds, times, bodies = apart(events)
+        if not kinds or kinds[-1] != "run.completed":
             raise InternalError("Only a completed run can be recorded.", run=run.id)
-        restarts = [place for place, each in enumerate(events) if each.type == "run.restarted"]
-        start = restarts[-1] if restarts else 0
+        start = max([place for place, kind in enumerate(kinds) if kind == "run.restarted"] or [0])
         # Tokens are spent whatever became of the output.
         kept = [
-            event
-            for place, event in enumerate(events)
-            if event.type in _KEPT and (place > start or event.type == "usage")
+            place
+            for place, kind in enumerate(kinds)
+            if kind in _KEPT and (place > start or kind == "usage")
         ]
-        said = [event.type for event in kept]
-        return cls.made(run.info, dict(events[-1].payload()), said, *apart(kept))
+        return cls.made(
+            run.info,
+            dict(payload_of(events[-1])),
+            [kinds[place] for place in kept],
+            [times[place] for place in kept],
+            [bodies[place] for place in kept],
+        )
 
     @classmethod
     def made(
@@ -192,14 +193,6 @@ class Recording:
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise InvalidRecording(f"not a recording: {error}") from error
         return made
-
-
-def apart(events: Sequence[Event]) -> tuple[tuple[int, ...], tuple[bytes, ...]]:
-    """`t_ms` and `body` of many events, read at once."""
-    parts = _HEADS.split(b"".join([event.data for event in events]))
-    if len(parts) != 1 + 2 * len(events):  # what a model has said looks like an event
-        return tuple(event.t_ms for event in events), tuple(event.body for event in events)
-    return tuple(orjson.loads(b"[%b]" % b",".join(parts[1::2]))), tuple(parts[2::2])
 
 
 def _folded(recording: Recording) -> Fold:

@@ -16,7 +16,8 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
 from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
-from llm_stream.events import Event, Payload
+from llm_stream.events import Event, encoded
+from llm_stream.payloads import Payload
 
 Pace = Literal["instant", "recorded"] | float
 """How a replay streams: at once, as it once came, or so many pieces of text a second."""
@@ -57,29 +58,29 @@ class ReplayLog(EventLog):
 
     def slice(self, start: int, *, limit: int, max_bytes: int = READ_BYTES) -> list[Event]:
         """See `EventLog.slice`."""
-        found: list[Event] = []
+        found: list[bytes] = []
         size = 0
         # A replay is told hundreds of thousands of events a second: no call that can be spared.
-        known, last = Event.known, len(self) - 1
+        last = len(self) - 1
         stamps = f'","run":"{self._run}","t_ms":0,'.encode()
-        kinds, bodies = self._recording.kinds, self._recording.bodies
+        bodies = self._recording.bodies
         for index in range(start, min(start + limit, last + 1)):
             event = (
-                known(kinds[index - 1], b'{"id":"1-%d%b%b' % (index + 1, stamps, bodies[index - 1]))
+                b'{"id":"1-%d%b%b' % (index + 1, stamps, bodies[index - 1])
                 if 0 < index < last
                 else self._event(index)
             )
-            size += len(event.data)
+            size += len(event)
             if size > max_bytes and found:
                 break
             found.append(event)
-        return found
+        return cast("list[Event]", found)
 
     def _event(self, index: int) -> Event:
         """The first event or the last one: those that differ from replay to replay."""
         terminal = cast("Payload", self._recording.fold.terminal)
         payload = terminal if index else self._info.started()
-        return Event(1, index + 1, self._run, 0, payload)
+        return encoded(1, index + 1, self._run, 0, payload)
 
 
 class Replay(Run):

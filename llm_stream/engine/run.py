@@ -23,7 +23,8 @@ from llm_stream.engine.runinfo import (
 from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
 from llm_stream.errors import InternalError
-from llm_stream.events import Event, Payload
+from llm_stream.events import Event, kind_of, payload_of, t_ms_of
+from llm_stream.payloads import Payload
 
 
 class Run:
@@ -71,7 +72,7 @@ class Run:
         if log is None:
             self.log.append(info.started())
         for event in self.log.everything():
-            self.tally.count(event.payload(), event.t_ms)
+            self.tally.count(payload_of(event), t_ms_of(event))
 
     @property
     def id(self) -> str:
@@ -203,7 +204,7 @@ class Run:
         was_done = self.done
         self.log.extend(events)
         if self.done and not was_done:
-            self.state = STATES[self.log.newest.type]
+            self.state = STATES[kind_of(self.log.newest)]
             self._end()
 
     def _go_on_without_task(self) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
 from llm_stream.errors import Problem, StreamError
-from llm_stream.events import Payload, RunStarted
+from llm_stream.payloads import Payload, RunStarted
 
 CancelReason = Literal["requested", "abandoned", "deadline", "shutdown"]
 CacheState = Literal["miss", "hit", "bypass"]

@@ -7,7 +7,7 @@ from typing import Self
 from llm_stream.engine.chapters import Place, place_of
 from llm_stream.engine.eventlog import READ_BYTES, EventLog, Gap
 from llm_stream.errors import LogUnavailable
-from llm_stream.events import Event
+from llm_stream.events import Event, position_of
 
 
 class Subscription:
@@ -76,7 +76,7 @@ class Subscription:
         if not self.log.holed or self.index == self._told or not self.behind:
             return None
         self._told = self.index
-        return self.log.gap_at(self.index, self._last.position if self._last else self._after)
+        return self.log.gap_at(self.index, position_of(self._last) if self._last else self._after)
 
     async def more(self, least: int = 1) -> bool:
         """Wait until so much is there to take, or all there will be; False once that is nothing.

@@ -7,8 +7,7 @@ from typing import Any, Final, Self
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.runinfo import Outcome, RunStatistics
 from llm_stream.errors import OwnerLost
-from llm_stream.events import OUTPUT_TYPES, Payload, RunCompleted, TokenCounts
-
+from llm_stream.payloads import OUTPUT_TYPES, Payload, RunCompleted, TokenCounts
 
 HASH_PIECES: Final = 16
 """Pieces of text that are hashed together: the hash costs as much for a few letters as for many."""

@@ -7,8 +7,9 @@ from typing import Any, Final
 import orjson
 
 from llm_stream.engine.fold import Fold
-from llm_stream.engine.recording import Recording, apart
+from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
+from llm_stream.events import apart
 
 DELTAS: Final = frozenset({"text.delta", "reasoning.delta"})
 
@@ -33,8 +34,7 @@ class Reading:
     def __init__(self, run: Run) -> None:
         self._run = run
         events = run.events()
-        self._kinds = tuple([event.type for event in events])
-        self._times, self._bodies = apart(events)
+        self._kinds, self._times, self._bodies = apart(events)
         self.payloads = list(_payloads(self._kinds, self._bodies))
         self.fold = Fold()
         for payload in self.payloads:

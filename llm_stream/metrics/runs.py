@@ -8,6 +8,7 @@ import prometheus_client as prom
 
 from llm_stream.engine.run import Run
 from llm_stream.errors import InternalError, StreamError
+from llm_stream.events import decoded
 from llm_stream.metrics.buckets import LATENCY_BUCKETS, SHORT_BUCKETS
 
 
@@ -137,7 +138,7 @@ class RunFigures:
             code = run.error.code if isinstance(run.error, StreamError) else InternalError.code
             self._errors(code).inc()
         if figures.state == "cancelled" and run.done:
-            self._cancels(run.log.newest.decode()["reason"]).inc()
+            self._cancels(decoded(run.log.newest)["reason"]).inc()
 
     def _asked_a_model(self, run: Run) -> None:
         tally, figures = run.tally, run.statistics()

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from llm_stream.engine.run import Run
 from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import StreamError, UpstreamFailed
+from llm_stream.events import decoded, kind_of, payload_of
 from llm_stream.naming import ulid
 from llm_stream.recipes.spec import RunSpec
 
@@ -56,17 +57,17 @@ class Inner:
         async with aclosing(self.subscription.batches()) as batches:
             async for batch in batches:
                 for event in batch:
-                    match event.type:
+                    match kind_of(event):
                         case "text.delta":
-                            self.text.append(event.decode()["text"])
+                            self.text.append(decoded(event)["text"])
                             yield self.text[-1]
                         case "run.restarted":
                             self.text.clear()
                             yield None
-                        case "attempt.failed" if following := event.decode()["next"]:
+                        case "attempt.failed" if following := decoded(event)["next"]:
                             self.model = following["model"]
                         case "run.completed":
-                            self.result = event.decode()["result"]
+                            self.result = decoded(event)["result"]
                         case "run.failed" | "run.cancelled":
                             raise self._failure()
 
@@ -135,5 +136,5 @@ class Asking:
             if run.id not in self._reported and run.info.cache != "hit":
                 self._reported.add(run.id)
                 for event in run.events():
-                    if event.type == "usage":
-                        parent.record(event.payload())
+                    if kind_of(event) == "usage":
+                        parent.record(payload_of(event))

@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from llm_stream.engine.endings import forget_frames
 from llm_stream.engine.runinfo import DescribeError, Outcome
 from llm_stream.errors import ContentRefused, StreamError
-from llm_stream.events import NextAttempt, Payload, ToolCalled, Usage
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.catalog import ModelCatalog
 from llm_stream.models.chunks import Chunk, Finish, ModelCall, Reasoning
 from llm_stream.models.resilience.upstreams import Route, Upstreams
 from llm_stream.models.toolset import ToolCall
+from llm_stream.payloads import NextAttempt, Payload, ToolCalled, Usage
 from llm_stream.recipes.answer import Answer
 from llm_stream.recipes.onecall import OneCall
 from llm_stream.recipes.spec import RunSpec

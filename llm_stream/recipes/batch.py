@@ -7,7 +7,7 @@ from typing import Any
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.runinfo import DescribeError, Outcome
 from llm_stream.errors import StreamError
-from llm_stream.events import Payload
+from llm_stream.payloads import Payload
 from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.spec import RunSpec

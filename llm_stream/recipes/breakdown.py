@@ -9,7 +9,7 @@ import orjson
 
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import InvalidOutput
-from llm_stream.events import ItemCompleted, Payload
+from llm_stream.payloads import ItemCompleted, Payload
 from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.incremental import ElementStream

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from llm_stream.engine.runinfo import Outcome
-from llm_stream.events import Payload
+from llm_stream.payloads import Payload
 from llm_stream.recipes.ask import Ask, Inner
 from llm_stream.recipes.concurrent import as_they_end
 from llm_stream.recipes.judgement import (

@@ -10,9 +10,9 @@ import orjson
 
 from llm_stream.engine.runinfo import Outcome, Source
 from llm_stream.errors import InvalidOutput
-from llm_stream.events import Payload
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.chunks import Message, ModelCall
+from llm_stream.payloads import Payload
 from llm_stream.recipes.answer import Answer
 from llm_stream.recipes.ask import Ask
 from llm_stream.recipes.attempts import Attempts

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from llm_stream.engine.runinfo import Outcome
-from llm_stream.events import Payload
+from llm_stream.payloads import Payload
 from llm_stream.recipes.ask import Ask
 from llm_stream.recipes.concurrent import Stream, merged
 from llm_stream.recipes.material import delimited, marked, model_call

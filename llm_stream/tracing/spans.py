@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from llm_stream.engine.run import Run
 from llm_stream.errors import OwnerLost
-from llm_stream.events import OUTPUT_TYPES, TERMINAL_TYPES, Event
+from llm_stream.events import Event, decoded, kind_of, t_ms_of
+from llm_stream.payloads import OUTPUT_TYPES, TERMINAL_TYPES
 
 Attributes = dict[str, str | int | float]
 
@@ -51,7 +52,7 @@ def root_of(run: Run) -> Span:
     ):
         if value is not None:
             attributes[name] = value
-    terminal = run.log.newest.decode()
+    terminal = decoded(run.log.newest)
     error = terminal["error"]["code"] if figures.state == "failed" else ""
     if figures.state == "cancelled":
         attributes["llm_stream.cancel_reason"] = terminal["reason"]
@@ -68,11 +69,11 @@ def spans_of(run: Run) -> list[Span]:
     for event in run.events():
         if told is not None:
             found += told.spans(event)
-        if event.type == "step.started":
-            steps[event.decode()["step"]] = event.t_ms
-        elif event.type == "step.completed":
-            name = event.decode()["step"]
-            found.append(step(name, steps.pop(name, event.t_ms), event.t_ms))
+        if kind_of(event) == "step.started":
+            steps[decoded(event)["step"]] = t_ms_of(event)
+        elif kind_of(event) == "step.completed":
+            name = decoded(event)["step"]
+            found.append(step(name, steps.pop(name, t_ms_of(event)), t_ms_of(event)))
     end_ms = run.statistics().total_ms
     return found + [step(name, begin, end_ms) for name, begin in steps.items()]
 
@@ -98,21 +99,21 @@ class Told:
 
     def spans(self, event: Event) -> Iterable[Span]:
         """The call that this event ends, if it ends one."""
-        if event.type in OUTPUT_TYPES:
+        if kind_of(event) in OUTPUT_TYPES:
             if self._begin_ms is None:  # another call behind one that was answered: a repair
                 self._begin_ms = self._last_ms
             return ()
-        match event.type:
+        match kind_of(event):
             case "usage":
-                return [self._answered(event.decode(), event.t_ms)]
+                return [self._answered(decoded(event), t_ms_of(event))]
             case "attempt.failed":
-                return self._failed(event.decode(), event.t_ms)
-            case "run.restarted" if event.decode()["reason"] == OwnerLost.code:
-                return self._lost(event.t_ms)
+                return self._failed(decoded(event), t_ms_of(event))
+            case "run.restarted" if decoded(event)["reason"] == OwnerLost.code:
+                return self._lost(t_ms_of(event))
             case kind if kind in TERMINAL_TYPES and self._begin_ms is not None:
-                payload = event.decode()
+                payload = decoded(event)
                 code = payload["error"]["code"] if "error" in payload else payload.get("reason", "")
-                return [self._call(self._begin_ms, event.t_ms, {}, code)]
+                return [self._call(self._begin_ms, t_ms_of(event), {}, code)]
         return ()
 
     def _answered(self, usage: dict[str, Any], now_ms: int) -> Span:

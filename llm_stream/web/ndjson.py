@@ -6,7 +6,8 @@ import orjson
 from aiohttp import web
 
 from llm_stream.engine.subscription import Subscription
-from llm_stream.events import Event
+from llm_stream.events import Event, decoded, kind_of
+from llm_stream.payloads import TERMINAL_TYPES
 from llm_stream.web.service import SERVICE
 from llm_stream.web.streaming import Framing, send
 
@@ -15,10 +16,11 @@ def lines(events: Sequence[Event]) -> bytes:
     """The values of `item.completed` events, and the terminal event as it is."""
     found = []
     for event in events:
-        if event.type == "item.completed":
-            found.append(orjson.dumps(event.decode()["value"]) + b"\n")
-        elif event.is_terminal:
-            found.append(event.data + b"\n")
+        kind = kind_of(event)
+        if kind == "item.completed":
+            found.append(orjson.dumps(decoded(event)["value"]) + b"\n")
+        elif kind in TERMINAL_TYPES:
+            found.append(event + b"\n")
     return b"".join(found)
 
 

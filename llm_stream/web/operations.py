@@ -5,7 +5,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel
 
 from llm_stream.engine.runinfo import State
-from llm_stream.events import Timings, TokenCounts
+from llm_stream.payloads import Timings, TokenCounts
 from llm_stream.web import director, entries
 from llm_stream.web.bodies import RenderBody
 from llm_stream.web.negotiation import JSON_TYPE, NDJSON_TYPE, SSE_TYPE

@@ -55,9 +55,8 @@ class Stream:
             total = len(out[-1])
         head, around = self._head, len(self._head) + 1
         for event in subscription.take(max_bytes=TURN_BYTES):
-            data = event.data
-            size = around + len(data)
-            out += (frame_header(size), head, data, b"}")
+            size = around + len(event)
+            out += (frame_header(size), head, event, b"}")
             total += size
         return total
 

@@ -13,6 +13,7 @@ from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import State
 from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import InvalidField, RunCancelled
+from llm_stream.events import position_of
 from llm_stream.launcher import Launch
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web import ndjson, sse
@@ -164,7 +165,7 @@ async def get_run(request: web.Request) -> web.Response:
 @routes.get("/v1/runs/{run}/events", allow_head=False)
 async def get_events(request: web.Request) -> web.StreamResponse:
     """Follow (SSE) or page (JSON) behind a cursor; 204 if nothing can follow it."""
-    after = sse.cursor_of(request)
+    after = sse.asked_cursor(request)
     run = await owned(request, after)
     if chosen_type(request, JSON_TYPE, SSE_TYPE) == SSE_TYPE:
         subscription = run.subscribe(after)
@@ -182,9 +183,11 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     if gap:
         request.config_dict[SERVICE].metrics.gaps.inc()
     body = b'{"events":[%b],%b"cursor":%b,"more":%b,"ended":%b}' % (
-        b",".join([event.data for event in page]),
+        b",".join(page),
         b'"gap":%b,' % orjson.dumps(gap._asdict()) if gap else b"",
-        orjson.dumps(page[-1].position if page else run.log.cursor if after == "now" else after),
+        orjson.dumps(
+            position_of(page[-1]) if page else run.log.cursor if after == "now" else after
+        ),
         orjson.dumps(more),
         orjson.dumps(run.done and not more),
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from llm_stream.errors import Problem
-from llm_stream.events import Payload
+from llm_stream.payloads import Payload
 from llm_stream.web import frames
 from llm_stream.web.bodies import FRAMES, RenderBody, StartFrame
 from llm_stream.web.director import QueryBody, SufficiencyBody

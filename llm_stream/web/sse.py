@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from llm_stream.engine.subscription import Subscription
-from llm_stream.events import Event
+from llm_stream.events import Event, cursor_of
 from llm_stream.web.service import SERVICE
 from llm_stream.web.streaming import Framing, send
 
@@ -23,14 +23,9 @@ FRAME: Final = b"id: %b\ndata: %b\n\n"
 """A logged event: an id and data, no name, so that it reaches `onmessage`."""
 
 
-def frame(event: Event) -> bytes:
-    """A logged event by itself."""
-    return FRAME % (event.cursor, event.data)
-
-
 def frames(events: Sequence[Event]) -> bytes:
     """Several events for one write."""
-    return b"".join([FRAME % (event.cursor, event.data) for event in events])
+    return b"".join([FRAME % (cursor_of(event), event) for event in events])
 
 
 def notice(name: str, data: Mapping[str, object]) -> bytes:
@@ -41,7 +36,7 @@ def notice(name: str, data: Mapping[str, object]) -> bytes:
 FRAMING = Framing(frames, notice)
 
 
-def cursor_of(request: web.Request) -> str:
+def asked_cursor(request: web.Request) -> str:
     """Where the client wants to go on: `Last-Event-ID` wins over `?after=`; default the start.
 
     Source: the WHATWG HTML standard, 9.2 Server-sent events.

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from llm_stream.access.principal import Principal
 from llm_stream.engine.gate import Gate
-from llm_stream.events import OUTPUT_TYPES
+from llm_stream.events import kind_of
 from llm_stream.launcher import Launch, Turn
+from llm_stream.payloads import OUTPUT_TYPES
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.web.intake import Caller
 from llm_stream.web.service import Service
@@ -58,4 +59,4 @@ def failed_unsent(launch: Launch) -> bool:
     """Whether the run has failed without anything to show: then a status says it best."""
     if launch.joined or launch.run.state != "failed":
         return False
-    return not any(event.type in OUTPUT_TYPES for event in launch.run.events())
+    return not any(kind_of(event) in OUTPUT_TYPES for event in launch.run.events())

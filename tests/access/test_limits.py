@@ -14,7 +14,7 @@ from llm_stream.engine.gate import Pass
 from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import LimitReached, TooManyRuns
-from llm_stream.events import Payload
+from llm_stream.payloads import Payload
 
 from ..engine.conftest import Clock, make_run, say
 from ..engine.test_run import finished

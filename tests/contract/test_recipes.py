@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from llm_stream.events import kind_of
 from llm_stream.testing import Fault, Script, ScriptedModel
 from llm_stream.testing.scripted import Call
 from llm_stream.testing.service import RunningService
@@ -323,7 +324,7 @@ async def test_the_first_task_is_there_before_half_of_the_answer(
                 said_at[event.payload["path"]] = event.payload["t_ms"]
             last = event.payload
     inner = next(r for r in service.parts.registry.newest(hidden=True) if r.info.parent)
-    order = [e.type for e in inner.events()]
+    order = [kind_of(e) for e in inner.events()]
 
     assert list(said_at) == [f"tasks/{n}" for n in range(6)]
     assert last["result"]["computed"]["critical_path"] == [f"t{n}" for n in range(6)]

@@ -12,7 +12,7 @@ import redis
 
 from llm_stream.engine.redislog.records import Keys, Record, write_events, write_facts
 from llm_stream.engine.runinfo import RunInfo
-from llm_stream.events import Event
+from llm_stream.events import encoded
 from llm_stream.naming import ulid
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
@@ -268,7 +268,7 @@ async def test_readers_of_what_nobody_has_any_more_are_told(
     assert ours.parts.replicas is not None
     info = RunInfo(id=f"run_{ulid()}", recipe="generate", model="m", key="k")
     keys, owner = Keys("llm-stream"), ours.parts.replicas.id
-    started = Event(1, 1, info.id, 0, info.started())
+    started = encoded(1, 1, info.id, 0, info.started())
     await ours.parts.replicas.link.ask(
         [
             *write_events(keys, info.id, [started]),

@@ -4,6 +4,7 @@ from typing import Any
 
 import aiohttp
 
+from llm_stream.events import position_of
 from llm_stream.testing import Fault, Script, ScriptedModel
 
 from ..conftest import StartService
@@ -52,7 +53,7 @@ async def test_a_cancel_is_told_to_who_works_on_the_run_now(
     again = took_over(redis_server, run, {"type": "run.restarted", "reason": "owner_lost"})
     sharing.mirror.check([held])
     await reached(held, 3)
-    assert held.log.cursor == again.position
+    assert held.log.cursor == position_of(again)
 
     says = {"state": "cancelled", "shared": False}
     async with other_replica(redis_server, release=says) as heard:

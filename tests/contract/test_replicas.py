@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 import redis
 
+from llm_stream.events import decoded
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 
 from ..conftest import StartService
@@ -250,7 +251,7 @@ async def test_leaving_on_the_other_replica_abandons_the_run(
             there.close()
         await ended(held)
 
-    assert held.events()[-1].decode()["reason"] == "abandoned"
+    assert decoded(held.events()[-1])["reason"] == "abandoned"
     assert model.calls[0].closed.is_set()
 
 

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 import redis
 
+from llm_stream.events import kind_of
 from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Fault, Script, ScriptedModel, words
@@ -121,7 +122,7 @@ async def test_an_end_that_came_too_late_is_not_shown_again(
     held.cancel("requested")
     await until(lambda: held.superseded)
 
-    assert held.events()[-1].type == "run.cancelled"
+    assert kind_of(held.events()[-1]) == "run.cancelled"
     assert (await follow(http, service.url, run))[-1].id == "2-1"
     async with http.get(f"{service.url}/v1/runs/{run}") as response:
         assert (await response.json())["state"] == "failed"

@@ -7,7 +7,7 @@ import pytest
 
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, Outcome, RunInfo
-from llm_stream.events import Payload
+from llm_stream.payloads import Payload
 
 
 class Clock:

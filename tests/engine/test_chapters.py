@@ -10,7 +10,7 @@ from llm_stream.engine.eventlog import EventLog, Gap, LogSealed
 from llm_stream.engine.redislog.remote import CopiedLog
 from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import InvalidCursor, LogUnavailable
-from llm_stream.events import Event
+from llm_stream.events import Event, encoded, position_of, t_ms_of
 
 
 def events(*cursors: str, end: bool = False) -> list[Event]:
@@ -20,7 +20,7 @@ def events(*cursors: str, end: bool = False) -> list[Event]:
         epoch, seq = map(int, cursor.split("-"))
         kind = "run.cancelled" if end and cursor == cursors[-1] else "text.delta"
         payload: Any = {"type": kind, "text": cursor}
-        made.append(Event(epoch, seq, "run_1", 7, payload))
+        made.append(encoded(epoch, seq, "run_1", 7, payload))
     return made
 
 
@@ -38,7 +38,7 @@ def rest(log: EventLog, after: str) -> list[str]:
         while reader.behind:
             if gap := reader.gap():
                 seen.append(f"{gap.after}>{gap.first}")
-            seen += [event.position for event in reader.take()]
+            seen += [position_of(event) for event in reader.take()]
     return seen
 
 
@@ -98,7 +98,7 @@ async def test_a_reader_that_needs_all_is_stopped_by_a_hole() -> None:
     seen = []
     with pytest.raises(LogUnavailable), Subscription(log, 0) as reader:
         async for batch in reader.batches():
-            seen += [event.position for event in batch]
+            seen += [position_of(event) for event in batch]
 
     assert seen == ["1-1"]
 
@@ -121,7 +121,7 @@ def test_copies_take_each_event_once() -> None:
     log.extend(events("1-1", "1-2", "1-3", "2-1", end=True))
     log.extend(events("1-4", "2-1", "2-2"))
 
-    assert [event.position for event in log.everything()] == ["1-1", "1-2", "1-3", "2-1"]
+    assert [position_of(event) for event in log.everything()] == ["1-1", "1-2", "1-3", "2-1"]
     assert log.sealed
     assert not log.holed
 
@@ -129,11 +129,11 @@ def test_copies_take_each_event_once() -> None:
 def test_a_run_that_was_taken_over_goes_on_in_its_epoch() -> None:
     """Appended events count from 1 in the new epoch, or go on behind its first event."""
     log = EventLog("run_1", max_bytes=10_000, epoch=2, earlier=events("1-1", "1-2"))
-    assert log.append({"type": "text.delta", "text": "x"}).position == "2-1"
+    assert position_of(log.append({"type": "text.delta", "text": "x"})) == "2-1"
     log = EventLog("run_1", max_bytes=10_000, epoch=2, earlier=events("1-1", "1-2", "2-1"))
-    assert log.append({"type": "text.delta", "text": "x"}).position == "2-2"
+    assert position_of(log.append({"type": "text.delta", "text": "x"})) == "2-2"
     assert rest(log, "1-2") == ["2-1", "2-2"]
-    assert log.append({"type": "text.delta", "text": "y"}).t_ms >= 7
+    assert t_ms_of(log.append({"type": "text.delta", "text": "y"})) >= 7
 
 
 def test_a_closed_log_takes_only_what_was_written_elsewhere() -> None:
@@ -156,7 +156,7 @@ def test_what_a_reader_has_seen_elsewhere_is_not_shown_again() -> None:
         log.extend(events("1-3", "1-4"))
         assert reader.take() == []
         log.extend(events("1-5", "1-6"))
-        assert [event.position for event in reader.take()] == ["1-5", "1-6"]
+        assert [position_of(event) for event in reader.take()] == ["1-5", "1-6"]
         assert reader.gap() is None
 
 

@@ -10,7 +10,8 @@ from llm_stream.engine.eventlog import EventLog, LogSealed
 from llm_stream.engine.redislog.remote import CopiedLog
 from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import InvalidCursor, OutputTooLarge
-from llm_stream.events import Event, RunFailed, TextDelta
+from llm_stream.events import decoded, encoded, position_of
+from llm_stream.payloads import RunFailed, TextDelta
 
 from ..problem import PROBLEM
 
@@ -38,15 +39,15 @@ def test_an_event_carries_its_place_run_time_and_payload(clock: Any) -> None:
 
     event = log.append(delta("Hel"))
 
-    assert event.data == (b'{"id":"1-1","run":"run_1","t_ms":412,"type":"text.delta","text":"Hel"}')
-    assert orjson.loads(event.data) == event.decode()
+    assert event == (b'{"id":"1-1","run":"run_1","t_ms":412,"type":"text.delta","text":"Hel"}')
+    assert orjson.loads(event) == decoded(event)
 
 
 def test_places_are_contiguous_from_one() -> None:
     """Cursors count 1-1, 1-2, ... without a hole."""
     log = filled(3)
 
-    assert [e.position for e in log.slice(0, limit=9)] == ["1-1", "1-2", "1-3"]
+    assert [position_of(e) for e in log.slice(0, limit=9)] == ["1-1", "1-2", "1-3"]
     assert log.cursor == "1-3"
 
 
@@ -104,7 +105,7 @@ def test_nothing_follows_the_terminal_event() -> None:
 def test_a_slice_stops_at_its_bytes_but_never_starves() -> None:
     """A slice holds at most `max_bytes` of data, and one event however large it is."""
     log = filled(10)
-    one = len(log.slice(0, limit=1)[0].data)
+    one = len(log.slice(0, limit=1)[0])
 
     assert len(log.slice(0, limit=9, max_bytes=3 * one)) == 3
     assert len(log.slice(0, limit=9, max_bytes=1)) == 1
@@ -163,7 +164,7 @@ async def test_who_waits_for_many_hears_of_lost_events() -> None:
     reader = Subscription(log, 0)
     task = asyncio.create_task(reader.more(1000))
     await asyncio.sleep(0)
-    log.extend([Event(1, 3, "run_1", 0, delta())])
+    log.extend([encoded(1, 3, "run_1", 0, delta())])
 
     assert await task
     assert reader.gap() is not None
@@ -182,7 +183,7 @@ async def test_a_cancelled_wait_leaves_no_trace(least: int) -> None:
 
     log.append(delta())
 
-    assert [e.position for e in reader.take()] == ["1-1"]
+    assert [position_of(e) for e in reader.take()] == ["1-1"]
 
 
 async def test_batches_end_with_the_terminal_event() -> None:
@@ -193,7 +194,7 @@ async def test_batches_end_with_the_terminal_event() -> None:
 
     async def follow() -> None:
         async for batch in reader.batches():
-            seen.extend(event.position for event in batch)
+            seen.extend(position_of(event) for event in batch)
 
     task = asyncio.create_task(follow())
     await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from typing import Any
 
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.fold import AT_ONCE, Fold
-from llm_stream.events import Event
+from llm_stream.events import Event, encoded
 
 
 def folded(*payloads: Any) -> Any:
@@ -43,7 +43,7 @@ def test_a_long_log_is_decoded_piece_by_piece() -> None:
     def events() -> Iterator[Event]:
         for number in range(3 * AT_ONCE + 1):
             ahead.append(number - len(fold.text))
-            yield Event(1, number + 1, "run_1", 0, {"type": "text.delta", "text": "x"})
+            yield encoded(1, number + 1, "run_1", 0, {"type": "text.delta", "text": "x"})
 
     fold.extend(events())
 

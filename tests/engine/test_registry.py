@@ -10,6 +10,7 @@ from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
 from llm_stream.errors import Draining, RunExpired, UnknownRun
+from llm_stream.events import decoded, is_terminal
 
 from .conftest import Clock, MakeRun, say
 from .test_run import finished, silent
@@ -203,7 +204,7 @@ async def test_a_drain_gives_up_at_its_time(registry: Any, make_run: Any) -> Non
     assert not await registry.drain(0)
     await registry.close()
 
-    assert run.events()[-1].decode()["reason"] == "shutdown"
+    assert decoded(run.events()[-1])["reason"] == "shutdown"
     assert registry.live == 0
 
 
@@ -218,7 +219,7 @@ async def test_a_thousand_cancels_leave_one_end_each(registry: Any, make_run: An
         runs[number // 2].cancel("requested")
     await asyncio.gather(*(finished(run) for run in runs))
 
-    ends = [sum(event.is_terminal for event in run.events()) for run in runs]
+    ends = [sum(is_terminal(event) for event in run.events()) for run in runs]
     assert ends == [1] * 1000
     assert registry.live == 0
 

@@ -8,6 +8,7 @@ from llm_stream.engine.replay import Replay, paced
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, Outcome, RunInfo
 from llm_stream.errors import RunExpired
+from llm_stream.events import decoded, position_of
 
 from .conftest import Clock, MakeRun, say
 from .test_run import finished
@@ -31,7 +32,7 @@ async def test_a_replay_says_what_was_recorded(make_run: MakeRun) -> None:
     """Its log is whole from the beginning, under its own id, with contiguous cursors."""
     replay = replay_of(await recorded(make_run, "a", "b"))
 
-    events = [event.decode() for event in replay.events()]
+    events = [decoded(event) for event in replay.events()]
 
     assert [event["id"] for event in events] == ["1-1", "1-2", "1-3", "1-4"]
     assert {event["run"] for event in events} == {"run_2"}
@@ -69,7 +70,7 @@ async def test_a_replay_is_read_like_any_run(make_run: MakeRun) -> None:
     replay = replay_of(await recorded(make_run, "a", "b"))
 
     with replay.subscribe("1-2") as reader:
-        seen = [event.position async for batch in reader.batches() for event in batch]
+        seen = [position_of(event) async for batch in reader.batches() for event in batch]
 
     assert seen == ["1-3", "1-4"]
     assert not replay.release("x")

@@ -11,6 +11,7 @@ from llm_stream.engine.gate import Gate
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, Outcome
 from llm_stream.errors import InvalidCursor, UpstreamFailed
+from llm_stream.events import decoded, kind_of
 
 from ..wire import ended
 from .conftest import MakeRun, say
@@ -18,12 +19,12 @@ from .conftest import MakeRun, say
 
 def types(run: Any) -> Any:
     """Types of all events, in order."""
-    return [event.type for event in run.events()]
+    return [kind_of(event) for event in run.events()]
 
 
 def terminal(run: Any) -> Any:
     """The last event, decoded."""
-    return run.events()[-1].decode()
+    return decoded(run.events()[-1])
 
 
 async def finished(run: Any) -> None:
@@ -45,7 +46,7 @@ async def test_the_first_event_is_there_at_creation(make_run: Any) -> None:
     """`run.started` is in the log before anything runs."""
     run = make_run(template="t@1")
 
-    assert run.events()[0].decode() == {
+    assert decoded(run.events()[0]) == {
         "id": "1-1", "run": "run_1", "t_ms": 0, "type": "run.started", "recipe": "generate",
         "model": "m", "cache": "miss", "key": "k", "template": "t@1",
     }  # fmt: skip
@@ -212,7 +213,7 @@ async def test_waiting_for_a_slot_is_an_event(make_run: Any) -> None:
     first.cancel("requested")
     await finished(second)
 
-    assert second.events()[1].decode()["position"] == 1
+    assert decoded(second.events()[1])["position"] == 1
     assert types(second)[-1] == "run.completed"
     assert gate.waiting == 0
 

@@ -38,6 +38,7 @@ WALL_CLOCK = {
     "history.reuses": "the minute in which a call is counted",
     "history.sidetable": "rows older than so long",
     "history.turns": "the time that a row tells",
+    "logs": "the time that a line tells",
     "models.wires.ratelimits": "dates that providers send",
     "models.wires.refusals": "dates that providers send",
     "naming": "ULIDs sort by the time they were made",

@@ -12,9 +12,9 @@ from ulid import ULID
 
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
-from llm_stream.events import Payload
 from llm_stream.history.history import History
 from llm_stream.models.chunks import Message
+from llm_stream.payloads import Payload
 from llm_stream.recipes.spec import RunSpec
 
 from ..problem import only_its_code

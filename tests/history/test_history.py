@@ -3,6 +3,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from llm_stream.events import kind_of, parts_of
 from llm_stream.history.history import History
 from llm_stream.recipes.spec import CacheControl
 
@@ -19,7 +20,7 @@ async def test_a_completed_run_is_found_by_its_fingerprint(history: History) -> 
     assert found is not None
     assert found.recording.run == run.id
     assert [body for body in found.recording.bodies if b"text.delta" in body] == [
-        event.body for event in run.events() if event.type == "text.delta"
+        parts_of(event)[1] for event in run.events() if kind_of(event) == "text.delta"
     ]
     assert found.marks == MARKS
     assert found.fresh_seconds == 3600

@@ -14,9 +14,10 @@ from llm.parts import Message as LlmMessage
 from ulid import ULID
 
 from llm_stream.engine.fold import Fold
-from llm_stream.engine.recording import Recording, apart
+from llm_stream.engine.recording import Recording
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
+from llm_stream.events import apart, kind_of, parts_of, t_ms_of
 from llm_stream.history import logbook, turns
 from llm_stream.history.database import Store, open_store
 from llm_stream.history.reading import Reading
@@ -270,15 +271,16 @@ async def test_a_log_is_read_as_it_was_written(name: str) -> None:
 
 
 async def test_events_are_taken_apart_at_once() -> None:
-    """Times and bodies are each event's own, also where a tool is called with one."""
+    """What is said of each is its own, also where a tool is called with one."""
     fake = {"id": "1-1", "run": "run_1", "t_ms": 5, "type": "text.delta"}
     plain = (await finished(CASES["steps"])).run.events()
     odd = (await finished(Case(({**CALLED, "arguments": {"a": fake}},)))).run.events()
 
     for events in (plain, odd, []):
-        times, bodies = apart(events)
-        assert times == tuple(event.t_ms for event in events)
-        assert bodies == tuple(event.body for event in events)
+        kinds, times, bodies = apart(events)
+        assert kinds == tuple(kind_of(event) for event in events)
+        assert times == tuple(t_ms_of(event) for event in events)
+        assert bodies == tuple(parts_of(event)[1] for event in events)
 
 
 def test_a_thread_is_named_where_it_is(stores: tuple[Store, Store]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome, RunInfo
 from llm_stream.errors import ContentRefused, UpstreamFailed, UpstreamTimedOut
+from llm_stream.events import decoded
 from llm_stream.models.timers import Timeouts
 from llm_stream.models.toolset import Tool, Toolset
 from llm_stream.recipes.spec import RunSpec
@@ -249,7 +250,7 @@ async def test_the_hash_is_that_of_the_text_readers_have(policy: Any) -> None:
     )
     run.start(Bench(model).recipe.run(spec(on_midstream_failure=policy), never))
     with run.subscribe() as reader:
-        payloads = [event.decode() async for batch in reader.batches() for event in batch]
+        payloads = [decoded(event) async for batch in reader.batches() for event in batch]
     end, text = payloads[-1], text_of(payloads)
 
     assert text == "".join(chunks)

@@ -3,6 +3,7 @@
 import aiohttp
 import pytest
 
+from llm_stream.events import decoded
 from llm_stream.testing import Fault, Script, ScriptedModel
 from llm_stream.testing.service import running_service
 
@@ -20,7 +21,7 @@ async def test_it_listens_on_a_free_port_and_stops(http: aiohttp.ClientSession) 
         ) as response:
             run = service.parts.registry.find((await response.json())["id"])
 
-    assert run.events()[-1].decode()["reason"] == "shutdown"
+    assert decoded(run.events()[-1])["reason"] == "shutdown"
     assert model.calls[0].closed.is_set()
     with pytest.raises(aiohttp.ClientConnectionError):
         await http.get(f"{service.url}/livez")

@@ -7,6 +7,7 @@ import pytest
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
+from llm_stream.events import kind_of
 from llm_stream.tracing.spans import Span, root_of, spans_of
 
 from ..engine.conftest import Clock, describe
@@ -49,7 +50,7 @@ def run_of(*events: tuple[int, Any], queued_ms: int = 0, **info: Any) -> Run:
     run.tally.total_ms = events[-1][0]
     run.tally.began = True
     run.state = {"run.completed": "completed", "run.failed": "failed"}.get(  # type: ignore[assignment]
-        log.newest.type, "cancelled"
+        kind_of(log.newest), "cancelled"
     )
     return run
 

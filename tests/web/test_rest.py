@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from llm_stream.errors import UpstreamRejected
+from llm_stream.events import decoded
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
@@ -253,7 +254,7 @@ async def test_a_client_that_leaves_its_json_call_abandons_the_run(
     run = next(service.parts.registry.newest())
     await ended(run)
 
-    assert run.events()[-1].decode()["reason"] == "abandoned"
+    assert decoded(run.events()[-1])["reason"] == "abandoned"
     assert model.calls[0].closed.is_set()
 
 

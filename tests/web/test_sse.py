@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from llm_stream.errors import UpstreamRejected
+from llm_stream.events import decoded
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
@@ -147,7 +148,7 @@ async def test_a_reader_that_leaves_is_noticed_at_once(
     response.close()
     await ended(run)
 
-    assert run.events()[-1].decode()["reason"] == "abandoned"
+    assert decoded(run.events()[-1])["reason"] == "abandoned"
     assert model.calls[0].closed.is_set()
 
 

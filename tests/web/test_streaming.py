@@ -11,7 +11,7 @@ from aiohttp.http import StreamWriter
 
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.subscription import Subscription
-from llm_stream.events import Event
+from llm_stream.events import Event, decoded
 from llm_stream.web.service import Draining
 from llm_stream.web.streaming import WRITE_BYTES, Framing, send
 
@@ -112,7 +112,7 @@ class Client:
 
 def words(events: Sequence[Event]) -> bytes:
     """Events as their texts."""
-    return b"".join(event.decode().get("text", "end").encode() for event in events)
+    return b"".join(decoded(event).get("text", "end").encode() for event in events)
 
 
 async def turns(count: int = 3) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from llm_stream.events import decoded
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
@@ -452,7 +453,7 @@ async def test_a_client_that_goes_leaves_its_runs_to_their_policy(
     await ws.ws.close()
     await ended(run)
 
-    assert run.events()[-1].decode()["reason"] == "abandoned"
+    assert decoded(run.events()[-1])["reason"] == "abandoned"
     assert len(service.parts.sockets) == 0
 
 

@@ -17,6 +17,7 @@ from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.redislog.vanished import CATCH_UP_SECONDS
 from llm_stream.engine.run import Run
 from llm_stream.errors import LogUnavailable, RunExpired, UnknownRun
+from llm_stream.events import position_of
 
 PAUSES: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Seconds between looks for a run whose owner may not have shared it yet."""
@@ -135,7 +136,7 @@ class RemoteRuns:
                 record, events = Record.read(facts), events_of(last)
                 # Facts outlive the log: such a run is over, and not to be read any more.
                 if record is not None and events:
-                    cursor = events[-1].position
+                    cursor = position_of(events[-1])
                     lines.append(Listed(record.info, record.state, cursor, record.figures))
         return lines
 

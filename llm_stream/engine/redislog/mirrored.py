@@ -15,7 +15,7 @@ from llm_stream.engine.redislog.records import (
 )
 from llm_stream.engine.run import Run
 from llm_stream.errors import InvalidCursor
-from llm_stream.events import Event
+from llm_stream.events import Event, is_terminal
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +40,7 @@ class Mirrored:
     @property
     def ends(self) -> bool:
         """Whether the run's last event is being written."""
-        return bool(self.events) and self.events[-1].is_terminal
+        return bool(self.events) and is_terminal(self.events[-1])
 
     def questions(self, keys: Keys, replica: str) -> list[Command]:
         """What tells how much is there: the newest event, then signs that all facts are."""

@@ -6,7 +6,6 @@ last one, and with it whatever an owner of an older epoch still writes.
 """
 
 import hashlib
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -16,7 +15,7 @@ import orjson
 from llm_stream.engine.chapters import NOWHERE, Place
 from llm_stream.engine.redislog.link import Command
 from llm_stream.engine.runinfo import RunInfo, RunStatistics, State
-from llm_stream.events import Event
+from llm_stream.events import Event, kind_of, position_of
 
 LIVE_MS: Final = 86_400_000
 """How long what belongs to a live run stays if nobody touches it: a day."""
@@ -134,7 +133,7 @@ def write_events(keys: Keys, run: str, events: Sequence[Event]) -> list[Command]
     """Append events at their own places; from the first that Redis refuses on, none."""
     if not events:
         return []
-    stamped = [part for event in events for part in (event.position, event.type, event.data)]
+    stamped = [part for event in events for part in (position_of(event), kind_of(event), event)]
     return [("EVAL", _APPEND, 1, keys.log(run), MAX_LOG_EVENTS, *stamped)]
 
 
@@ -186,7 +185,7 @@ def write_end(
     Its facts outlive its log, to tell "expired" from "never was".
     """
     return (
-        "EVAL", _END, 2, keys.log(run), keys.facts(run), event.position, event.type, event.data,
+        "EVAL", _END, 2, keys.log(run), keys.facts(run), position_of(event), kind_of(event), event,
         statistics.state, orjson.dumps(asdict(statistics)),
         retention_ms + TOMBSTONE_MS, retention_ms,
     )  # fmt: skip
@@ -216,10 +215,9 @@ def events_of(reply: Any) -> list[Event]:
     events = []
     for position, fields in reply or ():
         by_name = dict(_pairs(fields)) if not isinstance(fields, dict) else fields
-        data = by_name.get(b"d", b"")
-        if data.startswith(b'{"id":"%b"' % position):
-            # One text for all events of a kind: it would take as much as the event does.
-            events.append(Event.known(sys.intern(by_name[b"t"].decode()), data))
+        data, kind = by_name.get(b"d", b""), by_name.get(b"t", b"")
+        if data.startswith(b'{"id":"%b"' % position) and b',"type":"%b"' % kind in data:
+            events.append(Event(data))
     return events
 
 

@@ -13,7 +13,7 @@ from llm_stream.engine.runinfo import CancelReason, Client, RunStatistics
 from llm_stream.engine.subscription import Subscription
 from llm_stream.engine.tally import Tally
 from llm_stream.errors import InternalError, InvalidCursor, StreamError, concrete_errors
-from llm_stream.events import Event
+from llm_stream.events import Event, decoded, kind_of, payload_of, t_ms_of
 
 
 class Tell(Protocol):
@@ -100,9 +100,11 @@ class RemoteRun(Run):
         was_done = self.done
         super().feed(events)
         if self.done and not was_done:
-            ending = self.log.newest.decode()
+            ending = decoded(self.log.newest)
             tried = [
-                event.decode()["next"] for event in self.events() if event.type == "attempt.failed"
+                decoded(event)["next"]
+                for event in self.events()
+                if kind_of(event) == "attempt.failed"
             ]
             self.substituted = any(each and each["model"] != self.info.model for each in tried)
             if "error" in ending:
@@ -148,13 +150,13 @@ class RemoteRun(Run):
         """The run's figures, as far as its log tells."""
         tally, events = Tally(), self.events()
         for event in events:
-            tally.count(event.payload(), event.t_ms)
+            tally.count(payload_of(event), t_ms_of(event))
         return tally.statistics(
             state=self.state,
             readers=self.readers,
             events=len(events),
             log_bytes=self.log.bytes,
-            total_ms=events[-1].t_ms if events else 0,
+            total_ms=t_ms_of(events[-1]) if events else 0,
         )
 
 

@@ -25,7 +25,8 @@ from llm_stream.engine.redislog.records import (
 )
 from llm_stream.engine.runinfo import DescribeError, State
 from llm_stream.errors import LogUnavailable, OwnerLost
-from llm_stream.events import Event, Payload
+from llm_stream.events import Event, encoded, kind_of, position_of, t_ms_of
+from llm_stream.payloads import RunRestarted
 
 Policy = Literal["fail", "restart"]
 """What becomes of a lost replica's run: it fails, or is run again under its id."""
@@ -202,7 +203,7 @@ class Watch:
         restart = restart and epoch <= 1 + RESTARTS
         event = self._last_word(record, epoch, restart=restart)
         state: State = "running" if restart else "failed"
-        figures = {**record.statistics, "state": state, "total_ms": event.t_ms}
+        figures = {**record.statistics, "state": state, "total_ms": t_ms_of(event)}
         taken = replace(record, replica=self._replica, epoch=epoch, state=state, statistics=figures)
         if restart:
             # Before it is ours: were this process to die in between, others would find it.
@@ -211,7 +212,7 @@ class Watch:
         stays_ms = LIVE_MS if restart else self._retention_ms
         (won,) = await self._link.ask(
             [("EVAL", _TAKE, 2, *keys, lost, self._replica, epoch,
-              event.position, event.type, event.data, taken.state,
+              position_of(event), kind_of(event), event, taken.state,
               orjson.dumps(taken.info._asdict()), orjson.dumps(taken.statistics),
               stays_ms, stays_ms + TOMBSTONE_MS)]
         )  # fmt: skip
@@ -236,7 +237,7 @@ class Watch:
 
     def _last_word(self, record: Record, epoch: int, *, restart: bool) -> Event:
         info = record.info
-        payload: Payload = {"type": "run.restarted", "reason": "owner_lost"}
+        t_ms = max(0, int((time.time() - info.created_at) * 1000))
         if not restart:
             error = OwnerLost(
                 "The replica that worked on this run, or what it has said, is gone. Ask again.",
@@ -244,6 +245,6 @@ class Watch:
                 run=info.id,
             )
             problem = self._describe_error(error, run=info.id, request=info.request)
-            payload = {"type": "run.failed", "error": problem}
-        t_ms = max(0, int((time.time() - info.created_at) * 1000))
-        return Event(epoch, 1, info.id, t_ms, payload)
+            return encoded(epoch, 1, info.id, t_ms, {"type": "run.failed", "error": problem})
+        payload = RunRestarted(type="run.restarted", reason="owner_lost")
+        return encoded(epoch, 1, info.id, t_ms, payload)

@@ -8,13 +8,13 @@ from typing import Final, Literal
 
 from llm_stream.config import ModelsSection
 from llm_stream.errors import ModelResting, StreamError
-from llm_stream.events import NextAttempt
 from llm_stream.models.resilience.breaker import Breaker
 from llm_stream.models.resilience.budget import RetryBudget
 from llm_stream.models.resilience.places import Admission, Places
 from llm_stream.models.resilience.policy import RetryPolicy, verdict
 from llm_stream.models.resilience.upstream import Upstream
 from llm_stream.models.timers import Timeouts
+from llm_stream.payloads import NextAttempt
 
 MAX_MODELS: Final = 256
 """How many models are remembered; where any name can be a model's, a caller could make up more than

@@ -12,8 +12,9 @@ from llm_stream.engine.replay import Replay
 from llm_stream.engine.run import Run
 from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import Problem, RunCancelled
-from llm_stream.events import OUTPUT_TYPES
+from llm_stream.events import decoded, kind_of
 from llm_stream.launcher import Launch
+from llm_stream.payloads import OUTPUT_TYPES
 from llm_stream.web import sse
 from llm_stream.web.intake import Caller
 from llm_stream.web.negotiation import json_response
@@ -57,10 +58,11 @@ async def refusal(run: Run, seconds: float) -> Problem | None:
         async with asyncio.timeout(seconds):
             while await reader.more():
                 for event in reader.take():
-                    if event.type in OUTPUT_TYPES or event.type == "run.completed":
+                    kind = kind_of(event)
+                    if kind in OUTPUT_TYPES or kind == "run.completed":
                         return None
-                    if event.type == "run.failed":
-                        problem: Problem = event.decode()["error"]
+                    if kind == "run.failed":
+                        problem: Problem = decoded(event)["error"]
                         return problem
     return None
 

@@ -8,7 +8,7 @@ import orjson
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
-from llm_stream.events import Event
+from llm_stream.events import Event, decoded, kind_of
 from llm_stream.web.openaidoor.failures import LOST, begun_anew, cancelled, failure_of
 from llm_stream.web.openaidoor.replies import (
     arguments_of,
@@ -100,26 +100,26 @@ class ChatStream:
     def _said(self, event: Event) -> Iterator[bytes]:
         if self._over:
             return
-        match event.type:
+        match kind_of(event):
             case "text.delta":
-                yield from self._delta({"content": event.decode()["text"]})
+                yield from self._delta({"content": decoded(event)["text"]})
             case "reasoning.delta":
-                yield from self._delta({"reasoning_content": event.decode()["text"]})
+                yield from self._delta({"reasoning_content": decoded(event)["text"]})
             case "tool.called":
-                call = {"index": self._calls, **_tool_call(event.decode())}
+                call = {"index": self._calls, **_tool_call(decoded(event))}
                 self._calls += 1
                 yield from self._delta({"tool_calls": [call]})
             case "attempt.failed":
-                following = event.decode()["next"]
+                following = decoded(event)["next"]
                 self._model = self._model if following is None else following["model"]
             case "run.restarted" if self._begun:
-                yield from self._fail(begun_anew(event.decode()["reason"]))
+                yield from self._fail(begun_anew(decoded(event)["reason"]))
             case "run.completed":
-                yield from self._end(event.decode())
+                yield from self._end(decoded(event))
             case "run.failed":
-                yield from self._fail(failure_of(event.decode()["error"]))
+                yield from self._fail(failure_of(decoded(event)["error"]))
             case "run.cancelled":
-                yield from self._fail(cancelled(event.decode()["reason"]))
+                yield from self._fail(cancelled(decoded(event)["reason"]))
 
     def _delta(self, delta: dict[str, Any]) -> Iterator[bytes]:
         if not self._begun:

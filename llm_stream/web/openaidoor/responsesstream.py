@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 
 from llm_stream.engine.run import Run
-from llm_stream.events import Event
+from llm_stream.events import Event, decoded, kind_of
 from llm_stream.web.openaidoor.chatreplies import BEAT
 from llm_stream.web.openaidoor.failures import LOST, begun_anew, cancelled, failure_of
 from llm_stream.web.openaidoor.replies import arguments_of
@@ -68,29 +68,29 @@ class ResponseStream:
     def _said(self, event: Event) -> Said:
         if self._over:
             return
-        match event.type:
+        match kind_of(event):
             case "run.started":
                 begun = self._response(None, [])
                 yield {"type": "response.created", "response": begun}
                 yield {"type": "response.in_progress", "response": begun}
             case "text.delta":
-                yield from self._piece("message", event.decode()["text"])
+                yield from self._piece("message", decoded(event)["text"])
             case "reasoning.delta":
-                yield from self._piece("reasoning", event.decode()["text"])
+                yield from self._piece("reasoning", decoded(event)["text"])
             case "tool.called":
-                yield from self._called(event.decode())
+                yield from self._called(decoded(event))
             case "attempt.failed":
-                following = event.decode()["next"]
+                following = decoded(event)["next"]
                 self._model = self._model if following is None else following["model"]
             case "run.restarted" if self._kind or self._output:
-                yield from self._fail(begun_anew(event.decode()["reason"]))
+                yield from self._fail(begun_anew(decoded(event)["reason"]))
             case "run.completed":
-                yield from self._end(event.decode())
+                yield from self._end(decoded(event))
             case "run.failed":
-                terminal = event.decode()
+                terminal = decoded(event)
                 yield from self._fail(failure_of(terminal["error"]), terminal)
             case "run.cancelled":
-                terminal = event.decode()
+                terminal = decoded(event)
                 yield from self._fail(cancelled(terminal["reason"]), terminal)
 
     def _piece(self, kind: str, text: str) -> Said:

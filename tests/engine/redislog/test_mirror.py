@@ -20,7 +20,7 @@ from llm_stream.engine.redislog.records import (
 )
 from llm_stream.engine.redislog.succession import relay
 from llm_stream.engine.run import Run
-from llm_stream.events import Event
+from llm_stream.events import encoded, kind_of, position_of
 
 from ...redisserver import RedisServer
 from ..conftest import MakeRun, describe, say
@@ -47,7 +47,7 @@ class Owner:
     async def log_of(self, run: str) -> list[str]:
         """Cursors of what Redis has."""
         (reply,) = await self.link.ask([read_events(KEYS, run, NOWHERE)])
-        return [event.position for event in events_of(reply)]
+        return [position_of(event) for event in events_of(reply)]
 
     async def record_of(self, run: str) -> Record | None:
         """What Redis knows of the run."""
@@ -78,8 +78,8 @@ def client(redis_server: RedisServer) -> Iterator[Any]:
 def write(client: Any, run: Run, place: str) -> None:
     """What another replica writes into the run's log."""
     epoch, _, seq = place.partition("-")
-    event = Event(int(epoch), int(seq), run.id, 0, {"type": "text.delta", "text": "x"})
-    client.xadd(KEYS.log(run.id), {"t": event.type, "d": event.data}, id=place)
+    event = encoded(int(epoch), int(seq), run.id, 0, {"type": "text.delta", "text": "x"})
+    client.xadd(KEYS.log(run.id), {"t": kind_of(event), "d": event}, id=place)
 
 
 async def test_a_run_that_was_handed_over_is_no_longer_written(
@@ -159,7 +159,7 @@ async def test_facts_that_were_refused_are_written_later(
     assert (record.info, record.replica) == (run.info, "r_1")
     assert (record.state, record.spec) == (("completed", b"") if ended else ("running", b"a spec"))
     assert client.smembers(KEYS.working("r_1")) == (set() if ended else {b"run_1"})
-    assert await owner.log_of("run_1") == [event.position for event in run.events()]
+    assert await owner.log_of("run_1") == [position_of(event) for event in run.events()]
 
 
 async def test_an_end_without_facts_gets_them(owner: Owner, client: Any, make_run: MakeRun) -> None:
@@ -196,7 +196,7 @@ async def test_a_run_that_came_back_is_mirrored_anew(owner: Owner, make_run: Mak
     owner.mirror.add(old)
     await owner.mirror.catch_up()
     old.hand_over()
-    taken = Event(2, 1, "run_1", 0, {"type": "run.restarted", "reason": "owner_lost"})
+    taken = encoded(2, 1, "run_1", 0, {"type": "run.restarted", "reason": "owner_lost"})
     log = EventLog("run_1", max_bytes=10_000, epoch=2, earlier=[*old.events(), taken])
     new = Run(old.info, max_log_bytes=0, describe_error=describe, log=log)
     relay(new, old)
@@ -205,7 +205,7 @@ async def test_a_run_that_came_back_is_mirrored_anew(owner: Owner, make_run: Mak
     await finished(new)
     await owner.mirror.catch_up()
 
-    assert [e.type for e in new.events()][-2:] == ["text.delta", "run.completed"]
-    assert await owner.log_of("run_1") == [event.position for event in new.events()]
+    assert [kind_of(e) for e in new.events()][-2:] == ["text.delta", "run.completed"]
+    assert await owner.log_of("run_1") == [position_of(event) for event in new.events()]
     assert old.events() == new.events()
     assert old.done

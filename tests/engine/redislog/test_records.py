@@ -1,6 +1,7 @@
 """What a reply of Redis says of a run."""
 
 from llm_stream.engine.redislog.records import events_of
+from llm_stream.events import kind_of, parts_of, position_of
 
 
 def entry(position: bytes, told: bytes) -> tuple[bytes, list[bytes]]:
@@ -13,13 +14,13 @@ def test_events_of_a_kind_share_its_name() -> None:
     """A log of many events keeps their bytes, and nothing else of each."""
     first, second = events_of([entry(b"1-1", b"1-1"), entry(b"1-2", b"1-2")])
 
-    assert (first.type, first.parts[0]) == ("text.delta", 7)
-    assert first.type is second.type
+    assert (kind_of(first), parts_of(first)[0]) == ("text.delta", 7)
+    assert kind_of(first) is kind_of(second)
 
 
 def test_what_is_no_event_of_its_place_is_none() -> None:
     """Entries that say otherwise, or hold no event, are left out."""
     reply = [entry(b"1-1", b"1-10"), (b"1-2", [b"x", b"y"]), entry(b"1-3", b"1-3")]
 
-    assert [event.position for event in events_of(reply)] == ["1-3"]
+    assert [position_of(event) for event in events_of(reply)] == ["1-3"]
     assert events_of(None) == []

@@ -8,7 +8,7 @@ from llm_stream.engine.redislog.records import Record
 from llm_stream.engine.redislog.remote import RemoteRun
 from llm_stream.engine.runinfo import Outcome, RunInfo
 from llm_stream.engine.tally import Tally
-from llm_stream.events import Event, Payload
+from llm_stream.events import encoded
 
 INFO = RunInfo(id="run_1", recipe="generate", model="m", key="k")
 
@@ -26,8 +26,8 @@ async def test_only_another_models_answer_is_a_substitute(
         "error": {},
         "next": {"model": following, "delay_ms": 0},
     }
-    payloads: list[Payload] = [INFO.started(), failed, tally.completed(Outcome("stop"))]
+    payloads: Any = [INFO.started(), failed, tally.completed(Outcome("stop"))]
     run = RemoteRun(Record(INFO, "r_1", 1, "running", {}, b""), lambda *_, **__: None, print)
-    run.feed([Event(1, seq, INFO.id, 0, payload) for seq, payload in enumerate(payloads, 1)])
+    run.feed([encoded(1, seq, INFO.id, 0, payload) for seq, payload in enumerate(payloads, 1)])
 
     assert (run.done, run.substituted) == (True, substituted)

@@ -17,7 +17,8 @@ from llm_stream.engine.registry import RunRegistry
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, RunInfo
 from llm_stream.errors import Draining
-from llm_stream.events import Event, Payload
+from llm_stream.events import Event, encoded, kind_of, position_of
+from llm_stream.payloads import Payload
 
 from ...problem import PROBLEM
 from ...redisserver import RedisServer
@@ -50,7 +51,7 @@ class Heirs:
         return run
 
     def record(self, info: RunInfo, spec: bytes, run: Run) -> None:
-        self.recorded.append((spec, [event.type for event in run.events()]))
+        self.recorded.append((spec, [kind_of(event) for event in run.events()]))
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ async def here(redis_server: RedisServer) -> AsyncIterator[Any]:
 
 async def taken(link: RedisLink, run: Run, payload: Payload, state: Any) -> Record:
     """Write a run and its first event after a takeover; the record of it."""
-    events = [*run.events(), Event(2, 1, run.id, 0, payload)]
+    events = [*run.events(), encoded(2, 1, run.id, 0, payload)]
     await link.ask(write_events(KEYS, run.id, events))
     return Record(run.info, "r_1", 2, state, {}, b"a spec")
 
@@ -87,9 +88,9 @@ async def test_readers_of_a_run_that_comes_back_are_its_readers(
         assert run.readers == 1
         run.start(say("x"))
         await finished(run)
-        seen = [event.position async for batch in reader.batches() for event in batch]
+        seen = [position_of(event) async for batch in reader.batches() for event in batch]
 
-    assert seen == [event.position for event in run.events()]
+    assert seen == [position_of(event) for event in run.events()]
     assert seen[0] == "1-1"
     assert registry.get(run.id) is run
 

@@ -10,7 +10,7 @@ from llm_stream.engine.redislog.records import Keys, Record, write_events
 from llm_stream.engine.redislog.remote import RemoteRun
 from llm_stream.engine.redislog.tail import LogTail
 from llm_stream.engine.runinfo import RunInfo
-from llm_stream.events import Event
+from llm_stream.events import encoded, position_of
 
 KEYS = Keys("test")
 
@@ -35,7 +35,7 @@ async def test_a_ring_that_got_lost_costs_a_moment(
     work = asyncio.create_task(tail.work())
     with loud.subscribe(), quiet.subscribe():
         await tail.fill(quiet)
-        first = Event(1, 1, quiet.id, 0, quiet.info.started())
+        first = encoded(1, 1, quiet.id, 0, quiet.info.started())
         await link.ask(write_events(KEYS, quiet.id, [first]))
         while not len(quiet.log):
             tail.ring(loud.id)
@@ -43,14 +43,14 @@ async def test_a_ring_that_got_lost_costs_a_moment(
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
 
-    assert [event.position for event in quiet.events()] == ["1-1"]
+    assert [position_of(event) for event in quiet.events()] == ["1-1"]
 
 
 async def test_a_log_that_is_none_keeps_no_other_waiting(link: RedisLink) -> None:
     """Where a key holds something else its run is let go, and the others are filled."""
     tail = LogTail(link, KEYS)
     spoilt, good = copy("run_0", tail), copy("run_1", tail)
-    first = Event(1, 1, good.id, 0, good.info.started())
+    first = encoded(1, 1, good.id, 0, good.info.started())
     await link.ask([("SET", KEYS.log(spoilt.id), "what?"), *write_events(KEYS, good.id, [first])])
     work = asyncio.create_task(tail.work())
     with spoilt.subscribe(), good.subscribe() as reader:
@@ -58,5 +58,5 @@ async def test_a_log_that_is_none_keeps_no_other_waiting(link: RedisLink) -> Non
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
 
-    assert [event.position for event in good.events()] == ["1-1"]
+    assert [position_of(event) for event in good.events()] == ["1-1"]
     assert [*tail.runs] == ["run_1"]

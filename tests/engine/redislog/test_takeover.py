@@ -20,7 +20,7 @@ from llm_stream.engine.redislog.records import (
 from llm_stream.engine.redislog.takeover import RESTARTS, Watch, confirm_seconds
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import LogUnavailable
-from llm_stream.events import Event
+from llm_stream.events import Event, decoded, encoded, kind_of, position_of, t_ms_of
 
 from ...redisserver import RedisServer
 from ..conftest import Clock, describe
@@ -33,7 +33,7 @@ INFO = RunInfo(id="run_1", recipe="generate", model="m", key="k")
 async def link(redis_server: RedisServer) -> Any:
     """A way to a real Redis, in which `r_dead` works on a run of one event."""
     link = RedisLink(redis_server.url)
-    first = Event(1, 1, INFO.id, 0, INFO.started())
+    first = encoded(1, 1, INFO.id, 0, INFO.started())
     record = Record(INFO, "r_dead", 1, "running", {}, b"")
     await link.ask([*write_events(KEYS, INFO.id, [first]), *write_facts(KEYS, record)])
     await link.ask([("SADD", KEYS.replicas, "r_dead")])
@@ -72,8 +72,8 @@ async def test_one_of_many_takers_wins(link: RedisLink, clock: Clock) -> None:
     await asyncio.gather(*(eye.look() for eye in eyes))
 
     assert len(taken) == 1
-    assert [event.position for event in await log_of(link)] == ["1-1", "2-1"]
-    assert (await log_of(link))[-1].decode()["error"]["code"] == "owner_lost"
+    assert [position_of(event) for event in await log_of(link)] == ["1-1", "2-1"]
+    assert decoded((await log_of(link))[-1])["error"]["code"] == "owner_lost"
     assert sum(eye.taken for eye in eyes) == 1
 
 
@@ -83,7 +83,7 @@ async def test_the_old_owner_is_refused(link: RedisLink, clock: Clock) -> None:
     await eye.look()
     clock.now += 5
     await eye.look()
-    late = Event(1, 2, INFO.id, 0, {"type": "text.delta", "text": "x"})
+    late = encoded(1, 2, INFO.id, 0, {"type": "text.delta", "text": "x"})
     (reply,) = await link.send(write_events(KEYS, INFO.id, [late]))
 
     assert "equal or smaller" in str(reply)
@@ -164,7 +164,7 @@ async def test_the_figures_are_those_of_its_end(link: RedisLink, clock: Clock) -
 
     assert record is not None
     assert record.figures() == {
-        "state": "failed", "events": 1, "total_ms": (await log_of(link))[-1].t_ms,
+        "state": "failed", "events": 1, "total_ms": t_ms_of((await log_of(link))[-1]),
     }  # fmt: skip
 
 
@@ -201,7 +201,7 @@ async def test_a_run_that_was_taken_and_not_begun_is_begun_later(
     assert [(record.info.id, record.epoch, record.spec) for record in begun] == [
         (INFO.id, 2, b"a spec")
     ]
-    assert [event.position for event in await log_of(link)] == ["1-1", "2-1"]
+    assert [position_of(event) for event in await log_of(link)] == ["1-1", "2-1"]
 
 
 @pytest.mark.parametrize("key", [KEYS.facts("run_0"), KEYS.log("run_0")])
@@ -212,7 +212,7 @@ async def test_a_run_whose_keys_hold_something_else_is_given_up(
     """It is told once, and the other runs are taken over."""
     spoilt, owner = INFO._replace(id="run_0"), "r_1" if mine else "r_dead"
     record = Record(spoilt, owner, 1, "running", {}, b"")
-    first = Event(1, 1, spoilt.id, 0, spoilt.started())
+    first = encoded(1, 1, spoilt.id, 0, spoilt.started())
     await link.ask([*write_events(KEYS, spoilt.id, [first]), *write_facts(KEYS, record)])
     await link.ask([("SET", key, "what is it?")])
     taken: list[Any] = []
@@ -256,7 +256,7 @@ async def test_a_run_is_run_again_so_often(
     await link.ask([("HSET", KEYS.facts(INFO.id), "epoch", epoch)])
     await taken_by(link, clock, works_on=lambda _run: True)
 
-    assert (await log_of(link))[-1].type == end
+    assert kind_of((await log_of(link))[-1]) == end
 
 
 async def test_a_run_that_another_has_taken_is_not_looked_at_again(
@@ -283,7 +283,7 @@ async def test_a_run_that_cannot_be_begun_is_ended(link: RedisLink, clock: Clock
     await eye.look()
 
     assert told == [False, True]
-    assert [event.type for event in await log_of(link)] == [
+    assert [kind_of(event) for event in await log_of(link)] == [
         "run.started", "run.restarted", "run.failed",
     ]  # fmt: skip
     assert await eye.adrift() == []

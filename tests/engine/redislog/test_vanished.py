@@ -8,7 +8,7 @@ from llm_stream.engine.redislog.link import RedisLink
 from llm_stream.engine.redislog.records import Keys, Record, write_events
 from llm_stream.engine.redislog.vanished import Vanished
 from llm_stream.engine.runinfo import RunInfo
-from llm_stream.events import Event
+from llm_stream.events import encoded
 
 from ..conftest import Clock
 
@@ -56,7 +56,7 @@ async def test_what_comes_back_was_not_gone(link: RedisLink) -> None:
     out = look_out(link, clock, ended, {})
     await out.look()
     clock.now += 4
-    started = Event(1, 1, INFO.id, 0, INFO.started())
+    started = encoded(1, 1, INFO.id, 0, INFO.started())
     await link.ask(write_events(KEYS, INFO.id, [started]))
     await out.look()
     await link.ask([("FLUSHALL",)])

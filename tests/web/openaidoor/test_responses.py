@@ -8,6 +8,7 @@ import pydantic
 import pytest
 
 from llm_stream.errors import UpstreamRejected
+from llm_stream.events import kind_of
 from llm_stream.testing import Fault, Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService
 
@@ -288,7 +289,7 @@ async def test_a_response_that_is_not_done(
     model.scripts = [Script(chunks=("Hello", "."), fault=Fault(at=1, stall=True))]
     begun = await gpt.responses.create(**ASKED, background=True)
     run = service.parts.registry.find(begun.id.replace("resp_", "run_"))
-    await until(lambda: any(event.type == "text.delta" for event in run.events()))
+    await until(lambda: any(kind_of(event) == "text.delta" for event in run.events()))
     seen = await gpt.responses.retrieve(begun.id)
 
     assert (seen.status, seen.output[0].status) == ("in_progress", "in_progress")
