@@ -73,6 +73,7 @@ def configure(
             )
         ]
     )
+    stamp = _Stamp()
     for name, other in (levels or {}).items():
         logging.getLogger(name).setLevel(other.upper())
     least = lowest(level, *(levels or {}).values())
@@ -81,7 +82,7 @@ def configure(
     structlog.configure(
         processors=[
             *([structlog.stdlib.filter_by_level] if levels else []),
-            _Stamp(),
+            stamp,
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
@@ -94,7 +95,7 @@ def configure(
             foreign_pre_chain=[
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                stamp.timed,
             ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
@@ -117,13 +118,17 @@ class _Stamp:
 
     def __call__(self, logger: Any, method: str, event: Line) -> Line:
         """A processor, as structlog has them; `method` is the name of the level."""
+        event["level"] = method
+        event["logger"] = logger.name
+        return self.timed(logger, method, event)
+
+    def timed(self, _logger: Any, _method: str, event: Line) -> Line:
+        """A processor as well: the time alone."""
         second, micros = divmod(time.time_ns() // 1000, 1_000_000)
         known, text = self._told
         if second != known:
             text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
             self._told = second, text
-        event["level"] = method
-        event["logger"] = logger.name
         event["timestamp"] = f"{text}.{micros:06d}Z"
         return event
 

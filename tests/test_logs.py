@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import sys
+import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -298,6 +299,19 @@ async def test_a_secret_beside_lines_without_one_is_in_none(lines: Any) -> None:
 
     assert [line["event"] for line in lines()] == [
         "before", "password:", "[redacted] it is", "behind",
+    ]  # fmt: skip
+
+
+def test_each_line_has_its_own_time(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In UTC, to the microsecond, by a clock that may be set back."""
+    for now in (1_700_000_000_999_999_900, 1_700_000_001_000_000_000, 1_699_999_999_000_001_000):
+        monkeypatch.setattr(time, "time_ns", lambda now=now: now)
+        structlog.get_logger("ours").warning("told")
+    logging.getLogger("elsewhere").warning("told")
+
+    assert [line["timestamp"] for line in lines()] == [
+        "2023-11-14T22:13:20.999999Z", "2023-11-14T22:13:21.000000Z",
+        "2023-11-14T22:13:19.000001Z", "2023-11-14T22:13:19.000001Z",
     ]  # fmt: skip
 
 

@@ -207,7 +207,7 @@ class EventLog:
 
         Stops before the event that would exceed `max_bytes` of data, and before a hole.
         """
-        if start + 1 == self.count and not self._chapters.holes:
+        if start + 1 == self.count and limit:
             return self._events[start:]  # what has just come, as nearly always
         stop = start + limit
         if self._chapters.holes:

@@ -62,7 +62,7 @@ class Recording:
         created_at: when it ended, seconds since 1970.
         total_ms: how long it took.
         kinds, times, bodies: of each event its type, its milliseconds since the run's creation,
-            and its encoded payload (`Event.body`).
+            and its encoded payload (`parts_of` an event).
         ending: the terminal payload, `timings` excepted.
         size: bytes it holds, about.
     """
@@ -182,6 +182,8 @@ class Recording:
             facts = orjson.loads(head)
             if facts.pop("format") != FORMAT:
                 raise InvalidRecording("another format")
+            if not all(line.startswith(b'{"type":') for line in lines):
+                raise InvalidRecording("a payload that does not begin with its type")
             payloads = [orjson.loads(line) for line in lines]
             kinds = tuple(payload["type"] for payload in payloads)
             made = cls(

@@ -77,7 +77,11 @@ class ReplayLog(EventLog):
         return cast("list[Event]", found)
 
     def _event(self, index: int) -> Event:
-        """The first event or the last one: those that differ from replay to replay."""
+        """The first event, or the last one.
+
+        Only the first differs from replay to replay by more than the run's id: `web/finished`
+        keeps all others.
+        """
         terminal = cast("Payload", self._recording.fold.terminal)
         payload = terminal if index else self._info.started()
         return encoded(1, index + 1, self._run, 0, payload)

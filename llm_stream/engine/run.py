@@ -167,6 +167,7 @@ class Run:
 
     def _end(self) -> None:
         self.interest.close()
+        self.tally.settle()
         self._insistence.end()
         for ticket in self._passes:
             ticket.leave()
@@ -194,6 +195,7 @@ class Run:
         """Another replica works on it from now on, and writes what comes: see `feed`."""
         self.superseded = True
         self.log.close()
+        self.tally.settle()
         if self.task is not None:
             self.task.cancel()
         for ticket in self._passes:

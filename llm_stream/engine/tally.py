@@ -12,6 +12,9 @@ from llm_stream.payloads import OUTPUT_TYPES, Payload, RunCompleted, TokenCounts
 HASH_PIECES: Final = 16
 """Pieces of text that are hashed together: the hash costs as much for a few letters as for many."""
 
+HASH_CHARS: Final = 512
+"""A piece of so many is not worth to be kept for that."""
+
 
 class Tally:
     """Running figures of one run; times in milliseconds since its creation.
@@ -98,10 +101,11 @@ class Tally:
         self.text_chars += len(text)
         self.said_chars += len(text)
         self._unhashed.append(text)
-        if len(self._unhashed) >= HASH_PIECES:
-            self._hash_text()
+        if len(text) >= HASH_CHARS or len(self._unhashed) >= HASH_PIECES:
+            self.settle()
 
-    def _hash_text(self) -> None:
+    def settle(self) -> None:
+        """Hash what waits for it; to be called as well when the run has ended, however it did."""
         self._hash.update("".join(self._unhashed).encode())
         self._unhashed.clear()
 
@@ -153,7 +157,7 @@ class Tally:
 
     def completed(self, outcome: Outcome) -> RunCompleted:
         """The terminal payload of a run that ended well."""
-        self._hash_text()
+        self.settle()
         return {
             "type": "run.completed",
             "finish_reason": outcome.finish_reason,

@@ -69,9 +69,10 @@ def spans_of(run: Run) -> list[Span]:
     for event in run.events():
         if told is not None:
             found += told.spans(event)
-        if kind_of(event) == "step.started":
+        kind = kind_of(event)
+        if kind == "step.started":
             steps[decoded(event)["step"]] = t_ms_of(event)
-        elif kind_of(event) == "step.completed":
+        elif kind == "step.completed":
             name = decoded(event)["step"]
             found.append(step(name, steps.pop(name, t_ms_of(event)), t_ms_of(event)))
     end_ms = run.statistics().total_ms
@@ -99,18 +100,19 @@ class Told:
 
     def spans(self, event: Event) -> Iterable[Span]:
         """The call that this event ends, if it ends one."""
-        if kind_of(event) in OUTPUT_TYPES:
+        kind = kind_of(event)
+        if kind in OUTPUT_TYPES:
             if self._begin_ms is None:  # another call behind one that was answered: a repair
                 self._begin_ms = self._last_ms
             return ()
-        match kind_of(event):
+        match kind:
             case "usage":
                 return [self._answered(decoded(event), t_ms_of(event))]
             case "attempt.failed":
                 return self._failed(decoded(event), t_ms_of(event))
             case "run.restarted" if decoded(event)["reason"] == OwnerLost.code:
                 return self._lost(t_ms_of(event))
-            case kind if kind in TERMINAL_TYPES and self._begin_ms is not None:
+            case _ if kind in TERMINAL_TYPES and self._begin_ms is not None:
                 payload = decoded(event)
                 code = payload["error"]["code"] if "error" in payload else payload.get("reason", "")
                 return [self._call(self._begin_ms, t_ms_of(event), {}, code)]

@@ -1,6 +1,6 @@
 """What the service says on a socket and in a stream, beside events: the shape of each message.
 
-Typed dictionaries, as in `events`: whoever makes a message is checked against its shape, and
+Typed dictionaries, as in `payloads`: whoever makes a message is checked against its shape, and
 GET /asyncapi.json is made out of them.
 """
 
@@ -13,7 +13,7 @@ from llm_stream.errors import Problem
 
 
 class Stamp(TypedDict):
-    """What `Event` puts before a payload: its cursor, its run, milliseconds since that was made."""
+    """What events begin with: the cursor, the run, milliseconds since that was made."""
 
     id: str
     run: str

@@ -99,7 +99,8 @@ class Outbox:
     def _go_on(self) -> None:
         # Whatever else comes in this turn of the loop finds nobody to wake.
         something, self._something = self._something, None
-        _wake(something)
+        if something is not None and not something.done():
+            something.set_result(None)
 
     async def wait_for_room(self) -> None:
         """Return when fewer than 256 replies wait: the back-pressure on commands."""
@@ -140,7 +141,8 @@ class Outbox:
                 size += sum(map(len, self._replies))
                 out += self._replies
                 self._replies.clear()
-                _wake(self._room)
+                if self._room is not None and not self._room.done():
+                    self._room.set_result(None)
             elif self._turns:
                 size += self._turn(self._turns.pop(0), out)
             else:
@@ -174,8 +176,3 @@ def frame_header(size: int) -> bytes:
 def text_frame(message: bytes) -> bytes:
     """A message as one frame."""
     return frame_header(len(message)) + message
-
-
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)

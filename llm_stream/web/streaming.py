@@ -166,9 +166,9 @@ class _Feed:
         if not self._stop.done():
             self._stop.set_result(False)
 
-    def _say(self, name: str, data: Mapping[str, object]) -> None:
+    def _say(self, name: str, told: Callable[[], Mapping[str, object]]) -> None:
         try:
-            self._write(self._framing.notice(name, data))
+            self._write(self._framing.notice(name, told()))
         except Exception as error:  # noqa: BLE001 - as above
             self._fail(error)
 
@@ -218,7 +218,7 @@ class _Feed:
             self._stop.set_result(False)
 
     def _beat(self) -> None:
-        self._say("heartbeat", Silence())
+        self._say("heartbeat", Silence)
 
     def _say_goaway(self) -> None:
-        self._say("goaway", self._service.goaway())
+        self._say("goaway", self._service.goaway)

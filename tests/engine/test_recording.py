@@ -52,6 +52,19 @@ async def test_only_completed_runs_are_recorded(make_run: MakeRun) -> None:
     assert Recording.of(run).run == run.id
 
 
+async def test_payloads_begin_with_their_type(make_run: MakeRun) -> None:
+    """What is read out of an event's bytes is looked for there."""
+    run = make_run()
+    run.start(say("x"))
+    await finished(run)
+    data = Recording.of(run).encode()
+    turned = data.replace(b'{"type":"text.delta","text":"x"}', b'{"text":"x","type":"text.delta"}')
+    assert turned != data
+
+    with pytest.raises(InvalidRecording, match="type"):
+        Recording.decode(turned)
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"format":1}', b"\xff"])
 def test_other_bytes_are_no_recording(data: bytes) -> None:
     """Bytes that are not ours are refused as such."""

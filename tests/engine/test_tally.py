@@ -1,12 +1,14 @@
 """What is counted of a run's payloads, and when they came."""
 
+import hashlib
+import tracemalloc
 from typing import Any
 
 import pytest
 
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.runinfo import Outcome
-from llm_stream.engine.tally import Tally
+from llm_stream.engine.tally import HASH_CHARS, Tally
 from llm_stream.errors import OutputTooLarge
 
 DELTA: Any = {"type": "text.delta", "text": "a"}
@@ -95,3 +97,36 @@ def test_what_a_full_log_refuses_is_not_counted() -> None:
         tally.record(log, [DELTA] * 10)
 
     assert 0 < tally.chunks == len(log) < 10
+
+
+def held(tally: Tally, log: EventLog, text: str, times: int) -> int:
+    """Bytes that Python holds more for each of so many pieces of text, besides the log's."""
+    tracemalloc.start()
+    try:
+        before, kept = tracemalloc.get_traced_memory()[0], log.bytes
+        for number in range(times):
+            tally.record(log, [{"type": "text.delta", "text": f"{number:02}{text}"}])
+        return (tracemalloc.get_traced_memory()[0] - before - log.bytes + kept) // times
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_text_is_kept_by_the_log_alone(size: int) -> None:
+    """What waits to be hashed with more is little."""
+    tally, log = Tally(), EventLog("run_1", max_bytes=10_000_000)
+    tally.record(log, [{"type": "text.delta", "text": "x"}])
+
+    assert held(tally, log, "x" * size, 15) < 1000
+
+
+def test_the_hash_is_that_of_all_the_text() -> None:
+    """However it came: long and short pieces, alone and together."""
+    tally, log = Tally(), EventLog("run_1", max_bytes=10_000_000)
+    pieces = ["a", "\u00e9" * HASH_CHARS, *"bcdefghijklmnopqrstuvw", "x" * (HASH_CHARS - 1), "y"]
+    for piece in pieces:
+        tally.record(log, [{"type": "text.delta", "text": piece}])
+    tally.record(log, [{"type": "text.delta", "text": piece} for piece in pieces])
+
+    expected = hashlib.sha256("".join(pieces * 2).encode()).hexdigest()
+    assert tally.completed(Outcome("stop"))["text_sha256"] == expected

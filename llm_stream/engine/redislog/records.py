@@ -15,7 +15,7 @@ import orjson
 from llm_stream.engine.chapters import NOWHERE, Place
 from llm_stream.engine.redislog.link import Command
 from llm_stream.engine.runinfo import RunInfo, RunStatistics, State
-from llm_stream.events import Event, kind_of, position_of
+from llm_stream.events import Event, cursor_of, kind_of, position_of, recognised
 
 LIVE_MS: Final = 86_400_000
 """How long what belongs to a live run stays if nobody touches it: a day."""
@@ -215,9 +215,9 @@ def events_of(reply: Any) -> list[Event]:
     events = []
     for position, fields in reply or ():
         by_name = dict(_pairs(fields)) if not isinstance(fields, dict) else fields
-        data, kind = by_name.get(b"d", b""), by_name.get(b"t", b"")
-        if data.startswith(b'{"id":"%b"' % position) and b',"type":"%b"' % kind in data:
-            events.append(Event(data))
+        event = recognised(by_name.get(b"d", b""))
+        if event is not None and cursor_of(event) == position:
+            events.append(event)
     return events
 
 

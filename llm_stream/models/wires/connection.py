@@ -223,17 +223,16 @@ class Connection(asyncio.Protocol):
         if reader is None or reader.done() or not (blocks or self.ended or self._broken):
             return
         self._reader = None
-        if blocks:
+        if blocks or self.ended:
             self._held = 0
             if self._paused:
                 self._resume()
             reader.set_result(blocks.pop() if len(blocks) == 1 else b"".join(blocks))
             blocks.clear()
-        elif self.ended:
-            reader.set_result(b"")
         else:
             told = f"{self._model_id}: the connection broke: {self._broken}"
             reader.set_exception(UpstreamFailed(told))
+            reader.exception()  # whoever does not want it any more is not told of it elsewhere
 
     def _pause(self) -> None:
         # A closed transport of uvloop's can be asked for neither.

@@ -20,7 +20,12 @@ def test_events_of_a_kind_share_its_name() -> None:
 
 def test_what_is_no_event_of_its_place_is_none() -> None:
     """Entries that say otherwise, or hold no event, are left out."""
-    reply = [entry(b"1-1", b"1-10"), (b"1-2", [b"x", b"y"]), entry(b"1-3", b"1-3")]
+    late = b'{"id":"1-4","run":"run_1","t_ms":7,"arguments":{"a":1,"type":"run.failed"},"type":"x"}'
+    none = b'{"id":"1-5","run":"run_1","t_ms":7}'
+    reply = [
+        entry(b"1-1", b"1-10"), (b"1-2", [b"x", b"y"]), entry(b"1-3", b"1-3"),
+        (b"1-4", [b"t", b"x", b"d", late]), (b"1-5", [b"t", b"x", b"d", none]),
+    ]  # fmt: skip
 
     assert [position_of(event) for event in events_of(reply)] == ["1-3"]
     assert events_of(None) == []

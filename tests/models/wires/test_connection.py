@@ -375,6 +375,51 @@ async def test_who_stops_waiting_loses_nothing() -> None:
     assert await whole(connection) == b"Hello, world"
 
 
+async def test_a_block_behind_a_cancelled_read_is_the_next_ones() -> None:
+    """Who has left takes only what was given already."""
+    connection, _, _ = make()
+    connection.data_received(CHUNKED[: CHUNKED.index(b"5\r\n")])
+    connection.read().cancel()
+    connection.data_received(b"5\r\nHello\r\n")
+
+    assert await connection.read() == b"Hello"
+
+
+async def test_the_head_is_told_behind_a_cancelled_read() -> None:
+    """A connection that is asked again knows nothing of who has read before."""
+    connection, _, _ = make()
+    connection.data_received(CHUNKED[: CHUNKED.index(b"5\r\n")])
+    connection.read().cancel()
+    connection.data_received(CHUNKED[CHUNKED.index(b"5\r\n") :])
+    connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"", "m")
+    heard = asyncio.create_task(connection.answered())
+    await asyncio.sleep(0)
+    connection.data_received(SIZED)
+    await heard
+
+    assert await connection.read() == b"Hello, world"
+
+
+@pytest.mark.parametrize("left", ["cancelled", "forgotten"])
+async def test_a_break_that_nobody_waits_for_is_nobodys_error(left: str) -> None:
+    """Who has left in the same turn, or has been thrown away, leaves no error behind."""
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    connection, transport, _ = make()
+    connection.data_received(UNTIL_CLOSE)
+    await connection.read()
+    reading = connection.read()
+    transport.abort()
+    if left == "cancelled":
+        reading.cancel()
+    del reading
+    gc.collect()
+
+    assert told == []
+    with pytest.raises(UpstreamFailed):
+        await connection.read()
+
+
 async def test_nothing_of_a_lost_connection_waits_for_the_collector() -> None:
     """It and its parser know each other while it lives."""
     connection, transport, lost = make()
