@@ -134,8 +134,8 @@ class Timings(TypedDict):
     total_ms: int
 
 
-class RunCompleted(TypedDict):
-    """Terminal: the whole answer is there."""
+class Ending(TypedDict):
+    """What is the same of an answer however often it is given: `RunCompleted` without its times."""
 
     type: Literal["run.completed"]
     finish_reason: str
@@ -143,8 +143,13 @@ class RunCompleted(TypedDict):
     text_sha256: str
     text_chars: int
     usage: TokenCounts
-    timings: Timings
     attempts: int
+
+
+class RunCompleted(Ending):
+    """Terminal: the whole answer is there."""
+
+    timings: Timings
 
 
 class RunFailed(TypedDict):

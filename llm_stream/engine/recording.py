@@ -7,11 +7,10 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Final, Literal, Self, cast
+from typing import Annotated, Any, Final, Self, cast
 
 import orjson
 from pydantic import Field, TypeAdapter
-from typing_extensions import TypedDict
 
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
@@ -19,12 +18,12 @@ from llm_stream.engine.runinfo import RunInfo
 from llm_stream.errors import InternalError
 from llm_stream.events import apart, payload_of
 from llm_stream.payloads import (
+    Ending,
     ItemCompleted,
     ReasoningDelta,
     StepCompleted,
     StepStarted,
     TextDelta,
-    TokenCounts,
     ToolCalled,
     ToolReturned,
     Usage,
@@ -205,22 +204,12 @@ def _folded(recording: Recording) -> Fold:
     return fold
 
 
-class _Ending(TypedDict):
-    type: Literal["run.completed"]
-    finish_reason: str
-    result: Any
-    text_sha256: str
-    text_chars: int
-    usage: TokenCounts
-    attempts: int
-
-
 _KeptPayload = Annotated[
     TextDelta | ReasoningDelta | ToolCalled | ToolReturned | StepStarted | StepCompleted
     | ItemCompleted | Usage,
     Field(discriminator="type"),
 ]  # fmt: skip
-_ENDING: Final = TypeAdapter(_Ending)
+_ENDING: Final = TypeAdapter(Ending)
 _PAYLOADS: Final = TypeAdapter(list[_KeptPayload])
 
 

@@ -130,7 +130,10 @@ return 1
 
 
 def write_events(keys: Keys, run: str, events: Sequence[Event]) -> list[Command]:
-    """Append events at their own places; from the first that Redis refuses on, none."""
+    """Append events at their own places; from the first that Redis refuses on, none.
+
+    `t` is for people and for other programs: here the kind is read out of the event.
+    """
     if not events:
         return []
     stamped = [part for event in events for part in (position_of(event), kind_of(event), event)]
