@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from llm_stream.engine.eventlog import EVENT_OVERHEAD_BYTES, EventLog
+from llm_stream.engine.eventlog import EventLog
+from llm_stream.engine.eventstore import EVENT_OVERHEAD_BYTES
 from llm_stream.engine.flights import Flights, outdated
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry

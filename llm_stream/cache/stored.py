@@ -60,7 +60,7 @@ class Stored:
             "stored_at": self.stored_at,
             "fresh_seconds": self.fresh_seconds,
             "bytes": self.size,
-            "events": len(recording.bodies),
+            "events": recording.events,
             "usage": recording.ending["usage"],
             "saves_ms": recording.total_ms,
         }

@@ -11,15 +11,16 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from llm_stream.engine.chapters import NOWHERE, Chapters, Place, parse_cursor, place_of
+from llm_stream.engine.eventstore import BLOCK, EVENT_OVERHEAD_BYTES, EventStore
 from llm_stream.errors import InvalidCursor, OutputTooLarge
 from llm_stream.events import Event, encoded, is_terminal, position_of, t_ms_of
 from llm_stream.payloads import TERMINAL_TYPES, Payload
 
-EVENT_OVERHEAD_BYTES: Final = 50
-"""What an `Event` costs beside its bytes: its head, and its place in the list."""
-
 READ_BYTES: Final = 65_536
 """Most bytes that one `take` hands out, so that a slow reader pins no more than that."""
+
+REST_MS: Final = 1000
+"""Whole blocks are packed once in so long at most: what comes faster is about to be read."""
 
 
 class Gap(NamedTuple):
@@ -48,9 +49,9 @@ class EventLog:
         holed: whether events were lost.
     """
 
-    __slots__ = ("_bytes", "_chapters", "_clock", "_earlier", "_epoch", "_events", "_max_bytes",
-                 "_run", "_waiting", "born", "closed", "count", "holed", "newest_ms",
-                 "sealed")  # fmt: skip
+    __slots__ = ("_bytes", "_chapters", "_clock", "_earlier", "_epoch", "_max_bytes",
+                 "_packed_ms", "_run", "_store", "_waiting", "born", "closed", "count", "holed",
+                 "newest_ms", "sealed")  # fmt: skip
 
     def __init__(
         self,
@@ -66,8 +67,8 @@ class EventLog:
         self._epoch = epoch
         self._earlier = len(earlier)
         self._clock = clock
-        self._events: list[Event] = []
-        self._bytes = self.count = 0
+        self._store = EventStore()
+        self._bytes = self._packed_ms = self.count = 0
         self._waiting: list[Callable[[], None]] = []
         self._chapters = Chapters(None if earlier else Place(epoch, 1))
         self.born = clock()
@@ -87,27 +88,32 @@ class EventLog:
     @property
     def bytes(self) -> int:
         """Approximate memory the log holds."""
-        return self._bytes
+        return self._bytes - self._store.spared
+
+    @property
+    def packed(self) -> bool:
+        """Whether older events are packed: who keeps them had better read them here."""
+        return self._store.packed > 0
 
     @property
     def cursor(self) -> str:
         """Cursor of the newest event, "0" while there is none."""
-        return position_of(self._events[-1]) if self._events else "0"
+        return position_of(self.newest) if self.count else "0"
 
     @property
     def newest(self) -> Event:
         """The newest event; there has to be one."""
-        return self._events[-1]
+        return self._store.recent[-1]
 
     @property
     def last(self) -> Place:
         """Place of the newest event."""
-        return place_of(self._events[-1]) if self._events else NOWHERE
+        return place_of(self.newest) if self.count else NOWHERE
 
     def append(self, payload: Payload) -> Event:
         """Give one payload its place; see `append_all`."""
         self.append_all((payload,))
-        return self._events[-1]
+        return self.newest
 
     def append_all(self, payloads: Sequence[Payload]) -> None:
         """Give the payloads their places at this moment, encode each once and wake the readers.
@@ -119,8 +125,12 @@ class EventLog:
             LogSealed: a terminal event is already there.
         """
         self.newest_ms = t_ms = int((self._clock() - self.born) * 1000)
-        events = self._events
+        store = self._store
         before = self.count
+        if before - store.packed > BLOCK and t_ms - self._packed_ms >= REST_MS:
+            store.pack()
+            self._packed_ms = t_ms
+        events = store.recent
         seq = before - self._earlier
         try:
             for payload in payloads:
@@ -140,7 +150,7 @@ class EventLog:
                 self._bytes = size
                 events.append(event)
         finally:
-            self.count = len(events)
+            self.count = store.packed + len(events)
             if self._waiting and self.count > before:
                 self._wake()
 
@@ -150,6 +160,8 @@ class EventLog:
         A hole in the places is remembered; what is not behind the last event is left out. The
         bound does not hold: the log was bounded where it was written.
         """
+        if self.count - self._store.packed > BLOCK:
+            self._store.pack()
         for event in events:
             place, last = place_of(event), self.last
             if self.sealed or place <= last:
@@ -157,9 +169,9 @@ class EventLog:
             if place != Place(last.epoch, last.seq + 1):
                 # An owner's last events may be lost with it; the first of the next tells that.
                 whole = (place.seq == 1 and last.epoch > 0) or place == Place(1, 1)
-                self._chapters.begin(place, len(self._events), hole=not whole)
+                self._chapters.begin(place, self.count, hole=not whole)
                 self.holed |= not whole
-            self._events.append(event)
+            self._store.recent.append(event)
             self.count += 1
             self._bytes += len(event) + EVENT_OVERHEAD_BYTES
             self.sealed = is_terminal(event)
@@ -208,32 +220,24 @@ class EventLog:
         Stops before the event that would exceed `max_bytes` of data, and before a hole.
         """
         if start + 1 == self.count and limit:
-            return self._events[start:]  # what has just come, as nearly always
+            return self._store.recent[-1:]  # what has just come, as nearly always
         stop = start + limit
         if self._chapters.holes:
             stop = min(stop, self._chapters.next_hole(start) or stop)
-        if self._bytes <= max_bytes:
-            return self._events[start:stop]
-        found: list[Event] = []
-        size = 0
-        for event in self._events[start:stop]:
-            size += len(event)
-            if size > max_bytes and found:
-                break
-            found.append(event)
-        return found
+        return self._store.between(start, stop, max_bytes=max_bytes)
 
     def everything(self) -> list[Event]:
         """Every event there is; across holes, where there are any."""
         if self.holed:
-            return [*self._events]
-        return self.slice(0, limit=len(self), max_bytes=sys.maxsize)
+            return self._store.between(0, self.count, max_bytes=sys.maxsize)
+        return self.slice(0, limit=self.count, max_bytes=sys.maxsize)
 
     def gap_at(self, index: int, after: str = "0") -> Gap | None:
         """What a reader behind the cursor `after`, who goes on at `index`, has missed."""
         if index not in self._chapters.holes:
             return None
-        known, first = parse_cursor(after) or NOWHERE, place_of(self._events[index])
+        known = parse_cursor(after) or NOWHERE
+        first = place_of(self._store.between(index, index + 1, max_bytes=0)[0])
         return Gap(after, str(first)) if known != Place(first.epoch, first.seq - 1) else None
 
     def notify(self, callback: Callable[[], None]) -> None:

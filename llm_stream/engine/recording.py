@@ -5,13 +5,14 @@ A recording holds the run's last, valid output: what a restart took back is not 
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Final, Self, cast
+from typing import Annotated, Any, Final, NamedTuple, Self, cast
 
 import orjson
 from pydantic import Field, TypeAdapter
 
+from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.fold import Fold
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import RunInfo
@@ -50,6 +51,17 @@ class InvalidRecording(ValueError):
     """Bytes that are no recording: corrupt, of another format, or not ours."""
 
 
+class Said(NamedTuple):
+    """Of each event that is kept its type, its milliseconds, its payload (see `parts_of`)."""
+
+    kinds: tuple[str, ...] = ()
+    times: tuple[int, ...] = ()
+    bodies: tuple[bytes, ...] = ()
+
+
+NOTHING: Final = Said()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """One completed answer.
@@ -60,10 +72,10 @@ class Recording:
         run: id of the run that was recorded.
         created_at: when it ended, seconds since 1970.
         total_ms: how long it took.
-        kinds, times, bodies: of each event its type, its milliseconds since the run's creation,
-            and its encoded payload (`parts_of` an event).
+        told: what is kept of its events, or what reads that out of the run's log; see `said`.
         ending: the terminal payload, `timings` excepted.
-        size: bytes it holds, about.
+        events: how many events are kept.
+        size: bytes it holds once it has been read, about.
     """
 
     key: str
@@ -71,9 +83,7 @@ class Recording:
     model: str
     run: str
     ending: dict[str, Any]
-    kinds: tuple[str, ...] = ()
-    times: tuple[int, ...] = ()
-    bodies: tuple[bytes, ...] = ()
+    told: Said | Callable[[], Said] = NOTHING
     template: str | None = None
     owner: str = ""
     title: str = ""
@@ -81,52 +91,40 @@ class Recording:
     structured: bool = False
     total_ms: int = 0
     created_at: float = field(default_factory=time.time)
+    events: int = field(default=0, init=False)
     size: int = field(default=0, init=False, repr=False, compare=False)
     _derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        size = 1000 + sum(map(len, self.bodies)) + 150 * len(self.bodies)
+        said = self.said
+        size = 1000 + sum(map(len, said.bodies)) + 150 * len(said.bodies)
         # Decoded JSON takes several times its bytes: the result, and the items of the fold.
         items = 0
-        if not _ITEMS.isdisjoint(self.kinds):
-            pairs = zip(self.kinds, self.bodies, strict=False)
+        if not _ITEMS.isdisjoint(said.kinds):
+            pairs = zip(said.kinds, said.bodies, strict=False)
             items = sum(len(body) for kind, body in pairs if kind in _ITEMS)
         if self.ending.get("result") is not None:
             items += len(orjson.dumps(self.ending["result"]))
         size += DECODED * items
         object.__setattr__(self, "size", size)
+        object.__setattr__(self, "events", len(said.bodies))
 
     @classmethod
     def of(cls, run: Run) -> Self:
-        """Record a run that has completed."""
-        events = run.events()
-        kinds, times, bodies = apart(events)
-        if not kinds or kinds[-1] != "run.completed":
-            raise InternalError("Only a completed run can be recorded.", run=run.id)
-        start = max([place for place, kind in enumerate(kinds) if kind == "run.restarted"] or [0])
-        # Tokens are spent whatever became of the output.
-        kept = [
-            place
-            for place, kind in enumerate(kinds)
-            if kind in _KEPT and (place > start or kind == "usage")
-        ]
-        return cls.made(
-            run.info,
-            dict(payload_of(events[-1])),
-            [kinds[place] for place in kept],
-            [times[place] for place in kept],
-            [bodies[place] for place in kept],
-        )
+        """Record a run that has completed.
+
+        What its log has packed is not kept a second time, but read there when it is asked for:
+        of most answers that does not happen.
+        """
+        said, ending = _read(run.log, run.id)
+        made = cls.made(run.info, ending, said)
+        if run.log.packed:
+            log, run_id = run.log, run.id
+            object.__setattr__(made, "told", lambda: _read(log, run_id)[0])
+        return made
 
     @classmethod
-    def made(
-        cls,
-        info: RunInfo,
-        ending: dict[str, Any],
-        kinds: Sequence[str],
-        times: Sequence[int],
-        bodies: Sequence[bytes],
-    ) -> Self:
+    def made(cls, info: RunInfo, ending: dict[str, Any], said: Said) -> Self:
         """Of what is kept of a run, and its terminal payload, which is this one's from now on."""
         total_ms = ending.pop("timings")["total_ms"]
         return cls(
@@ -135,9 +133,7 @@ class Recording:
             model=info.model,
             run=info.id,
             ending=ending | {"attempts": 1},
-            kinds=tuple(kinds),
-            times=tuple(times),
-            bodies=tuple(bodies),
+            told=said,
             template=info.template,
             owner=info.owner,
             title=info.title,
@@ -145,6 +141,12 @@ class Recording:
             structured=info.structured,
             total_ms=total_ms,
         )
+
+    @property
+    def said(self) -> Said:
+        """What is kept of the run's events; read once."""
+        told = self.told
+        return told if isinstance(told, Said) else self.derived("said", lambda _: told())
 
     @property
     def fold(self) -> Fold:
@@ -164,10 +166,10 @@ class Recording:
         facts = {
             item.name: getattr(self, item.name)
             for item in fields(self)
-            if item.init and item.name not in {"kinds", "bodies"}
+            if item.init and item.name != "told"
         }
-        head = orjson.dumps({"format": FORMAT, **facts})
-        return b"\n".join([head, *(b"{" + body for body in self.bodies)])
+        head = orjson.dumps({"format": FORMAT, **facts, "times": self.said.times})
+        return b"\n".join([head, *(b"{" + body for body in self.said.bodies)])
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -184,21 +186,42 @@ class Recording:
             if not all(line.startswith(b'{"type":') for line in lines):
                 raise InvalidRecording("a payload that does not begin with its type")
             payloads = [orjson.loads(line) for line in lines]
-            kinds = tuple(payload["type"] for payload in payloads)
-            made = cls(
-                **facts | {"times": tuple(facts["times"]), "tags": tuple(facts["tags"])},
-                kinds=kinds,
-                bodies=tuple(line[1:] for line in lines),
+            said = Said(
+                tuple(payload["type"] for payload in payloads),
+                tuple(facts.pop("times")),
+                tuple(line[1:] for line in lines),
             )
+            made = cls(**facts | {"tags": tuple(facts["tags"])}, told=said)
             _check(made, payloads)
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise InvalidRecording(f"not a recording: {error}") from error
         return made
 
 
+def _read(log: EventLog, run: str) -> tuple[Said, dict[str, Any]]:
+    """What is kept of the events of a run that has completed, and its terminal payload."""
+    events = log.everything()
+    kinds, times, bodies = apart(events)
+    if not kinds or kinds[-1] != "run.completed":
+        raise InternalError("Only a completed run can be recorded.", run=run)
+    start = max([place for place, kind in enumerate(kinds) if kind == "run.restarted"] or [0])
+    # Tokens are spent whatever became of the output.
+    kept = [
+        place
+        for place, kind in enumerate(kinds)
+        if kind in _KEPT and (place > start or kind == "usage")
+    ]
+    said = Said(
+        tuple([kinds[place] for place in kept]),
+        tuple([times[place] for place in kept]),
+        tuple([bodies[place] for place in kept]),
+    )
+    return said, dict(payload_of(events[-1]))
+
+
 def _folded(recording: Recording) -> Fold:
     fold = Fold()
-    for kind, body in zip(recording.kinds, recording.bodies, strict=True):
+    for kind, body in zip(recording.said.kinds, recording.said.bodies, strict=True):
         fold.add_payload(kind, orjson.loads(b"{" + body))
     fold.add_payload(recording.ending["type"], {**recording.ending, "timings": NO_TIME})
     return fold
@@ -222,5 +245,5 @@ def _check(recording: Recording, payloads: list[dict[str, Any]]) -> None:
             digest.update(payload["text"].encode())
     if digest.hexdigest() != recording.ending["text_sha256"]:
         raise InvalidRecording("the text is not the one that was recorded")
-    if len(recording.times) != len(recording.bodies):
+    if len(recording.said.times) != len(recording.said.bodies):
         raise InvalidRecording("times are missing")

@@ -38,7 +38,7 @@ class ReplayLog(EventLog):
         super().__init__(info.id, max_bytes=0)
         self._recording = recording
         self._info = info
-        self.count = len(recording.bodies) + 2
+        self.count = len(recording.said.bodies) + 2
         self.sealed = self.closed = True
 
     @property
@@ -63,7 +63,7 @@ class ReplayLog(EventLog):
         # A replay is told hundreds of thousands of events a second: no call that can be spared.
         last = len(self) - 1
         stamps = f'","run":"{self._run}","t_ms":0,'.encode()
-        bodies = self._recording.bodies
+        bodies = self._recording.said.bodies
         for index in range(start, min(start + limit, last + 1)):
             event = (
                 b'{"id":"1-%d%b%b' % (index + 1, stamps, bodies[index - 1])
@@ -126,14 +126,14 @@ class Replay(Run):
     @cached_property
     def tally(self) -> Tally:  # type: ignore[override]
         """What the recording says, in no time."""
-        return Tally.of(self.recording.ending, self.recording.kinds.count("text.delta"))
+        return Tally.of(self.recording.ending, self.recording.said.kinds.count("text.delta"))
 
 
 async def paced(recording: Recording, pace: Pace) -> AsyncGenerator[Payload | Outcome]:
     """What the recording says, each piece when it is due; then its outcome."""
     began = time.monotonic()
     due = 0.0
-    for kind, t_ms, body in zip(recording.kinds, recording.times, recording.bodies, strict=True):
+    for kind, t_ms, body in zip(*recording.said, strict=True):
         if isinstance(pace, float):
             due += 1 / pace if kind in {"text.delta", "reasoning.delta"} else 0
         else:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from llm_stream.engine.fold import Fold
-from llm_stream.engine.recording import Recording
+from llm_stream.engine.recording import Recording, Said
 from llm_stream.engine.run import Run
 from llm_stream.events import apart
 
@@ -50,9 +50,7 @@ class Reading:
         return Recording.made(
             self._run.info,
             dict(self.payloads[-1]),
-            kinds[kept],
-            self._times[kept],
-            self._bodies[kept],
+            Said(kinds[kept], self._times[kept], self._bodies[kept]),
         )
 
 

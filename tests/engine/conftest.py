@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client, Outcome, RunInfo
 from llm_stream.payloads import Payload
@@ -51,6 +52,7 @@ def make_run() -> MakeRun:
         max_log_bytes: int = 1_000_000,
         abandon_seconds: float | None = None,
         claim: str = "",
+        log: EventLog | None = None,
         **info: object,
     ) -> Run:
         return Run(
@@ -58,6 +60,7 @@ def make_run() -> MakeRun:
             max_log_bytes=max_log_bytes,
             describe_error=describe,
             client=Client(claim, abandon_seconds),
+            log=log,
         )
 
     return make

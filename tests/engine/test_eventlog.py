@@ -10,10 +10,11 @@ from llm_stream.engine.eventlog import EventLog, LogSealed
 from llm_stream.engine.redislog.remote import CopiedLog
 from llm_stream.engine.subscription import Subscription
 from llm_stream.errors import InvalidCursor, OutputTooLarge
-from llm_stream.events import decoded, encoded, position_of
+from llm_stream.events import decoded, encoded, position_of, t_ms_of
 from llm_stream.payloads import RunFailed, TextDelta
 
 from ..problem import PROBLEM
+from .conftest import Clock
 
 
 def delta(text: str = "x") -> TextDelta:
@@ -220,6 +221,72 @@ async def test_subscribing_at_the_instant_of_the_end_always_ends() -> None:
             pass
 
         assert reader.ended
+
+
+def slowly(count: int, clock: Any, *, seconds: float = 0.05) -> EventLog:
+    """A log whose events came one by one, so far apart."""
+    log = EventLog("run_1", max_bytes=10_000_000, clock=clock)
+    for place in range(count):
+        clock.now += seconds
+        log.append(delta(f" word {place}"))
+    return log
+
+
+def test_what_came_a_while_ago_takes_little_memory(clock: Any) -> None:
+    """Its bytes are the same as ever, from every place on."""
+    log = slowly(1000, clock)
+    said = [
+        encoded(1, n + 1, "run_1", log_ms, {"type": "text.delta", "text": f" word {n}"})
+        for n, log_ms in enumerate(t_ms_of(event) for event in log.everything())
+    ]
+
+    assert log.packed
+    assert log.bytes < sum(map(len, said)) / 4
+    for start in (0, 1, 31, 32, 500, 998, 999, 1000):
+        with Subscription(log, start) as reader:
+            found: list[bytes] = []
+            while batch := reader.take(limit=100):
+                found += batch
+            assert found == said[start:]
+    assert (log.cursor, log.newest, len(log)) == ("1-1000", said[-1], 1000)
+
+
+def test_what_has_just_come_is_not_packed(clock: Any) -> None:
+    """Within a second somebody is about to read it."""
+    assert not slowly(500, clock, seconds=0.0019).packed
+
+
+def test_packing_moves_no_bound(clock: Any) -> None:
+    """A log takes as many events as ever."""
+    log = EventLog("run_1", max_bytes=50_000, clock=clock)
+    quick = EventLog("run_1", max_bytes=50_000, clock=Clock())
+    for each, seconds in ((log, 0.05), (quick, 0.0)):
+        with pytest.raises(OutputTooLarge):
+            while True:
+                clock.now += seconds
+                each.append(delta("x" * 100))
+
+    assert log.packed
+    assert len(log) == pytest.approx(len(quick), rel=0.02)  # later times have more digits
+
+
+def test_a_copy_is_packed_and_its_holes_are_told() -> None:
+    """Events of another replica, of which some are lost behind those that are packed."""
+    events = [encoded(1, seq, "run_1", seq, delta()) for seq in range(1, 301)]
+    log = CopiedLog("run_1")
+    for start in (0, 100, 201):
+        log.extend(events[start : start + 99])
+    reader = Subscription(log, 0)
+    found: list[bytes] = []
+    gaps = []
+    while reader.behind:
+        if gap := reader.gap():
+            gaps.append((gap.after, gap.first))
+        found += reader.take()
+
+    assert log.packed
+    assert found == [*events[:99], *events[100:199], *events[201:300]]
+    assert gaps == [("1-99", "1-101"), ("1-199", "1-202")]
 
 
 def test_closing_calls_back_once() -> None:

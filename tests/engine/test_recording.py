@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.recording import InvalidRecording, Recording
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import InternalError
@@ -34,11 +35,39 @@ async def test_a_recording_holds_the_last_valid_output(make_run: MakeRun) -> Non
 
     made = Recording.of(run)
 
-    assert made.kinds == ("usage", "text.delta", "text.delta")
+    assert made.said.kinds == ("usage", "text.delta", "text.delta")
     assert made.ending["result"] == {"a": 1}
     assert made.ending["text_chars"] == 6
     assert (made.key, made.template, made.tags, made.structured) == ("k", "x@1", ("a",), True)
     assert Recording.decode(made.encode()) == made
+
+
+async def test_what_a_log_has_packed_is_not_kept_twice(make_run: MakeRun, clock: Any) -> None:
+    """A recording of a long answer reads it in the log, and says what any other says."""
+    log = EventLog("run_1", max_bytes=1_000_000, clock=clock)
+    log.append(
+        {"type": "run.started", "recipe": "generate", "model": "m", "cache": "miss", "key": "k"}
+    )
+    run = make_run(log=log)
+
+    async def slowly() -> AsyncGenerator[Any]:
+        for number in range(200):
+            clock.now += 0.05
+            yield {"type": "text.delta", "text": f" word {number}"}
+        yield USAGE
+        yield Outcome("stop")
+
+    run.start(slowly())
+    await finished(run)
+    made = Recording.of(run)
+
+    assert log.packed
+    assert callable(made.told)
+    assert made.size > made.events * 150
+    again = Recording.decode(made.encode())
+    assert again.said == made.said
+    assert (again.events, again.fold.text) == (201, made.fold.text)
+    assert made.said is made.said
 
 
 async def test_only_completed_runs_are_recorded(make_run: MakeRun) -> None:

@@ -19,7 +19,7 @@ async def test_a_completed_run_is_found_by_its_fingerprint(history: History) -> 
 
     assert found is not None
     assert found.recording.run == run.id
-    assert [body for body in found.recording.bodies if b"text.delta" in body] == [
+    assert [body for body in found.recording.said.bodies if b"text.delta" in body] == [
         parts_of(event)[1] for event in run.events() if kind_of(event) == "text.delta"
     ]
     assert found.marks == MARKS

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter
 from llm_stream.access.clientfile import ClientRecord, editing, now
 from llm_stream.access.clientkey import new_key
 from llm_stream.config import ServerSection
-from llm_stream.engine.recording import Recording
+from llm_stream.engine.recording import Recording, Said
 from llm_stream.engine.replay import Replay
 from llm_stream.engine.runinfo import RunInfo
 from llm_stream.testing import Script, ScriptedModel, words
@@ -188,8 +188,10 @@ def test_recordings_that_are_not_asked_for_are_forgotten(monkeypatch: pytest.Mon
             RunInfo(f"run_{number}", "generate", "m", "k", "hit"),
             Recording(
                 key="k", recipe="generate", model="m", run=f"was_{number}",
-                ending={"type": "run.completed"}, kinds=("text.delta",), times=(0,),
-                bodies=(b'"type":"text.delta","text":"%b"}' % (b"x" * 400),),
+                ending={"type": "run.completed"},
+                told=Said(
+                    ("text.delta",), (0,), (b'"type":"text.delta","text":"%b"}' % (b"x" * 400),)
+                ),
             ),
         )
         for number in range(4)
