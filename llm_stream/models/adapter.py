@@ -24,7 +24,7 @@ from llm_stream.models.chunks import Chunk, ModelCall
 from llm_stream.models.faults import from_model, from_refused_call
 from llm_stream.models.finish import AnyResponse, finish_of
 from llm_stream.models.joining import JOIN_EVENTS, join_events
-from llm_stream.models.leaving import events_of
+from llm_stream.models.leaving import ResponseEvents
 from llm_stream.models.optionschema import schema_of
 from llm_stream.models.pieces import Pieces
 from llm_stream.models.prompting import attachments_of, prompt_of
@@ -191,7 +191,7 @@ class ModelAdapter:
         self, response: AnyResponse, turn: Turn | None
     ) -> AbstractAsyncContextManager[AsyncGenerator[llm.parts.StreamEvent]]:
         if isinstance(response, llm.AsyncResponse):
-            return events_of(response)
+            return ResponseEvents(response)
         return aclosing(pump(response.stream_events, cast("Turn", turn)))
 
     async def stream(self, call: ModelCall, turn: Turn | None) -> AsyncGenerator[Sequence[Chunk]]:

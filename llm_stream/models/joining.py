@@ -2,7 +2,7 @@
 
 `llm` makes three calls, an object with a dict and two places in lists of every piece, for a few
 letters. So a wire says what has come at once in one event, which knows the pieces; and what came
-one by one is joined afterwards, 64 events at a time. What llm makes of a response in the end is
+one by one is joined afterwards, 32 events at a time. What llm makes of a response in the end is
 the same: it joins the words of a part, and the arguments of a call, itself.
 """
 
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, cast
 import llm
 from llm.parts import StreamEvent
 
-JOIN_EVENTS: Final = 64
+JOIN_EVENTS: Final = 32
 """How many events come before they are joined."""
 
 
@@ -91,7 +91,9 @@ def join_events(response: llm.AsyncResponse, start: int) -> int:
     events[start:] = [*_joined(found)]
     said = sum([event.type == "text" for event in found])
     if said and all(isinstance(each, str) for each in chunks[-said:]):
-        chunks[-said:] = ["".join(chunks[-said:])]
+        text = "".join(chunks[-said:])
+        # The same text, nearly always: kept once.
+        chunks[-said:] = [events[-1].chunk if events[-1].chunk == text else text]
     return len(events)
 
 

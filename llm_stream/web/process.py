@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import gc
 import importlib.util
+import sys
 from collections.abc import Coroutine
 from typing import Any, Final, TypeVar
 
@@ -35,6 +36,17 @@ def collect_rarely() -> None:
     is a tenth to a fifth of what a start costs.
     """
     gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+
+
+def list_no_generators() -> None:
+    """Let the running loop keep no list of the async generators that have begun.
+
+    It would close what is left of them when it ends, and keeps a weak reference to each for that:
+    a dozen for each run. Here whoever goes through a generator closes it, and one that is dropped
+    all the same is still closed by the loop.
+    """
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(firstiter=None, finalizer=hooks.finalizer)
 
 
 def settle_memory() -> None:

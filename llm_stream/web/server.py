@@ -18,7 +18,7 @@ from llm_stream.loglines import Lines
 from llm_stream.models.adapter import AnyModel
 from llm_stream.web.app import create_app
 from llm_stream.web.express import EXPRESS
-from llm_stream.web.process import run_in_loop, settle_memory
+from llm_stream.web.process import list_no_generators, run_in_loop, settle_memory
 from llm_stream.web.runner import Runner
 from llm_stream.web.service import SERVICE
 from llm_stream.web.watch import Watch
@@ -166,6 +166,7 @@ async def run(
     if lifeline is not None:
         loop.add_reader(lifeline, on_parent_gone, lifeline)
     settle_memory()
+    list_no_generators()
     host, port = bound.getsockname()[:2]
     announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}", app)
     await asked.wait()

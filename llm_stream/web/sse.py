@@ -69,6 +69,7 @@ async def stream(
         )
         response.headers.update(HEADERS)
         writer = await response.prepare(request)
+        response.stop_streaming()  # its pings, for which it has a task: `Pulse` beats
         async with response:
             transport = request.transport
             if writer is not None and transport is not None:

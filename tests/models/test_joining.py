@@ -13,7 +13,7 @@ from llm.parts import StreamEvent
 from llm_stream.models.adapter import ModelAdapter
 from llm_stream.models.chunks import Message, ModelCall, Reasoning
 from llm_stream.models.joining import JOIN_EVENTS, Bundle, bundled, join_events
-from llm_stream.models.leaving import events_of
+from llm_stream.models.leaving import ResponseEvents
 from llm_stream.models.syncbridge import SyncThreads
 
 
@@ -143,7 +143,7 @@ async def test_what_is_no_text_is_left_alone() -> None:
     """A plugin that says so has always been let through."""
     events = [StreamEvent("reasoning", None), StreamEvent("text", "a"), StreamEvent("text", "b")]  # type: ignore[arg-type]
     response = Sayer(events).prompt("Hi")
-    async with events_of(response) as found:
+    async with ResponseEvents(response) as found:
         seen = [event.chunk async for event in found]
     assert join_events(response, 0) == 2
 

@@ -8,8 +8,6 @@ import asyncio
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from llm_stream.errors import StreamError, UpstreamFailed, UpstreamRejected, UpstreamTimedOut
@@ -40,9 +38,8 @@ class Transport:
         self._pool = pool or Pool()
         self._drains: set[asyncio.Task[None]] = set()
 
-    @asynccontextmanager
-    async def send(self, request: Outgoing, model_id: str) -> AsyncIterator[Upstream]:
-        """Send a request and wait for the head of its answer.
+    def send(self, request: Outgoing, model_id: str) -> "Exchange":
+        """Send a request and wait for the head of its answer, when it is entered (`async with`).
 
         Leaving early, by an exception, a cancellation or a plain exit, closes the connection
         before this returns, unless `Upstream.whole` was set.
@@ -57,32 +54,12 @@ class Transport:
                 address or a header is none (the operator's).
             StreamError: what a status other than 200 stands for, see `refusals`.
         """
-        try:
-            target = target_of(request.url)
-            head = request.head(target)
-        except ValueError as error:
-            raise UpstreamFailed(f"{model_id}: the request cannot be sent: {error}") from error
-        connection = await self._answering(request, target, head, model_id)
-        whole = False
-        try:
-            if request.heard is not None:
-                request.heard(connection.headers)
-            upstream = Upstream(connection, model_id)
-            await _accept(connection, upstream, request.accept, model_id)
-            try:
-                yield upstream
-            finally:
-                whole = upstream.whole
-        finally:
-            if whole and not connection.ended:
-                self._drain(target.place, connection)
-            else:
-                self._pool.put_back(target.place, connection)
+        return Exchange(self, request, model_id)
 
-    async def _answering(
+    async def answering(
         self, request: Outgoing, target: Target, head: bytes, model_id: str
     ) -> Connection:
-        """A connection on which the head of the answer has come."""
+        """A connection on which the head of the answer has come; to be let go of."""
         kept = self._pool.idle(target.place)
         while True:
             connection = kept or await self._connect(
@@ -119,7 +96,11 @@ class Transport:
                 f"{model_id}: no answer from the provider: {_reason(error)}"
             ) from error
 
-    def _drain(self, place: Place, connection: Connection) -> None:
+    def let_go(self, place: Place, connection: Connection, *, whole: bool) -> None:
+        """Nobody wants more of an answer; if it was whole, its connection is kept."""
+        if not whole or connection.ended:
+            self._pool.put_back(place, connection)
+            return
         drain = asyncio.create_task(_drain(connection), name="drain")
         self._drains.add(drain)
         drain.add_done_callback(self._drains.discard)
@@ -132,6 +113,43 @@ class Transport:
             drain.cancel()
         await asyncio.gather(*self._drains, return_exceptions=True)
         await self._pool.close()
+
+
+class Exchange:
+    """A request and its answer: entered when the head has come, left when no more is wanted.
+
+    A class, not a generator: there is one for each stream, and a frame is half a KiB.
+    """
+
+    __slots__ = ("_connection", "_model_id", "_place", "_request", "_transport", "_upstream")
+
+    def __init__(self, transport: Transport, request: Outgoing, model_id: str) -> None:
+        self._transport = transport
+        self._request = request
+        self._model_id = model_id
+
+    async def __aenter__(self) -> Upstream:
+        request, model_id = self._request, self._model_id
+        try:
+            target = target_of(request.url)
+            head = request.head(target)
+        except ValueError as error:
+            raise UpstreamFailed(f"{model_id}: the request cannot be sent: {error}") from error
+        connection = await self._transport.answering(request, target, head, model_id)
+        try:
+            if request.heard is not None:
+                request.heard(connection.headers)
+            upstream = Upstream(connection, model_id)
+            await _accept(connection, upstream, request.accept, model_id)
+        except BaseException:
+            self._transport.let_go(target.place, connection, whole=False)
+            raise
+        connection.headers.clear()  # often some KiB, of which nobody wants more
+        self._place, self._connection, self._upstream = target.place, connection, upstream
+        return upstream
+
+    async def __aexit__(self, *_: object) -> None:
+        self._transport.let_go(self._place, self._connection, whole=self._upstream.whole)
 
 
 async def _accept(connection: Connection, upstream: Upstream, accept: str, model_id: str) -> None:

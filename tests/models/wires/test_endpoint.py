@@ -1,7 +1,5 @@
 """Where a wire sends, and how long connecting may take."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,7 @@ from llm_stream.models.keys import Keyring
 from llm_stream.models.timers import Timeouts, Watch
 from llm_stream.models.wires.endpoint import Address, Endpoint, ProviderKey
 from llm_stream.models.wires.outgoing import Outgoing
-from llm_stream.models.wires.transport import Transport
-from llm_stream.models.wires.upstream import Upstream
+from llm_stream.models.wires.transport import Exchange, Transport
 
 
 class Noting(Transport):
@@ -21,11 +18,9 @@ class Noting(Transport):
         super().__init__()
         self.sent: list[Outgoing] = []
 
-    @asynccontextmanager
-    async def send(self, request: Outgoing, model_id: str) -> AsyncIterator[Upstream]:
+    def send(self, request: Outgoing, model_id: str) -> Exchange:
         self.sent.append(request)
         raise ConnectionRefusedError
-        yield
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(None, 7.0), (3.0, 3.0), (20.0, 7.0)])
