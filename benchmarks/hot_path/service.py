@@ -18,6 +18,7 @@ from llm_stream.config import (
 from llm_stream.web.app import create_app
 from llm_stream.web.connection import Connection
 from llm_stream.web.express import EXPRESS
+from llm_stream.web.process import list_no_generators
 from llm_stream.web.runner import Runner
 from llm_stream.web.service import SERVICE
 from llm_stream.web.watch import Watch
@@ -75,6 +76,7 @@ class Service:
         express = self.app[EXPRESS].answer
         self._runner = Runner(self.app, self._watch, express, handler_cancellation=True)
         await self._runner.setup()
+        list_no_generators()
         # What looks after the service now and then would be counted now and then.
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()

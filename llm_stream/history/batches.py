@@ -10,7 +10,7 @@ from llm_stream.history.database import Store, is_ours, transaction
 JOBS: Final = 256
 """Most jobs of one transaction: nobody else can write meanwhile."""
 
-PAUSING_SECONDS: Final = 0.05
+PAUSING_SECONDS: Final = 0.2
 """How long a transaction may pause now and then; all else it has to do follows without."""
 
 BYTES: Final = 16 << 20

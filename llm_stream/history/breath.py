@@ -14,7 +14,7 @@ from typing import Any, Final
 WORK_SECONDS: Final = 0.0005
 """How much CPU is spent until there is a pause; to wait for a lock is no work."""
 
-PAUSE_SECONDS: Final = 0.001
+PAUSE_SECONDS: Final = 0.002
 """How long it is."""
 
 

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 GATHER_SECONDS: Final = 0.2
 """How long a job waits for others to share its transaction, unless somebody waits for it."""
 
+BEHIND_BATCHES: Final = 2
+"""Where so many are queued, there is no time for pauses."""
+
 RETRY_SECONDS: Final = 5.0
 """After a fault of the database the next attempt waits that long."""
 
@@ -64,23 +67,21 @@ class Writer:
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._path = path
-        self._identity = 0
         self._upkeep = upkeep
         self._max_jobs = max_jobs
         self._max_bytes = max_bytes
         self._retry_seconds = retry_seconds
         self._changed = threading.Condition()
         self._jobs: deque[Job] = deque()
-        self._bytes = 0
+        self._identity = self._bytes = 0
         self._written = self._dropped = self._failures = self._file_bytes = 0
         self._state: State = "starting"
-        self._last_error = ""
         self._warned_at = float("-inf")
         self._retry_at = self._upkeep_at = self._write_at = 0.0
         self._give_up_at: float | None = None
         self._store: Store | None = None
         self.breath = Breath()
-        self._told = False
+        self._told, self._last_error = False, ""
         self._thread: threading.Thread | None = None
 
     def facts(self) -> Facts:
@@ -109,8 +110,8 @@ class Writer:
             if len(self._jobs) == 1:
                 self._write_at = time.monotonic() + GATHER_SECONDS
                 self._changed.notify()
-            if not job.optional or self._enough():
-                self.breath.hurried = True
+            if not job.optional or self._has(1):
+                self.breath.hurried |= not job.optional or self._has(BEHIND_BATCHES)
                 if self._write_at:
                     self._write_at = 0.0
                     self._changed.notify()
@@ -166,10 +167,10 @@ class Writer:
                     until = min(until, self._give_up_at or until)
                 self._changed.wait(until - now)
 
-    def _enough(self) -> bool:
-        """Whether what is queued is worth a transaction of its own; much of it must not wait."""
-        jobs = min(batches.JOBS, self._max_jobs // 2)
-        return len(self._jobs) >= jobs or self._bytes > min(batches.BYTES, self._max_bytes // 2)
+    def _has(self, many: int) -> bool:
+        """Whether so many batches are queued, or half of what may be: it must not wait."""
+        jobs, size = min(many * batches.JOBS, self._max_jobs // 2), many * batches.BYTES
+        return len(self._jobs) >= jobs or self._bytes > min(size, self._max_bytes // 2)
 
     def _oldest(self) -> list[Job]:
         some: list[Job] = []
@@ -211,9 +212,9 @@ class Writer:
             self._dropped += len(batch) - len(written)
             self._written += sum(job.runs for job in written)
             waited_for = self._give_up_at is not None or any(not job.optional for job in self._jobs)
-            at_once = waited_for or self._enough()
-            self._write_at = 0.0 if at_once else time.monotonic() + GATHER_SECONDS
-            self.breath.hurried = at_once
+            later = time.monotonic() + GATHER_SECONDS
+            self._write_at = 0.0 if waited_for or self._has(1) else later
+            self.breath.hurried = waited_for or self._has(BEHIND_BATCHES)
         for job in batch:  # those that were dropped are over as well
             job.done()
         if refused:  # tables are gone, perhaps; they are made when it is opened
