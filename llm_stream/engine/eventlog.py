@@ -127,7 +127,7 @@ class EventLog:
         self.newest_ms = t_ms = int((self._clock() - self.born) * 1000)
         store = self._store
         before = self.count
-        if before - store.packed > BLOCK and t_ms - self._packed_ms >= REST_MS:
+        if before - store.packed > BLOCK and t_ms - self._packed_ms >= REST_MS and not self.closed:
             store.pack()
             self._packed_ms = t_ms
         events = store.recent
@@ -160,7 +160,7 @@ class EventLog:
         A hole in the places is remembered; what is not behind the last event is left out. The
         bound does not hold: the log was bounded where it was written.
         """
-        if self.count - self._store.packed > BLOCK:
+        if self.count - self._store.packed > BLOCK and not self.sealed:  # then threads read it
             self._store.pack()
         for event in events:
             place, last = place_of(event), self.last

@@ -289,6 +289,19 @@ def test_a_copy_is_packed_and_its_holes_are_told() -> None:
     assert gaps == [("1-99", "1-101"), ("1-199", "1-202")]
 
 
+def test_a_log_that_has_ended_is_left_as_it_is(clock: Any) -> None:
+    """Other threads read it then, without a lock: neither copies nor mistakes pack it."""
+    log = slowly(100, clock, seconds=0.001)
+    log.append(FAILED)
+    clock.now += 10
+    log.extend([encoded(1, 102, "run_1", 1, delta())])
+    with pytest.raises(LogSealed):
+        log.append(delta())
+
+    assert not log.packed
+    assert len(log) == 101
+
+
 def test_closing_calls_back_once() -> None:
     """`close` tells its owner once, however often it is called."""
     calls = []
