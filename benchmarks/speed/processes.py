@@ -17,8 +17,9 @@ START_SECONDS: Final = 60.0
 QUIET_SHARE: Final = 0.05
 """Of one core; a process that wants less, look after look, has nothing left to do."""
 
-QUIET_LOOKS: Final = 2
+QUIET_LOOKS: Final = 6
 QUIET_SECONDS: Final = 0.05
+"""So long in all that what the service does 0.2 seconds later - its history - is counted as well."""
 
 
 class Running(NamedTuple):
