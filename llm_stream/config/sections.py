@@ -80,7 +80,7 @@ class RunsSection(Section):
     retention_bytes: int = Field(
         default=268_435_456,
         ge=1,
-        description="Memory for the events of ended runs, all together; the oldest go first.",
+        description="Memory for ended runs and their events, all together; the oldest go first.",
     )
     max_log_bytes: int = Field(
         default=8_388_608, ge=4096, description="Events of one run; beyond, the run fails."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal, Protocol
 
 from llm_stream.engine.replay import REPLAY_BYTES, Replay
-from llm_stream.engine.retention import Retention
+from llm_stream.engine.retention import RUN_BYTES, Retention
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
 from llm_stream.errors import Draining, RunExpired, UnknownRun
@@ -130,7 +130,7 @@ class RunRegistry:
         if self._shared.get(run.info.key) is run:
             del self._shared[run.info.key]
         if self._runs.get(run.id) is run:
-            self._ended.keep(run, run.log.bytes)
+            self._ended.keep(run, RUN_BYTES + run.log.bytes)
         if not self._live:
             self._idle.set()
         self._tell("run_finished", run)
@@ -221,7 +221,7 @@ class RunRegistry:
 
     @property
     def log_bytes(self) -> int:
-        """Memory of all logs, live and finished."""
+        """Memory of all logs, live and finished, and of finished runs beside them."""
         kept = self._ended.bytes + self._replays.bytes
         return kept + sum(run.log.bytes for run in self._live.values())
 

@@ -2,8 +2,12 @@
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import Final
 
 from llm_stream.engine.run import Run
+
+RUN_BYTES: Final = 4000
+"""What an ended run costs beside its events, about: more than they do, where they are packed."""
 
 
 class Retention:

@@ -7,6 +7,7 @@ import pytest
 
 from llm_stream.engine.gate import Gate
 from llm_stream.engine.registry import RunRegistry
+from llm_stream.engine.retention import RUN_BYTES
 from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Client
 from llm_stream.errors import Draining, RunExpired, UnknownRun
@@ -115,7 +116,7 @@ async def test_finished_runs_stay_until_their_time(
 
 async def test_the_oldest_finished_runs_go_when_bytes_run_out(make_run: Any, clock: Any) -> None:
     """Over the byte bound the oldest go first and the sum stays below it."""
-    registry = RunRegistry(retention_seconds=60, retention_bytes=3000, clock=clock)
+    registry = RunRegistry(retention_seconds=60, retention_bytes=30_000, clock=clock)
     for number in range(20):
         run, _ = launch(registry, make_run, f"run_{number}", key=str(number))
         await finished(run)
@@ -123,7 +124,8 @@ async def test_the_oldest_finished_runs_go_when_bytes_run_out(make_run: Any, clo
     kept = [run.id for run in registry.newest()]
 
     assert kept == [f"run_{n}" for n in range(19, 19 - len(kept), -1)]
-    assert 0 < registry.log_bytes <= 3000
+    assert 0 < registry.log_bytes <= 30_000
+    assert len(kept) <= 30_000 // RUN_BYTES  # a run is more than its events
 
 
 async def test_another_owners_run_is_unknown(registry: Any, make_run: Any) -> None:
