@@ -16,6 +16,9 @@ BLOCK: Final = 32
 EVENT_OVERHEAD_BYTES: Final = 50
 """What an event costs beside its bytes until it is packed: its head, and its place in the list."""
 
+MOST_BLOCKS: Final = 16
+"""Packed in one go, a fifth of a millisecond; of what comes faster, the rest stays as it is."""
+
 MAX_BLOCK_BYTES: Final = 65_536
 """Of more bytes a block stays as it is: unpacking it would keep the loop for too long."""
 
@@ -47,8 +50,8 @@ class EventStore:
         self.spared = 0
 
     def pack(self) -> None:
-        """Pack all whole blocks before the newest event."""
-        whole = max(0, len(self.recent) - 1) // BLOCK * BLOCK
+        """Pack whole blocks before the newest event, MOST_BLOCKS of them."""
+        whole = min(max(0, len(self.recent) - 1) // BLOCK, MOST_BLOCKS) * BLOCK
         for start in range(0, whole, BLOCK):
             events = self.recent[start : start + BLOCK]
             block = _packed(events)

@@ -5,7 +5,13 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_stream.engine.eventstore import BLOCK, EVENT_OVERHEAD_BYTES, MAX_BLOCK_BYTES, EventStore
+from llm_stream.engine.eventstore import (
+    BLOCK,
+    EVENT_OVERHEAD_BYTES,
+    MAX_BLOCK_BYTES,
+    MOST_BLOCKS,
+    EventStore,
+)
 from llm_stream.events import Event, encoded
 
 ALL = sys.maxsize
@@ -59,6 +65,13 @@ def test_whole_blocks_are_packed_and_the_newest_event_is_not() -> None:
     store.pack()
 
     assert (store.packed, len(store.recent)) == (2 * BLOCK, 1)
+
+
+def test_packing_has_an_end() -> None:
+    """So much in one go, however much there is: the loop has other things to do."""
+    store = filled([event(seq) for seq in range(1, 3 * MOST_BLOCKS * BLOCK)])
+
+    assert store.packed == MOST_BLOCKS * BLOCK
 
 
 def test_packing_spares_most_of_what_events_take() -> None:
