@@ -11,10 +11,10 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, Final
 
-WORK_SECONDS: Final = 0.0005
+WORK_SECONDS: Final = 0.0015
 """How much CPU is spent until there is a pause; to wait for a lock is no work."""
 
-PAUSE_SECONDS: Final = 0.002
+PAUSE_SECONDS: Final = 0.005
 """How long it is."""
 
 

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 GATHER_SECONDS: Final = 0.2
 """How long a job waits for others to share its transaction, unless somebody waits for it."""
 
-BEHIND_BATCHES: Final = 2
+BEHIND_BATCHES: Final = 1.5
 """Where so many are queued, there is no time for pauses."""
 
 RETRY_SECONDS: Final = 5.0
@@ -167,7 +167,7 @@ class Writer:
                     until = min(until, self._give_up_at or until)
                 self._changed.wait(until - now)
 
-    def _has(self, many: int) -> bool:
+    def _has(self, many: float) -> bool:
         """Whether so many batches are queued, or half of what may be: it must not wait."""
         jobs, size = min(many * batches.JOBS, self._max_jobs // 2), many * batches.BYTES
         return len(self._jobs) >= jobs or self._bytes > min(size, self._max_bytes // 2)

@@ -72,7 +72,7 @@ def test_a_connection_breathes_between_statements() -> None:
     connection.breath = time.breath
     try:
         time.breath.begin()
-        time.work(1)
+        time.work(2)
         assert connection.execute("SELECT 1 WHERE ?", [True]).fetchall() == [(1,)]
         assert time.pauses == 1
     finally:
