@@ -19,7 +19,7 @@ QUIET_SHARE: Final = 0.05
 
 QUIET_LOOKS: Final = 6
 QUIET_SECONDS: Final = 0.05
-"""So long in all that what the service does 0.2 seconds later - its history - is counted as well."""
+"""So long in all that what the service does 0.2 seconds later, its history, is counted too."""
 
 
 class Running(NamedTuple):
