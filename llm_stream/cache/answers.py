@@ -166,7 +166,7 @@ class AnswerCache:
             return
         seconds = spec.cache.ttl_seconds or self._ttl_seconds
         entry = Stored(
-            recording=Recording.of(run),
+            recording=Recording.of(run, lazily=not self.shelf.shared),
             request=dump_spec(spec),
             marks=marks,
             fresh_seconds=seconds,

@@ -19,8 +19,8 @@ from llm_stream.payloads import TERMINAL_TYPES, Payload
 READ_BYTES: Final = 65_536
 """Most bytes that one `take` hands out, so that a slow reader pins no more than that."""
 
-REST_MS: Final = 1000
-"""Whole blocks are packed once in so long at most: what comes faster is about to be read."""
+REST_MS: Final = 200
+"""Blocks are packed once in so long at most: what comes faster is about to be read."""
 
 
 class Gap(NamedTuple):
@@ -161,7 +161,7 @@ class EventLog:
         bound does not hold: the log was bounded where it was written.
         """
         if self.count - self._store.packed > BLOCK and not self.sealed:  # then threads read it
-            self._store.pack()
+            self._store.pack(BLOCK)  # a page is as much
         for event in events:
             place, last = place_of(event), self.last
             if self.sealed or place <= last:

@@ -110,15 +110,15 @@ class Recording:
         object.__setattr__(self, "events", len(said.bodies))
 
     @classmethod
-    def of(cls, run: Run) -> Self:
-        """Record a run that has completed.
+    def of(cls, run: Run, *, lazily: bool = False) -> Self:
+        """Record a run that has completed; lazily, for who may never look at what it said.
 
-        What its log has packed is not kept a second time, but read there when it is asked for:
-        of most answers that does not happen.
+        Then what its log has packed is not kept a second time, but read there when asked for.
         """
         said, ending = _read(run.log, run.id)
         made = cls.made(run.info, ending, said)
-        if run.log.packed:
+        # A log also has what a restart took back, and what was too fast or too long to be packed.
+        if lazily and run.log.packed and run.log.bytes < made.size // 3:
             log, run_id = run.log, run.id
             object.__setattr__(made, "told", lambda: _read(log, run_id)[0])
         return made
@@ -144,9 +144,10 @@ class Recording:
 
     @property
     def said(self) -> Said:
-        """What is kept of the run's events; read once."""
-        told = self.told
-        return told if isinstance(told, Said) else self.derived("said", lambda _: told())
+        """What is kept of the run's events; read once, and then the log is not held any more."""
+        if not isinstance(self.told, Said):
+            object.__setattr__(self, "told", self.told())
+        return cast("Said", self.told)
 
     @property
     def fold(self) -> Fold:

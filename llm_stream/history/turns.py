@@ -44,7 +44,7 @@ class Finished:
     @property
     def size(self) -> int:
         """Bytes it keeps in memory, about."""
-        return 1000 + _asked(self.spec) + self.run.log.bytes
+        return 1000 + _asked(self.spec) + self.run.log.bytes + self.run.tally.said_chars
 
 
 def _asked(spec: RunSpec) -> int:

@@ -252,8 +252,8 @@ def test_what_came_a_while_ago_takes_little_memory(clock: Any) -> None:
 
 
 def test_what_has_just_come_is_not_packed(clock: Any) -> None:
-    """Within a second somebody is about to read it."""
-    assert not slowly(500, clock, seconds=0.0019).packed
+    """Within a fifth of a second somebody is about to read it."""
+    assert not slowly(500, clock, seconds=0.00039).packed
 
 
 def test_packing_moves_no_bound(clock: Any) -> None:

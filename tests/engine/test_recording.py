@@ -1,12 +1,13 @@
 """Recordings: what a completed run said, without what it took back."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
 from llm_stream.engine.eventlog import EventLog
-from llm_stream.engine.recording import InvalidRecording, Recording
+from llm_stream.engine.recording import InvalidRecording, Recording, Said
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import InternalError
 
@@ -15,6 +16,11 @@ from .test_run import finished
 
 USAGE = {"type": "usage", "model": "m", "input_tokens": 1, "output_tokens": 2, "details": {},
          "estimated": False}  # fmt: skip
+
+
+def vars_of(made: Recording) -> dict[str, Any]:
+    """Its fields as they are."""
+    return {item.name: getattr(made, item.name) for item in fields(made)}
 
 
 async def restarted() -> AsyncGenerator[Any]:
@@ -59,15 +65,42 @@ async def test_what_a_log_has_packed_is_not_kept_twice(make_run: MakeRun, clock:
 
     run.start(slowly())
     await finished(run)
-    made = Recording.of(run)
+    made = Recording.of(run, lazily=True)
 
     assert log.packed
     assert callable(made.told)
     assert made.size > made.events * 150
     again = Recording.decode(made.encode())
-    assert again.said == made.said
+    assert again == made
+    assert again.said == Recording.of(run).said
     assert (again.events, again.fold.text) == (201, made.fold.text)
-    assert made.said is made.said
+    assert isinstance(vars_of(made)["told"], Said)  # the log is not held any more
+
+
+@pytest.mark.parametrize("kind", ["taken back", "long"])
+async def test_a_log_that_holds_more_is_not_held(make_run: MakeRun, clock: Any, kind: str) -> None:
+    """What a restart took back, or what is too long to be packed, is no part of a recording."""
+    log = EventLog("run_1", max_bytes=10_000_000, clock=clock)
+    log.append(
+        {"type": "run.started", "recipe": "generate", "model": "m", "cache": "miss", "key": "k"}
+    )
+    run = make_run(log=log)
+
+    async def source() -> AsyncGenerator[Any]:
+        for number in range(200):
+            clock.now += 0.05
+            text = f"{number}" * (1000 if kind == "long" and number > 40 else 1)
+            yield {"type": "text.delta", "text": text}
+        if kind == "taken back":
+            yield {"type": "run.restarted", "reason": "invalid_output"}
+            yield {"type": "text.delta", "text": "x"}
+        yield Outcome("stop")
+
+    run.start(source())
+    await finished(run)
+
+    assert log.packed
+    assert isinstance(Recording.of(run, lazily=True).told, Said)
 
 
 async def test_only_completed_runs_are_recorded(make_run: MakeRun) -> None:
