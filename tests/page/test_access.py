@@ -109,6 +109,7 @@ async def test_axe_finds_nothing(
         if name == "runs":
             await panel.locator(".past").get_by_role("button", name="Open").click()
             await expect(tab.cards).to_have_count(2)
+            await expect(tab.cards.first.locator(".card-title")).not_to_be_empty()
             await unfold(tab, "#cards")
             await inspector.look("#cards", "past", keep=True)
         await page.keyboard.press("Escape")
