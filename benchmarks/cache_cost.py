@@ -21,7 +21,7 @@ from llm_stream import logs
 from llm_stream.config import CacheSection, HistorySection, LocalSection, ModelsSection, Settings
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import RunningService, running_service
-from llm_stream.web.process import run_in_loop, settle_memory
+from llm_stream.web.process import list_no_generators, run_in_loop, settle_memory
 
 CONNECTIONS = 16
 ANSWER_PIECES = 100
@@ -142,6 +142,7 @@ async def main() -> None:
     )
     async with running_service(settings, [model]) as service:
         settle_memory()
+        list_no_generators()
         figures = await measure(service, model, arguments.requests)
     print(json.dumps(figures, indent=2))
     if arguments.json:

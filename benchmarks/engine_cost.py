@@ -38,7 +38,7 @@ from llm_stream.models.chunks import Message
 from llm_stream.recipes.spec import RunSpec
 from llm_stream.testing import Script, ScriptedModel
 from llm_stream.testing.service import RunningService, running_service
-from llm_stream.web.process import run_in_loop, settle_memory
+from llm_stream.web.process import list_no_generators, run_in_loop, settle_memory
 
 READERS = (1, 2, 10, 50)
 
@@ -145,6 +145,7 @@ async def main() -> None:
     results: dict[str, list[float]] = {}
     async with running_service(settings, [model]) as service:
         settle_memory()
+        list_no_generators()
         ours, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
         child = context.Process(target=read_streams, args=(service.port, theirs), daemon=True)

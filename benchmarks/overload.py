@@ -29,7 +29,7 @@ from llm_stream.config import (
 from llm_stream.engine.load import LoadGuard
 from llm_stream.testing import Script, ScriptedModel, words
 from llm_stream.testing.service import running_service
-from llm_stream.web.process import run_in_loop, settle_memory
+from llm_stream.web.process import list_no_generators, run_in_loop, settle_memory
 
 TOKENS = 100
 GAP_SECONDS = 0.05
@@ -52,6 +52,7 @@ def serve(pipe: Connection, late: float, streams: int) -> None:
         )
         async with running_service(settings, [ScriptedModel("scripted", script)]) as service:
             settle_memory()
+            list_no_generators()
             pipe.send(service.url)
             await asyncio.to_thread(pipe.recv)
 

@@ -42,8 +42,8 @@ def list_no_generators() -> None:
     """Let the running loop keep no list of the async generators that have begun.
 
     It would close what is left of them when it ends, and keeps a weak reference to each for that:
-    a dozen for each run. Here whoever goes through a generator closes it, and one that is dropped
-    all the same is still closed by the loop.
+    a dozen for each run. Ours are closed by who goes through them, and one that is dropped all the
+    same is still closed by the loop; what somebody still holds when the loop ends is not.
     """
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(firstiter=None, finalizer=hooks.finalizer)

@@ -56,13 +56,11 @@ async def stream(
     the run's own policy. A client that does not read is cut after `server.stall_seconds`.
     """
     service = request.config_dict[SERVICE]
-    server = service.settings.server
     with subscription, service.streams:
         response = EventSourceResponse(
             headers=headers,
             sep="\n",
             allow_all_methods=True,
-            ping_interval=server.heartbeat_seconds,
             # Its time-out would be the kernel's, which cuts readers that are only slow; `Pulse`
             # sees the difference.
             send_timeout=None,

@@ -17,7 +17,7 @@ _FRAMING: Final = frozenset(
 """Headers that decide what bytes mean, which is not for a configuration to say."""
 
 Heard = Callable[[Mapping[str, str]], None]
-"""Is told the headers of an answer, by name in lower case."""
+"""Is told the headers of an answer, by name in lower case; they are not kept behind it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ class Transport:
 class Exchange:
     """A request and its answer: entered when the head has come, left when no more is wanted.
 
-    A class, not a generator: there is one for each stream, and a frame is half a KiB.
+    Once only. A class, not a generator: there is one for each stream, and a frame is half a KiB.
     """
 
     __slots__ = ("_connection", "_model_id", "_place", "_request", "_transport", "_upstream")
@@ -130,6 +130,7 @@ class Exchange:
 
     async def __aenter__(self) -> Upstream:
         request, model_id = self._request, self._model_id
+        del self._request  # a copy of all that is asked, for as long as the answer takes
         try:
             target = target_of(request.url)
             head = request.head(target)
@@ -144,7 +145,7 @@ class Exchange:
         except BaseException:
             self._transport.let_go(target.place, connection, whole=False)
             raise
-        connection.headers.clear()  # often some KiB, of which nobody wants more
+        connection.headers = {}  # often some KiB, of which nobody wants more
         self._place, self._connection, self._upstream = target.place, connection, upstream
         return upstream
 

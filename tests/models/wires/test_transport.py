@@ -2,6 +2,7 @@ import asyncio
 import gzip
 import json
 import socket
+import sys
 import zlib
 from typing import Any
 
@@ -31,6 +32,23 @@ async def test_what_is_sent(transport: Transport, provider: FakeProvider) -> Non
     assert provider.last.body == {"a": 1}
     assert (headers["accept"], headers["content-type"]) == ("application/json", "application/json")
     assert (headers["accept-encoding"], headers["x-own"]) == ("identity", "1")
+
+
+async def test_nothing_that_was_said_is_kept_for_as_long_as_the_answer_takes(
+    transport: Transport, provider: FakeProvider
+) -> None:
+    """Neither the request, with a copy of its prompt, nor the head of the answer; once only."""
+    provider.answer(json_reply({}, headers={"X-Long": "x" * 1000}))
+    request = outgoing(provider, b'{"a":1}')
+    before = sys.getrefcount(request)
+    exchange = transport.send(request, "m")
+
+    async with exchange as upstream:
+        assert sys.getrefcount(request) == before
+        assert getattr(upstream.read, "__self__").headers == {}  # noqa: B009 - a connection's
+        assert await upstream.body() == b"{}"
+    with pytest.raises(AttributeError):
+        await exchange.__aenter__()
 
 
 async def test_proxies_of_the_environment_are_not_used(
