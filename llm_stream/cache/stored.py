@@ -67,7 +67,7 @@ class Stored:
 
     @property
     def size(self) -> int:
-        """Bytes it holds, about."""
+        """Bytes it holds when it has been given again, about; before that it may be a tenth."""
         return self.recording.size + len(self.request) + 100 * len(self.marks) + 500
 
     def encode(self) -> bytes:

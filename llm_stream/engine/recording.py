@@ -119,8 +119,7 @@ class Recording:
         made = cls.made(run.info, ending, said)
         # A log also has what a restart took back, and what was too fast or too long to be packed.
         if lazily and run.log.packed and run.log.bytes < made.size // 3:
-            log, run_id = run.log, run.id
-            object.__setattr__(made, "told", lambda: _read(log, run_id)[0])
+            object.__setattr__(made, "told", lambda log=run.log, run=run.id: _read(log, run)[0])
         return made
 
     @classmethod
@@ -145,9 +144,10 @@ class Recording:
     @property
     def said(self) -> Said:
         """What is kept of the run's events; read once, and then the log is not held any more."""
-        if not isinstance(self.told, Said):
-            object.__setattr__(self, "told", self.told())
-        return cast("Said", self.told)
+        told = self.told
+        if not isinstance(told, Said):
+            object.__setattr__(self, "told", told := told())
+        return told
 
     @property
     def fold(self) -> Fold:

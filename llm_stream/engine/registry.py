@@ -37,7 +37,7 @@ class RunRegistry:
 
     Args:
         retention_seconds: how long a finished run can still be read.
-        retention_bytes: most bytes of finished runs' logs; the oldest go first.
+        retention_bytes: most bytes of finished runs and their logs; the oldest go first.
         observers: told of each run.
         clock: monotonic seconds.
 

@@ -38,7 +38,7 @@ class ReplayLog(EventLog):
         super().__init__(info.id, max_bytes=0)
         self._recording = recording
         self._info = info
-        self.count = len(recording.said.bodies) + 2
+        self.count = recording.events + 2
         self.sealed = self.closed = True
 
     @property

@@ -15,7 +15,7 @@ class Retention:
 
     Args:
         seconds: how long an ended run can still be read.
-        max_bytes: most bytes of all their logs; the oldest go first.
+        max_bytes: most bytes of all of them, RUN_BYTES and their logs; the oldest go first.
         tombstones: ids of forgotten runs to remember, to tell "expired" from "never was".
         forget: called with each run that goes.
         clock: monotonic seconds.
