@@ -8,6 +8,7 @@ import pytest
 
 from llm_stream.engine.eventlog import EventLog
 from llm_stream.engine.recording import InvalidRecording, Recording, Said
+from llm_stream.engine.run import Run
 from llm_stream.engine.runinfo import Outcome
 from llm_stream.errors import InternalError
 
@@ -48,13 +49,18 @@ async def test_a_recording_holds_the_last_valid_output(make_run: MakeRun) -> Non
     assert Recording.decode(made.encode()) == made
 
 
-async def test_what_a_log_has_packed_is_not_kept_twice(make_run: MakeRun, clock: Any) -> None:
-    """A recording of a long answer reads it in the log, and says what any other says."""
-    log = EventLog("run_1", max_bytes=1_000_000, clock=clock)
+def slow_run(make_run: MakeRun, clock: Any) -> Run:
+    """A run that has not started, and whose log goes by this clock."""
+    log = EventLog("run_1", max_bytes=10_000_000, clock=clock)
     log.append(
         {"type": "run.started", "recipe": "generate", "model": "m", "cache": "miss", "key": "k"}
     )
-    run = make_run(log=log)
+    return make_run(log=log)
+
+
+async def test_what_a_log_has_packed_is_not_kept_twice(make_run: MakeRun, clock: Any) -> None:
+    """A recording of a long answer reads it in the log, and says what any other says."""
+    run = slow_run(make_run, clock)
 
     async def slowly() -> AsyncGenerator[Any]:
         for number in range(200):
@@ -67,7 +73,7 @@ async def test_what_a_log_has_packed_is_not_kept_twice(make_run: MakeRun, clock:
     await finished(run)
     made = Recording.of(run, lazily=True)
 
-    assert log.packed
+    assert run.log.packed
     assert callable(made.told)
     assert made.size > made.events * 150
     again = Recording.decode(made.encode())
@@ -80,11 +86,7 @@ async def test_what_a_log_has_packed_is_not_kept_twice(make_run: MakeRun, clock:
 @pytest.mark.parametrize("kind", ["taken back", "long"])
 async def test_a_log_that_holds_more_is_not_held(make_run: MakeRun, clock: Any, kind: str) -> None:
     """What a restart took back, or what is too long to be packed, is no part of a recording."""
-    log = EventLog("run_1", max_bytes=10_000_000, clock=clock)
-    log.append(
-        {"type": "run.started", "recipe": "generate", "model": "m", "cache": "miss", "key": "k"}
-    )
-    run = make_run(log=log)
+    run = slow_run(make_run, clock)
 
     async def source() -> AsyncGenerator[Any]:
         for number in range(200):
@@ -99,7 +101,7 @@ async def test_a_log_that_holds_more_is_not_held(make_run: MakeRun, clock: Any, 
     run.start(source())
     await finished(run)
 
-    assert log.packed
+    assert run.log.packed
     assert isinstance(Recording.of(run, lazily=True).told, Said)
 
 
