@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import logging
+import signal
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -27,6 +28,11 @@ from .redisserver import RedisServer
 
 REDIS_CALLERS = ("llm_stream.engine.redislog.link", "llm_stream.cache.redisshelf")
 PATIENT_SECONDS = 5.0
+
+# A shell has its background jobs ignore Ctrl-C, and processes inherit that; those of tests are asked
+# to end by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long a case takes says how busy the machine is.
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -111,6 +111,9 @@ class ModelCatalog:
         return model_id
 
     def _demand(self, name: str) -> ModelAdapter | None:
+        if name in self._demanded:  # asked for again by its id: it need not be made to know it
+            self._demanded.move_to_end(name)
+            return self._demanded[name]
         found = self._on_demand(name)
         if isinstance(found, str):
             return self._adapters.get(found)

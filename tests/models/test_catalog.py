@@ -89,6 +89,23 @@ def test_the_list_describes_every_model() -> None:
     assert not other["is_async"]
 
 
+def test_a_model_on_demand_is_made_once() -> None:
+    """Whoever asks for it again by its id has the one that was made."""
+    asked: list[str] = []
+
+    def on_demand(name: str) -> ScriptedModel:
+        asked.append(name)
+        return ScriptedModel("p/new")
+
+    loaded = Loaded([Registered(A, (), "plugin")], on_demand=on_demand)
+    models = ModelCatalog(loaded, SyncThreads(1), default="a", aliases={})
+    first = models.find("new")
+
+    assert models.find("p/new") is first
+    assert models.find("p/new") is first
+    assert asked == ["new"]
+
+
 def test_only_known_models_have_labels_of_their_own() -> None:
     """What a request named is its provider's other; what cannot be a model is just other."""
     on_demand = ScriptedModel("p/new")

@@ -57,8 +57,10 @@ def _figures(
     headers: Mapping[str, str], names: tuple[tuple[str, str], ...]
 ) -> Iterator[tuple[int, float]]:
     for remaining, reset in names:
-        left = headers.get(remaining, "").strip()
-        if _COUNT.fullmatch(left) and (seconds := _until(headers, reset)) is not None:
+        left = headers.get(remaining)
+        if left is None or not _COUNT.fullmatch(left := left.strip()):
+            continue
+        if (seconds := _until(headers, reset)) is not None:
             yield int(left), seconds
 
 
