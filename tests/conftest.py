@@ -29,8 +29,7 @@ from .redisserver import RedisServer
 REDIS_CALLERS = ("llm_stream.engine.redislog.link", "llm_stream.cache.redisshelf")
 PATIENT_SECONDS = 5.0
 
-# A shell has its background jobs ignore Ctrl-C, and processes inherit that; those of tests are asked
-# to end by it.
+# A shell has its background jobs ignore Ctrl-C, which processes inherit; those of tests end by it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

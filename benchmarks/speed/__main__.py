@@ -45,7 +45,7 @@ def chosen(arguments: argparse.Namespace) -> dict[str, Start]:
     """The systems, by name."""
     found: dict[str, Start] = {"llm-stream": systems.ours}
     if not arguments.alone:
-        found |= {name: systems.other(name) for name in ("proxy", "parse", "llm")}
+        found |= {name: systems.other(name) for name in ("proxy", "parse", "wire", "llm")}
     if arguments.litellm:
         found["litellm"] = systems.litellm(arguments.litellm)
     if arguments.llm_server:

@@ -1,16 +1,18 @@
-"""How cost grows: with the number of streams at once, and with the tokens of one run."""
+"""How cost grows: with streams at once, with the tokens of a run, and what a run costs at all."""
 
 from typing import Final
 
 from benchmarks.speed import systems
 from benchmarks.speed.load import Job
-from benchmarks.speed.measuring import Bench, Figures, Rows, measured, per_token
+from benchmarks.speed.measuring import Bench, Figures, Rows, measured, named, per_token
 from benchmarks.speed.processes import Running
 
 STREAMS: Final = (1, 10, 100, 1000, 2000)
 TOKENS: Final = (100, 1000, 10_000, 100_000)
 WIDTH: Final = 10
 """Streams at once where it is their length that grows."""
+
+A_RUN: Final = (1, 16, 200)
 
 LONG_RUNS: Final = "[runs]\nmax_log_bytes = 67_108_864"
 """A run of 100,000 tokens has a log of 12 MB."""
@@ -44,10 +46,24 @@ def tokens_a_run(bench: Bench, lengths: tuple[int, ...] = TOKENS, tokens: int = 
     rows: Rows = {}
     with systems.ours(bench.upstream, bench.folder, more=LONG_RUNS) as system:
         cost(system, bench, WIDTH, 10, 200)
-        call = cost(system, bench, WIDTH, 50, 1)["cpu_us_per_token"]
+        call = cost(system, bench, WIDTH, 200, 1)["cpu_us_per_token"]
         for length in lengths:
             width = min(WIDTH, max(1, tokens // length))
             figures = cost(system, bench, width, max(1, tokens // length // width), length)
             beyond = figures["cpu_us_per_token"] - call / length
             rows[f"{length:,}"] = figures | {"beyond_call_us": beyond}
+    return rows
+
+
+def a_run(bench: Bench, lengths: tuple[int, ...] = A_RUN, runs: int = 1600) -> Rows:
+    """What a stream of so many tokens costs, by the model road alone and as a run."""
+    rows: Rows = {f"{length:,}": {} for length in lengths}
+    for figure, start in (("wire_us", systems.other("wire")), ("service_us", systems.ours)):
+        with start(bench.upstream, bench.folder) as system:
+            bench.load.do(Job(system.port, named(system), "streams", "burst-200", WIDTH, 10))
+            for length in lengths:
+                model, each = f"burst-{length}", runs // WIDTH
+                job = Job(system.port, named(system), "streams", model, WIDTH, each)
+                seen = measured(system, bench.load, job)
+                rows[f"{length:,}"][figure] = seen["cpu_seconds"] / runs * 1e6
     return rows

@@ -1,13 +1,13 @@
-"""What the service is compared with, as small as it can be: a byte proxy, and naive use of llm.
+"""What the service is compared with, as small as it can be: a byte proxy, and plain use of llm.
 
-python -m benchmarks.speed.others proxy|parse|llm --port 9001 --upstream 9000
+python -m benchmarks.speed.others proxy|parse|wire|llm --port 9001 --upstream 9000
 """
 
 import argparse
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import aiohttp
@@ -17,7 +17,14 @@ import uvloop
 from aiohttp import web
 from llm.default_plugins.openai_models import AsyncChat
 
+from llm_stream.config import ProviderSection
+from llm_stream.models.joining import Bundle
+from llm_stream.models.keys import Keyring
+from llm_stream.models.wires.model import WireModel
+from llm_stream.models.wires.providers import Providers
+
 UPSTREAM: Final = web.AppKey("upstream", str)
+PROVIDERS: Final = web.AppKey("providers", Providers)
 HTTP: Final = web.AppKey("http", aiohttp.ClientSession)
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -75,6 +82,29 @@ async def parse(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def wire(request: web.Request) -> web.StreamResponse:
+    """One of our own models, asked as llm asks it, behind a handler: nothing of a run."""
+    body = orjson.loads(await request.read())
+    model = request.app[PROVIDERS].on_demand(f"fake/{body['model']}")
+    if not isinstance(model, WireModel):
+        raise web.HTTPNotFound
+    streams = bool(body.get("stream"))
+    answer = model.prompt(body["messages"][-1]["content"], stream=streams)
+    if not streams:
+        message = {"role": "assistant", "content": await answer.text()}
+        told = orjson.dumps({"choices": [{"index": 0, "message": message}]})
+        return web.Response(body=told, content_type="application/json")
+    response = await started(request)
+    async with aclosing(answer.astream_events()) as events:
+        async for event in events:
+            pieces = event.take() if isinstance(event, Bundle) else [event.chunk]
+            said = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in pieces]
+            await response.write(b"".join([b"data: %b\n\n" % orjson.dumps(each) for each in said]))
+    await response.write(DONE)
+    await response.write_eof()
+    return response
+
+
 async def naive(request: web.Request) -> web.StreamResponse:
     """A model of llm's, as its documentation shows it, behind a handler."""
     body = await request.json()
@@ -96,13 +126,15 @@ async def naive(request: web.Request) -> web.StreamResponse:
     return response
 
 
-HANDLERS: Final = {"proxy": proxy, "parse": parse, "llm": naive}
+HANDLERS: Final = {"proxy": proxy, "parse": parse, "wire": wire, "llm": naive}
 
 
 async def serve(kind: str, port: int, upstream: int) -> None:
     """Serve until the process is ended."""
     app = web.Application()
     app[UPSTREAM] = f"http://127.0.0.1:{upstream}"
+    address = ProviderSection(kind="openai", base_url=f"{app[UPSTREAM]}/v1", api_key_env=())
+    app[PROVIDERS] = Providers({"fake": address}, Keyring({}, None))
     app[HTTP] = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
     app.router.add_post("/v1/chat/completions", HANDLERS[kind])
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)

@@ -45,6 +45,8 @@ UNITS: Final = {
     "more_mb": "more than before MB",
     "bursts_us": "us, bursts",
     "one_by_one_us": "us, one by one",
+    "wire_us": "CPU us, the model road alone",
+    "service_us": "CPU us, as a run",
 }
 """What figures are called in a table."""
 
@@ -63,7 +65,7 @@ SUMMARY: Final = (
 SHOWN: Final = ("1,000 paced streams",)
 """Scenarios that stand in the document in full."""
 
-GROWTH: Final = ("streams at once", "tokens a run")
+GROWTH: Final = ("streams at once", "tokens a run", "a stream of tokens")
 PARTS: Final = ("waterfall",)
 OWN_ROWS: Final = ("start", "worker processes", "soak")
 """Scenarios of the service whose rows are no systems."""

@@ -21,6 +21,7 @@ OURS: Final = "llm-stream"
 ONCE: Final[Mapping[str, Callable[[Bench], Rows]]] = {
     "streams at once": growth.streams_at_once,
     "tokens a run": growth.tokens_a_run,
+    "a stream of tokens": growth.a_run,
     "start": starting.starts,
     "worker processes": starting.workers,
     "waterfall": waterfall.waterfall,
