@@ -95,7 +95,7 @@ async def wire(request: web.Request) -> web.StreamResponse:
         told = orjson.dumps({"choices": [{"index": 0, "message": message}]})
         return web.Response(body=told, content_type="application/json")
     response = await started(request)
-    async with aclosing(answer.astream_events()) as events:
+    async with aclosing(answer.astream_events()) as events:  # type: ignore[no-untyped-call]
         async for event in events:
             pieces = event.take() if isinstance(event, Bundle) else [event.chunk]
             said = [{"choices": [{"index": 0, "delta": {"content": text}}]} for text in pieces]
