@@ -1,10 +1,10 @@
-"""How cost grows: with streams at once, with the tokens of a run, and what a run costs at all."""
+"""How cost grows: with streams at once, with the tokens of a run; what a run adds to its model."""
 
 from typing import Final
 
 from benchmarks.speed import systems
 from benchmarks.speed.load import Job
-from benchmarks.speed.measuring import Bench, Figures, Rows, measured, named, per_token
+from benchmarks.speed.measuring import Bench, Figures, Rows, check, measured, named, per_token
 from benchmarks.speed.processes import Running
 
 STREAMS: Final = (1, 10, 100, 1000, 2000)
@@ -60,10 +60,12 @@ def a_run(bench: Bench, lengths: tuple[int, ...] = A_RUN, runs: int = 1600) -> R
     rows: Rows = {f"{length:,}": {} for length in lengths}
     for figure, start in (("wire_us", systems.other("wire")), ("service_us", systems.ours)):
         with start(bench.upstream, bench.folder) as system:
+            check(system)
             bench.load.do(Job(system.port, named(system), "streams", "burst-200", WIDTH, 10))
             for length in lengths:
                 model, each = f"burst-{length}", runs // WIDTH
                 job = Job(system.port, named(system), "streams", model, WIDTH, each)
                 seen = measured(system, bench.load, job)
-                rows[f"{length:,}"][figure] = seen["cpu_seconds"] / runs * 1e6
+                each_token = per_token(system, seen, runs * length)["cpu_us_per_token"]
+                rows[f"{length:,}"][figure] = each_token * length
     return rows

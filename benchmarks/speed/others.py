@@ -22,6 +22,7 @@ from llm_stream.models.joining import Bundle
 from llm_stream.models.keys import Keyring
 from llm_stream.models.wires.model import WireModel
 from llm_stream.models.wires.providers import Providers
+from llm_stream.web.process import list_no_generators, settle_memory
 
 UPSTREAM: Final = web.AppKey("upstream", str)
 PROVIDERS: Final = web.AppKey("providers", Providers)
@@ -88,9 +89,9 @@ async def wire(request: web.Request) -> web.StreamResponse:
     model = request.app[PROVIDERS].on_demand(f"fake/{body['model']}")
     if not isinstance(model, WireModel):
         raise web.HTTPNotFound
-    streams = bool(body.get("stream"))
-    answer = model.prompt(body["messages"][-1]["content"], stream=streams)
-    if not streams:
+    # As the service does, which could not let others join or resume a whole answer.
+    answer = model.prompt(body["messages"][-1]["content"], stream=True)
+    if not body.get("stream"):
         message = {"role": "assistant", "content": await answer.text()}
         told = orjson.dumps({"choices": [{"index": 0, "message": message}]})
         return web.Response(body=told, content_type="application/json")
@@ -140,6 +141,9 @@ async def serve(kind: str, port: int, upstream: int) -> None:
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=4096).start()
+    if kind == "wire":  # as the service, for the same model
+        list_no_generators()
+        settle_memory()
     await asyncio.Event().wait()
 
 

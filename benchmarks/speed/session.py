@@ -26,7 +26,7 @@ ONCE: Final[Mapping[str, Callable[[Bench], Rows]]] = {
     "worker processes": starting.workers,
     "waterfall": waterfall.waterfall,
 }
-"""Of the service, in the first repetition; each starts it as it needs it."""
+"""Of the service, in the first repetition; each starts what it needs."""
 
 
 class Plan(NamedTuple):

@@ -111,9 +111,9 @@ class ModelCatalog:
         return model_id
 
     def _demand(self, name: str) -> ModelAdapter | None:
-        if name in self._demanded:  # asked for again by its id: it need not be made to know it
+        if (kept := self._demanded.get(name)) is not None:  # by its id: not made to know it
             self._demanded.move_to_end(name)
-            return self._demanded[name]
+            return kept
         found = self._on_demand(name)
         if isinstance(found, str):
             return self._adapters.get(found)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llm_stream.errors import UnknownModel
-from llm_stream.models.catalog import ModelCatalog
+from llm_stream.models.catalog import MAX_ON_DEMAND, ModelCatalog
 from llm_stream.models.plugins import Loaded, PluginFault, Registered
 from llm_stream.models.syncbridge import SyncThreads
 from llm_stream.testing import ScriptedModel, ScriptedSyncModel
@@ -89,8 +89,8 @@ def test_the_list_describes_every_model() -> None:
     assert not other["is_async"]
 
 
-def test_a_model_on_demand_is_made_once() -> None:
-    """Whoever asks for it again by its id has the one that was made."""
+def test_a_model_on_demand_is_made_once_for_its_id() -> None:
+    """Whoever asks for it again by that has the one that was made."""
     asked: list[str] = []
 
     def on_demand(name: str) -> ScriptedModel:
@@ -104,6 +104,21 @@ def test_a_model_on_demand_is_made_once() -> None:
     assert models.find("p/new") is first
     assert models.find("p/new") is first
     assert asked == ["new"]
+
+
+def test_a_model_on_demand_that_is_asked_for_stays() -> None:
+    """Those go that nobody has asked for since."""
+    loaded = Loaded([Registered(A, (), "plugin")], on_demand=ScriptedModel)
+    models = ModelCatalog(loaded, SyncThreads(1), default="a", aliases={})
+    first, second = models.find("p/0"), models.find("p/1")
+    for number in range(2, MAX_ON_DEMAND):
+        models.find(f"p/{number}")
+
+    assert models.find("p/0") is first
+    models.find("p/one more")
+
+    assert models.find("p/0") is first
+    assert models.find("p/1") is not second
 
 
 def test_only_known_models_have_labels_of_their_own() -> None:

@@ -58,7 +58,7 @@ def _figures(
 ) -> Iterator[tuple[int, float]]:
     for remaining, reset in names:
         left = headers.get(remaining)
-        if left is None or not _COUNT.fullmatch(left := left.strip()):
+        if left is None or not _COUNT.fullmatch(left.strip()):
             continue
         if (seconds := _until(headers, reset)) is not None:
             yield int(left), seconds
