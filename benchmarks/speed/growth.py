@@ -13,6 +13,7 @@ WIDTH: Final = 10
 """Streams at once where it is their length that grows."""
 
 A_RUN: Final = (1, 16, 200)
+"""Tokens of the streams whose runs are held against their model alone."""
 
 LONG_RUNS: Final = "[runs]\nmax_log_bytes = 67_108_864"
 """A run of 100,000 tokens has a log of 12 MB."""
